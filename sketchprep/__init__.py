@@ -1,0 +1,3 @@
+"""Face photos in, paired photo/sketch datasets out."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Pure functions from arrays to arrays: no files, no globals, no network weights."""

@@ -1,0 +1,1 @@
+"""Photo corpora, one a file."""

@@ -1,0 +1,174 @@
+"""The ops that recipes can name, their parameters, and the order in which a graph of stages runs."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["OPS", "Op", "check_graph", "function", "order", "parameters", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One kind of stage.
+
+    Attributes
+    ----------
+    name, module, attribute : str
+        Name in recipes, and where the function lies.
+    landmarks : str
+        ``"no"``, ``"optional"`` or ``"required"``: whether the op takes the 68 landmarks.
+    asset : str or None
+        Weights without which it cannot run; such an op is a network and takes batches.
+    """
+
+    name: str
+    module: str
+    attribute: str
+    landmarks: str = "no"
+    asset: str | None = None
+
+
+OPS: dict[str, Op] = {
+    op.name: op
+    for op in (
+        Op("hed", "sketchprep.models.hed", "sketch", asset="hed"),
+        Op("canny", "sketchprep.ops.canny", "canny"),
+        Op("photocopy", "sketchprep.ops.photocopy", "photocopy"),
+        Op("lines", "sketchprep.ops.lines", "lines"),
+        Op("two_tone", "sketchprep.ops.two_tone", "two_tone"),
+        Op("jawline", "sketchprep.ops.jawline", "jawline", landmarks="required"),
+        Op("clean", "sketchprep.ops.clean", "clean", landmarks="optional"),
+    )
+}
+
+
+@cache
+def function(name: str) -> Callable[..., Any]:
+    """Import and return the function behind an op."""
+    op = OPS[name]
+    return getattr(importlib.import_module(op.module), op.attribute)
+
+
+@cache
+def parameters(name: str) -> dict[str, Any]:
+    """Return an op's parameters with their defaults; the landmarks are not among them."""
+    if OPS[name].asset:
+        return {}
+    signature = inspect.signature(function(name))
+    return {
+        p.name: p.default
+        for p in signature.parameters.values()
+        if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name != "landmarks"
+    }
+
+
+def check_graph(graph: Mapping[str, tuple[str, str, Mapping[str, Any]]]) -> None:
+    """Check that stages name known ops, parameters and inputs and that no stage depends on itself.
+
+    Parameters
+    ----------
+    graph : mapping
+        Stage name to (op, input, parameters).
+
+    Raises
+    ------
+    ValueError
+        One sentence naming the stage and the word that is wrong.
+    """
+    for name, (op, source, params) in graph.items():
+        if name == "photo" or not name.replace("_", "").replace("-", "").isalnum():
+            raise ValueError(f"stages.{name}: a stage's name is letters, digits, - and _, and not 'photo'")
+        if op not in OPS:
+            raise ValueError(f"stages.{name}.op: no op is called '{op}' ({_known(op, OPS)})")
+        if source != "photo" and source not in graph:
+            raise ValueError(
+                f"stages.{name}.input: no stage is called '{source}' ({_known(source, ['photo', *graph])})"
+            )
+        for key, value in params.items():
+            _check_parameter(name, op, key, value)
+    order({name: source for name, (_, source, _) in graph.items()}, graph)
+
+
+def _check_parameter(stage: str, op: str, key: str, value: Any) -> None:
+    known = parameters(op)
+    if key not in known:
+        raise ValueError(f"stages.{stage}: unknown key '{key}' for {op} ({_known(key, ['op', 'input', *known])})")
+    default = known[key]
+    number = isinstance(default, int | float) and not isinstance(default, bool)
+    wrong = (
+        (isinstance(default, bool) and not isinstance(value, bool))
+        or (number and (isinstance(value, bool) or not isinstance(value, int | float)))
+        or (isinstance(default, str) and not isinstance(value, str))
+    )
+    if wrong:
+        raise ValueError(f"stages.{stage}.{key}: must be a {type(default).__name__}, not {value!r}")
+
+
+def order(inputs: Mapping[str, str], wanted: Iterable[str]) -> list[str]:
+    """List the stages needed for `wanted`, each after the stage it reads."""
+    done: list[str] = []
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        if name == "photo" or name in done:
+            return
+        if name in path:
+            raise ValueError(f"stages.{name}.input: the stages go in a circle ({' <- '.join([*path, name])})")
+        visit(inputs[name], (*path, name))
+        done.append(name)
+
+    for name in wanted:
+        visit(name, ())
+    return done
+
+
+def run(
+    op: str,
+    images: Sequence[np.ndarray],
+    landmarks: Sequence[np.ndarray | None],
+    params: Mapping[str, Any],
+    network: Any = None,
+) -> list[np.ndarray]:
+    """Run one op over pictures of one size.
+
+    Parameters
+    ----------
+    op : str
+        Name in `OPS`.
+    images : sequence of uint8 ndarrays, (H, W, 3) or (H, W)
+        The stage's inputs.
+    landmarks : sequence of (68, 2) ndarrays or None
+        One for each picture; ops that need none ignore them.
+    params : mapping
+        The op's keyword parameters.
+    network : torch module, optional
+        The loaded network of an op that has weights.
+
+    Returns
+    -------
+    list of uint8 ndarrays, (H, W)
+        Black ink on white.
+    """
+    call = function(op)
+    if OPS[op].asset:
+        import numpy as np
+
+        photos = np.stack([im if im.ndim == 3 else np.repeat(im[..., None], 3, axis=2) for im in images])
+        return list(call(network, photos))
+    if OPS[op].landmarks == "no":
+        return [call(image, **params) for image in images]
+    return [call(image, landmarks=points, **params) for image, points in zip(images, landmarks, strict=True)]
+
+
+def _known(wanted: str, known: Iterable[str]) -> str:
+    known = list(known)
+    close = difflib.get_close_matches(wanted, known, 1)
+    return f"{f'did you mean {close[0]}? ' if close else ''}known: {', '.join(known)}"

@@ -1,0 +1,205 @@
+"""Shards on disk: tar files with WebDataset naming, Parquet rows beside them, and random access by offset."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Member", "ShardWriter", "index_schema", "key", "read_shard_meta", "write_parquet"]
+
+META = b"sketchprep"
+KEY_DIGITS = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Where one stored file of a pair lies: name (as in ``photo.jpg``), offset and size in its tar, sha256."""
+
+    name: str
+    offset: int
+    size: int
+    sha256: str
+
+
+def key(ordinal: int) -> str:
+    """Base name of a pair's members inside its tar."""
+    return f"{ordinal:0{KEY_DIGITS}d}"
+
+
+class ShardWriter:
+    """Write one tar, member by member, with nothing in it that depends on the time, the user or the machine.
+
+    Parameters
+    ----------
+    path : Path
+        The temporary file; the caller renames it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._raw = path.open("wb")
+        self._file = _Hashing(self._raw)
+        self._tar = tarfile.open(fileobj=self._file, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
+
+    def add(self, ordinal: int, files: Mapping[str, bytes]) -> list[Member]:
+        """Append the files of one pair; return where they lie."""
+        members = []
+        for name, data in files.items():
+            info = tarfile.TarInfo(f"{key(ordinal)}.{name}")
+            info.size, info.mode = len(data), 0o644
+            offset = self._file.position + tarfile.BLOCKSIZE
+            self._tar.addfile(info, io.BytesIO(data))
+            members.append(Member(name, offset, len(data), hashlib.sha256(data).hexdigest()))
+        return members
+
+    def close(self) -> tuple[int, str]:
+        """Finish the tar and push it to the disk; return its size in bytes and its sha256."""
+        self._tar.close()
+        self._raw.flush()
+        os.fsync(self._raw.fileno())
+        self._raw.close()
+        return self._file.position, self._file.hash.hexdigest()
+
+    def abandon(self) -> None:
+        """Close without finishing."""
+        self._raw.close()
+
+
+class _Hashing(io.RawIOBase):
+    """A write-only stream that counts and hashes what passes, so that the tar is not read again."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+        self.position = 0
+        self.hash = hashlib.sha256()
+
+    def write(self, data: Any) -> int:
+        self._raw.write(data)
+        self.hash.update(data)
+        self.position += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self.position
+
+    def writable(self) -> bool:
+        return True
+
+
+def index_schema() -> pa.Schema:
+    """Columns of a shard's Parquet file, and without the last four of ``index.parquet``.
+
+    ``landmarks`` are 68 (x, y) pairs in pixels of the frame, one after the other; ``pose`` is (yaw, pitch, roll) in
+    degrees; ``matrix`` maps homogeneous photo pixels to the frame, row by row; ``windows`` hold DeepFaceDrawing's parts.
+    """
+    import pyarrow as pa
+
+    text, int64 = pa.string(), pa.int64()
+    member = pa.struct([("name", text), ("offset", int64), ("size", int64), ("sha256", text)])
+    window = pa.struct([("part", text), *((n, pa.int32()) for n in ("x", "y", "width", "height"))])
+    return pa.schema(
+        [
+            ("ordinal", int64),
+            ("id", text),
+            ("source", text),
+            ("split", text),
+            ("shard", text),
+            ("members", pa.list_(member)),
+            ("sha256", text),
+            ("width", pa.int32()),
+            ("height", pa.int32()),
+            ("matrix", pa.list_(pa.float64(), 6)),
+            ("landmarks", pa.list_(pa.float32(), 136)),
+            ("pose", pa.list_(pa.float32(), 3)),
+            ("attributes", pa.list_(text)),
+            ("windows", pa.list_(window)),
+            ("stage", text),
+            ("kind", text),
+            ("message", text),
+            ("rejected", pa.bool_()),
+        ]
+    )
+
+
+FAILURE_COLUMNS = ("stage", "kind", "message", "rejected")
+
+
+def failure_schema() -> pa.Schema:
+    """Columns of ``failures.parquet``."""
+    import pyarrow as pa
+
+    text = pa.string()
+    return pa.schema([(n, text) for n in ("id", "source", "stage", "kind", "message")] + [("rejected", pa.bool_())])
+
+
+def write_parquet(table: pa.Table, path: Path, meta: Mapping[str, Any] | None = None) -> None:
+    """Write a table so that it is either whole and on the disk, or not there.
+
+    Parameters
+    ----------
+    meta : mapping, optional
+        Plain values kept as JSON in the file's own metadata.
+    """
+    import pyarrow.parquet as pq
+
+    if meta is not None:
+        table = table.replace_schema_metadata({META: json.dumps(meta, sort_keys=True).encode()})
+    with atomic(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+class atomic:  # noqa: N801 - reads as a statement
+    """Context manager: gives a temporary path beside `path`, then fsyncs and renames it, or removes it on error."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+    def __enter__(self) -> Path:
+        return self.temporary
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self.temporary.unlink(missing_ok=True)
+            return
+        commit(self.temporary, self.path)
+
+
+def commit(temporary: Path, path: Path) -> None:
+    """Push a finished file to the disk and give it its name."""
+    try:
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def read_shard_meta(path: Path) -> dict[str, Any]:
+    """Return what a shard's Parquet file says of its tar: ``tar_bytes``, ``tar_sha256``, ``photos``, ``pairs``."""
+    import pyarrow.parquet as pq
+
+    return json.loads(pq.read_schema(path).metadata[META])
+
+
+def rows_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Arrow table of shard rows."""
+    import pyarrow as pa
+
+    return pa.Table.from_pylist(list(rows), schema=index_schema())

@@ -1,0 +1,82 @@
+"""Colour profiles to sRGB, and transparency over white."""
+
+from __future__ import annotations
+
+import io
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["convert_profile", "is_srgb", "over_white"]
+
+
+def convert_profile(picture: np.ndarray | Image.Image, icc: bytes) -> np.ndarray:
+    """Convert from a colour profile to sRGB.
+
+    Parameters
+    ----------
+    picture : ndarray of uint8, shape (H, W, 3) or (H, W), or PIL.Image.Image of mode L, RGB or CMYK
+    icc : bytes
+        The embedded profile.  One that cannot be read, or is for another kind of picture, is ignored.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W, 3)
+    """
+    from PIL import Image, ImageCms
+
+    image = Image.fromarray(np.ascontiguousarray(picture)) if isinstance(picture, np.ndarray) else picture
+    try:
+        return np.array(ImageCms.applyTransform(image, _transform(icc, image.mode)))
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return np.array(image.convert("RGB"))
+
+
+@lru_cache(maxsize=32)
+def _transform(icc: bytes, mode: str) -> Any:
+    from PIL import ImageCms
+
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+    return ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")
+
+
+@lru_cache(maxsize=32)
+def is_srgb(icc: bytes, mode: str) -> bool:
+    """Tell whether a profile moves no colour by more than two levels.
+
+    Its name is not asked: names lie, and there are a dozen profiles for sRGB.
+
+    Parameters
+    ----------
+    icc : bytes
+        The profile.
+    mode : str
+        ``"L"`` for a grey picture, else colours are tried.
+    """
+    steps = np.linspace(0, 255, 6).astype(np.uint8)
+    if mode == "L":
+        ramp = np.arange(256, dtype=np.uint8)[None]
+        return bool(np.abs(convert_profile(ramp, icc).astype(np.int16) - ramp[:, :, None]).max() <= 2)
+    colours = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(6, 36, 3)
+    return bool(np.abs(convert_profile(colours, icc).astype(np.int16) - colours).max() <= 2)
+
+
+def over_white(photo: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Compose over white.
+
+    Parameters
+    ----------
+    photo : ndarray of uint8, shape (H, W, 3)
+    alpha : ndarray of uint8, shape (H, W)
+        255 is opaque.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W, 3)
+    """
+    weight = alpha[:, :, None].astype(np.float32) / 255
+    return np.rint(255 - (255 - photo.astype(np.float32)) * weight).astype(np.uint8)

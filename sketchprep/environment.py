@@ -1,0 +1,88 @@
+"""What the bytes of a dataset depend on besides recipe and photos; resolved once, when a build is planned."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import TYPE_CHECKING, Any
+
+from sketchprep import host, recipe, stages
+from sketchprep.errors import UserError
+
+if TYPE_CHECKING:
+    from sketchprep.recipe import Recipe
+
+__all__ = ["check", "resolve"]
+
+BATCH = {"cpu": 1, "cuda": 16}
+# Distributions whose version can change a pixel, a landmark or the layout of a file, and who needs them.
+PACKAGES = ("numpy", "opencv-python-headless", "pillow", "dlib-bin", "scikit-image", "pyarrow")
+
+
+def uses_network(rec: Recipe) -> bool:
+    """Whether any needed stage runs a network."""
+    return any(stages.OPS[s.op].asset for s in rec.graph.values())
+
+
+def resolve(rec: Recipe, device: str = "auto") -> dict[str, Any]:
+    """Resolve device, CPU feature level, dtype, batch, threads and package versions for this machine.
+
+    Parameters
+    ----------
+    device : str
+        ``"auto"``, ``"cpu"`` or ``"cuda:N"``; auto takes a GPU only if a stage runs a network.
+
+    Returns
+    -------
+    dict
+        Plain values; it enters the dataset's hash.
+
+    Raises
+    ------
+    UserError
+        If the device is not there.
+    """
+    network = uses_network(rec)
+    found = host.host(device=device if network else "cpu", network=network)
+    kind = "cuda" if found["device"].startswith("cuda") else "cpu"
+    values: dict[str, Any] = {
+        "device": found["device"],
+        "cpu": found["cpu"],
+        "threads": rec.threads,
+        "packages": {name: _version(name) for name in (*PACKAGES, *(("torch",) if network else ()), "sketchprep")},
+    }
+    if network:
+        values["dtype"] = host.resolve_dtype(rec.dtype, found["device"])
+        values["batch"] = rec.batch or BATCH[kind]
+    return values
+
+
+def check(planned: dict[str, Any], here: dict[str, Any]) -> None:
+    """Refuse to work on a shard where this machine would make other bytes than the planning one.
+
+    Raises
+    ------
+    UserError
+        Naming what differs.
+    """
+    differing = recipe.differences(planned, here)
+    if differing:
+        raise UserError(
+            f"this machine would make other bytes than the one that planned the dataset ({'; '.join(differing)}); "
+            "run on a machine like it, or plan a new folder here with -o"
+        )
+
+
+def _version(name: str) -> str:
+    for candidate in (name, *_EQUIVALENTS.get(name, ())):
+        try:
+            return importlib.metadata.version(candidate)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return "unknown"
+
+
+# Other distributions of the same modules, for people who installed those by hand.
+_EQUIVALENTS = {
+    "opencv-python-headless": ("opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python"),
+    "dlib-bin": ("dlib",),
+}

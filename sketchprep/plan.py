@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,19 @@ if TYPE_CHECKING:
     from sketchprep.recipe import Recipe
     from sketchprep.sources.base import Source
 
-__all__ = ["Listing", "ShardPlan", "check_listing", "extend", "failures", "list_sources", "make", "shards"]
+__all__ = [
+    "Listing",
+    "ShardPlan",
+    "check_listing",
+    "extend",
+    "failures",
+    "list_sources",
+    "make",
+    "rehash",
+    "shards",
+    "shards_in_order",
+    "shards_of",
+]
 
 SPLITS = ("train", "val", "test")
 
@@ -143,8 +155,17 @@ def extend(before: pa.Table, after: pa.Table) -> pa.Table:
     return pa.concat_tables([before, after]).combine_chunks()
 
 
-def check_listing(plan: pa.Table, listing: Listing, *, extend: bool) -> int:
+def check_listing(
+    plan: pa.Table, listing: Listing, *, extend: bool, mended: Collection[tuple[str, str]] = frozenset()
+) -> int:
     """Compare what the sources offer now with what was planned.
+
+    Parameters
+    ----------
+    extend : bool
+        Whether new samples are welcome.
+    mended : collection of (source, id)
+        Samples that failed and may have changed since.
 
     Returns
     -------
@@ -160,13 +181,14 @@ def check_listing(plan: pa.Table, listing: Listing, *, extend: bool) -> int:
     planned = {(source, id_): size for source, id_, size, path in zip(*columns, strict=True) if path}
     now = {(s.source, s.id): s.size for s in listing.samples}
     gone = [id_ for (source, id_) in planned if (source, id_) not in now]
-    changed = [id_ for key, size in planned.items() for id_ in key[1:] if key in now and now[key] != size]
+    changed = [key[1] for key, size in planned.items() if key in now and now[key] != size and key not in mended]
     new = [id_ for (source, id_) in now if (source, id_) not in planned]
     if gone or changed:
         what = f"{len(gone)} planned photos are gone" if gone else f"{len(changed)} photos changed their size"
         raise UserError(
             f"the source is not what was planned: {what} (first: {(gone or changed)[0]!r}); "
-            "put them back as they were, or build into a new folder with -o"
+            "put them back as they were, accept mended files that had failed with --retry-failed, "
+            "or build into a new folder with -o"
         )
     if new and not extend:
         raise UserError(
@@ -183,6 +205,33 @@ def shards(plan: pa.Table) -> dict[str, ShardPlan]:
         if row["shard"] is not None:
             groups.setdefault(row["shard"], []).append(row)
     return {name: _shard(name, groups[name]) for name in sorted(groups)}
+
+
+def shards_in_order(plan: pa.Table) -> list[str]:
+    """Names of the planned shards, sorted."""
+    return sorted(set(_column(plan, "shard")) - {None})
+
+
+def shards_of(plan: pa.Table, keys: Collection[tuple[str, str]]) -> list[str]:
+    """Names of the shards that hold the given (source, id)."""
+    columns = (_column(plan, name) for name in ("source", "id", "shard"))
+    return sorted({shard for source, id_, shard in zip(*columns, strict=True) if shard and (source, id_) in keys})
+
+
+def rehash(plan: pa.Table, sources: Sequence[Source], keys: Collection[tuple[str, str]]) -> pa.Table:
+    """Take over size and sha256 of samples whose files were mended after they had failed."""
+    by_name = {s.name: s for s in sources}
+    wanted = {name for name, _ in keys}
+    now = {(s.source, s.id): s for name in sorted(wanted) for s in by_name[name].samples()}
+    rows = plan.to_pylist()
+    for row in rows:
+        sample = now.get((row["source"], row["id"]))
+        if sample is not None and (sample.source, sample.id) in keys:
+            row["size"] = sample.size
+            row["sha256"] = _hash([sample], by_name, 1, lambda: None)[0]
+    import pyarrow as pa
+
+    return pa.Table.from_pylist(rows, schema=schema())
 
 
 def failures(plan: pa.Table) -> list[Failure]:

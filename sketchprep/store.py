@@ -158,7 +158,7 @@ def write_parquet(table: pa.Table, path: Path, meta: Mapping[str, Any] | None = 
         pq.write_table(table, temporary, compression="zstd")
 
 
-class atomic:  # noqa: N801 - reads as a statement
+class atomic:
     """Context manager: gives a temporary path beside `path`, then fsyncs and renames it, or removes it on error."""
 
     def __init__(self, path: Path) -> None:

@@ -1,0 +1,411 @@
+"""Build a dataset: plan once, run the shards that are not there yet, merge."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from sketchprep import environment, plan, recipe, store
+from sketchprep.errors import UserError
+from sketchprep.merge import complete_shards, merge, shard_failures
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sketchprep.plan import Listing
+    from sketchprep.recipe import Recipe
+    from sketchprep.sources.base import Source
+
+__all__ = ["Request", "Result", "build", "prepare"]
+
+EXECUTOR_NAMES = ("inline", "joblib")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be built from what, resolved: recipe, where the sources lie, and the folder."""
+
+    recipe: Recipe
+    roots: dict[str, Path]
+    sources: list[Source]
+    out: Path
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a build left behind.
+
+    Attributes
+    ----------
+    out : Path
+        The dataset.
+    seconds : float
+        Wall time of this run.
+    made : int
+        Photos this run worked on; 0 if everything was there already.
+    failed : int
+        Photos of the whole dataset that could not be processed.
+    too_many_failures : bool
+        Whether `failed` is over the limit that was given.
+    """
+
+    out: Path
+    seconds: float
+    made: int
+    failed: int
+    too_many_failures: bool
+
+
+class TooManyFailures(Exception):
+    """The run was stopped because more photos failed than were allowed."""
+
+
+def prepare(
+    source: str | None = None,
+    *,
+    root: str | os.PathLike[str] | Mapping[str, str] | None = None,
+    out: str | os.PathLike[str] | None = None,
+    recipe_name: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    overrides: Iterable[str] = (),
+    limit: int | None = None,
+) -> Request:
+    """Resolve the recipe, its sources and the folder, without touching the disk.
+
+    Raises
+    ------
+    UserError
+        For an unknown source, recipe or key, or a missing root.
+    """
+    from sketchprep import sources
+
+    if source is None and recipe_name is None:
+        raise UserError("name what to build from: --source NAME, or --recipe NAME or FILE (see `sketchprep sources`)")
+    if source is not None and source not in sources.names():
+        raise UserError(f"--source {source}: unknown; known: {', '.join(sources.names())}")
+    spec: Any = recipe_name if recipe_name is not None else source
+    if isinstance(spec, os.PathLike):
+        spec = Path(spec)
+    rec = recipe.load(spec, overrides, limit=limit, **_only(source, recipe_name))
+    roots = _roots(rec, root)
+    opened = [sources.open_source(s.name, roots[s.name], **s.options) for s in rec.sources]
+    return Request(rec, roots, opened, Path(out) if out is not None else Path("out") / rec.name)
+
+
+def _only(source: str | None, recipe_name: Any) -> dict[str, Any]:
+    """``--source`` beside ``--recipe`` replaces the recipe's sources."""
+    return {"sources": [source]} if source is not None and recipe_name is not None else {}
+
+
+def _roots(rec: Recipe, root: Any) -> dict[str, Path]:
+    from sketchprep import sources
+
+    given: dict[str, str] = {}
+    if isinstance(root, Mapping):
+        given = {str(k): str(v) for k, v in root.items()}
+    elif root is not None:
+        if len(rec.sources) > 1:
+            names = ", ".join(s.name for s in rec.sources)
+            raise UserError(f"--root {root}: the recipe has several sources ({names}); write --root NAME=DIR for each")
+        given = {rec.sources[0].name: os.fspath(root)}
+    unknown = sorted(set(given) - {s.name for s in rec.sources})
+    if unknown:
+        raise UserError(
+            f"--root {unknown[0]}=…: the recipe has no such source ({', '.join(s.name for s in rec.sources)})"
+        )
+    return {s.name: sources.resolve_root(s.name, given.get(s.name)) for s in rec.sources}
+
+
+def build(
+    source: str | None = None,
+    *,
+    root: str | os.PathLike[str] | Mapping[str, str] | None = None,
+    out: str | os.PathLike[str] | None = None,
+    recipe: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    overrides: Iterable[str] = (),
+    jobs: int | None = None,
+    executor: str | None = None,
+    limit: int | None = None,
+    retry_failed: bool = False,
+    extend: bool = False,
+    max_failures: str | int | None = None,
+    device: str = "auto",
+    offline: bool = False,
+    quiet: bool = False,
+) -> Result:
+    """Turn face photos into a paired photo/sketch dataset.
+
+    Calling it again with the same arguments goes on where an earlier run stopped; finished shards are never touched.
+
+    Parameters
+    ----------
+    source : str, optional
+        Name of a source, for instance ``"celebamask-hq"``; may be left out if the recipe names its sources.
+    root : path, or mapping of source name to path
+        Where the photos lie; default ``$SKETCHPREP_DATA/NAME``.
+    out : path
+        The dataset's folder; default ``out/NAME-OF-THE-RECIPE``.
+    recipe : str, path or mapping
+        A shipped recipe's name, a YAML file, or the values; default the recipe named as the source.
+    overrides : iterable of str
+        ``"key=value"`` changes to the recipe.
+    jobs : int
+        Processes; default one a core.
+    executor : str
+        ``"inline"`` or ``"joblib"``; default inline for one job.
+    limit : int
+        Take only the first so many photos of each source.
+    retry_failed : bool
+        Work again on the shards in which photos failed, accepting files that were mended.
+    extend : bool
+        Plan photos that came since as new shards.
+    max_failures : int or str
+        Stop when more photos fail than this number, or than this share (``"5%"``) of the planned ones.
+    device : str
+        For networks: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
+    offline : bool
+        Never fetch a missing weight.
+    quiet : bool
+        No progress bar.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    UserError
+        For any mistake in the arguments, a changed recipe or source, or a full disk.
+    """
+    start = time.monotonic()
+    request = prepare(source, root=root, out=out, recipe_name=recipe, overrides=overrides, limit=limit)
+    count = jobs if jobs is not None else _cores()
+    if count < 1:
+        raise UserError(f"-j {count}: must be at least 1")
+    name = executor or ("inline" if count == 1 else "joblib")
+    if name not in EXECUTOR_NAMES:
+        raise UserError(f"--executor {name}: unknown; known: {', '.join(EXECUTOR_NAMES)}")
+    allowed = _limit_of(max_failures)
+    _make_folder(request.out)
+    with _locked(request.out):
+        here = environment.resolve(request.recipe, device)
+        _check_recipe(request.out, request.recipe, here)
+        _need_assets(request.recipe, offline)
+        table = _plan(request, here, count, extend=extend, retry_failed=retry_failed, quiet=quiet)
+        if retry_failed:
+            table = _forget_failed(request, table)
+        made = _run(request, table, here, name, count, allowed, device, offline, quiet)
+        failed = _finish(request.out, table, made)
+    over = failed > allowed(_planned(table))
+    return Result(request.out, time.monotonic() - start, made, failed, over)
+
+
+def _cores() -> int:
+    import joblib
+
+    return joblib.cpu_count()
+
+
+def _limit_of(text: str | int | None) -> Any:
+    """How many failures are allowed, as a function of the number of planned photos."""
+    if text is None:
+        return lambda planned: float("inf")
+    with contextlib.suppress(ValueError):
+        value = str(text).strip()
+        if value.endswith("%"):
+            share = float(value[:-1])
+            if 0 <= share <= 100:
+                return lambda planned: planned * share / 100
+        elif int(value) >= 0:
+            return lambda planned: int(value)
+    raise UserError(f"--max-failures {text}: give a number of photos, or a share such as 5%")
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        foreign = out.exists() and any(out.iterdir()) and not (out / "recipe.yaml").exists()
+        if foreign and any(p.name not in {"shards", "log"} for p in out.iterdir()):
+            raise UserError(f"-o {out}: the folder holds something else; choose an empty or a new one")
+        for folder in (out, out / "shards", out / "log"):
+            folder.mkdir(parents=True, exist_ok=True)
+        (out / "log" / "stop").unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"-o {out}: cannot be written ({error.strerror}); choose another folder") from None
+
+
+@contextlib.contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """Hold the folder for this build alone."""
+    import filelock
+
+    lock = filelock.FileLock(out / "log" / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise UserError(f"-o {out}: another build is at work in this folder; see `sketchprep status {out}`") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _check_recipe(out: Path, rec: Recipe, here: dict[str, Any]) -> None:
+    """Write recipe.yaml, or refuse if another one is there."""
+    values = {"recipe": rec.canonical(), "depends_on": here}
+    path = out / "recipe.yaml"
+    if not path.exists():
+        text = yaml.safe_dump({**values, "hash": recipe.digest(values)}, sort_keys=False, allow_unicode=True)
+        with store.atomic(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        return
+    from sketchprep.dataset import read_recipe
+
+    stored = read_recipe(out)
+    differing = recipe.differences({k: stored.get(k) for k in values}, values)
+    if differing:
+        shown = "; ".join(differing[:8]) + (f"; and {len(differing) - 8} more" if len(differing) > 8 else "")
+        raise UserError(
+            f"-o {out}: was begun with another recipe ({shown}); use that one again, or a new folder with -o"
+        )
+
+
+def _need_assets(rec: Recipe, offline: bool) -> None:
+    """Fetch what is missing before any worker starts, so that none of them waits or fetches twice."""
+    from sketchprep import assets
+
+    for name in needed_assets(rec):
+        assets.path(name, offline=offline)
+
+
+def needed_assets(rec: Recipe) -> list[str]:
+    """Names of the assets without which a recipe cannot run."""
+    from sketchprep import stages
+
+    return sorted({"dlib-landmarks-68", *(a for s in rec.graph.values() if (a := stages.OPS[s.op].asset))})
+
+
+def _plan(
+    request: Request, here: dict[str, Any], jobs: int, *, extend: bool, retry_failed: bool, quiet: bool
+) -> pa.Table:
+    """Read the plan and compare it with the sources, or make it."""
+    import pyarrow.parquet as pq
+
+    listing = plan.list_sources(request.sources, request.recipe.limit)
+    path = request.out / "plan.parquet"
+    if not path.exists():
+        table = _hash_and_plan(request, listing, None, jobs, quiet)
+        store.write_parquet(table, path)
+        return table
+    table = pq.read_table(path)
+    mended = failed_ids(request.out, table) if retry_failed else set()
+    if plan.check_listing(table, listing, extend=extend, mended=mended):
+        table = plan.extend(table, _hash_and_plan(request, listing, table, jobs, quiet))
+        store.write_parquet(table, path)
+    return table
+
+
+def _hash_and_plan(request: Request, listing: Listing, before: pa.Table | None, jobs: int, quiet: bool) -> pa.Table:
+    from sketchprep.progress import bar
+
+    new = len(listing.samples) - (0 if before is None else len(before))
+    display = bar(max(0, new), "planning", quiet=quiet)
+    try:
+        return plan.make(
+            request.recipe, request.sources, listing, before=before, jobs=jobs, hashed=lambda: display.update(1)
+        )
+    finally:
+        display.close()
+
+
+def failed_ids(out: Path, table: pa.Table) -> set[tuple[str, str]]:
+    """(source, id) of the photos that could not be processed in the finished shards."""
+    rows = shard_failures(out, complete_shards(out)).to_pylist()
+    return {(r["source"], r["id"]) for r in rows if not r["rejected"]}
+
+
+def _forget_failed(request: Request, table: pa.Table) -> pa.Table:
+    """Record the digests of mended files in the plan and take away the markers of the shards they belong to."""
+    failed = failed_ids(request.out, table)
+    if not failed:
+        return table
+    table = plan.rehash(table, request.sources, failed)
+    store.write_parquet(table, request.out / "plan.parquet")
+    for shard in plan.shards_of(table, failed):
+        (request.out / "shards" / f"{shard}.parquet").unlink(missing_ok=True)
+    return table
+
+
+def _planned(table: pa.Table) -> int:
+    return len(table) - table["shard"].null_count
+
+
+def _run(
+    request: Request,
+    table: pa.Table,
+    here: dict[str, Any],
+    executor: str,
+    jobs: int,
+    allowed: Any,
+    device: str,
+    offline: bool,
+    quiet: bool,
+) -> int:
+    """Run the shards that lack their marker; return the number of photos in them."""
+    from sketchprep import executors
+    from sketchprep.progress import Poller, bar
+    from sketchprep.worker import Job, Stopped
+
+    finished = set(complete_shards(request.out))
+    shards = plan.shards(table)
+    todo = [shard for name, shard in shards.items() if name not in finished]
+    if not todo:
+        return 0
+    for shard in todo:  # an earlier run's figures would count as this one's
+        (request.out / "log" / f"{shard.name}.json").unlink(missing_ok=True)
+    before = sum(len(shards[name]) for name in finished if name in shards)
+    total = before + sum(len(shard) for shard in todo)
+    most = allowed(total)
+
+    def check(sums: Counter[str]) -> None:
+        if sums["failed"] > most:
+            (request.out / "log" / "stop").touch()
+
+    job = Job(request.out, request.recipe, here, request.roots, device, offline)
+    display = bar(total, "building", initial=before, quiet=quiet)
+    try:
+        with Poller(request.out / "log", {s.name for s in todo}, display, check):
+            executors.EXECUTORS[executor](todo, job, executors.Options(jobs), lambda name: None)
+    except BaseException as error:
+        if executor == "joblib":
+            executors.shut_down()
+        left = len(todo) - len(set(complete_shards(request.out)) & {s.name for s in todo})
+        if isinstance(error, Stopped):
+            raise TooManyFailures(
+                f"more than {most:g} photos failed, the limit of --max-failures; see `sketchprep failures {request.out}`"
+            ) from None
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(
+                f"stopped with {left} of {len(shards)} shards to go; run the same command again to go on"
+            ) from None
+        raise
+    return sum(len(shard) for shard in todo)
+
+
+def _finish(out: Path, table: pa.Table, made: int) -> int:
+    """Merge and report if anything is new; return how many photos failed."""
+    from sketchprep import report
+
+    names = list(plan.shards_in_order(table))
+    outputs = [out / name for name in ("index.parquet", "failures.parquet", "README.md", "preview.jpg")]
+    if made or not all(path.exists() for path in outputs):
+        merge(out, table, names)
+        report.write_card(out)
+        report.write_preview(out)
+    return len(failed_ids(out, table))

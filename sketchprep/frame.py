@@ -1,0 +1,165 @@
+"""One sample from its file into the frame: decode, find the face, select, align."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sketchprep import imageio, select
+from sketchprep.errors import SampleError
+from sketchprep.ops import align, labels, pose
+
+if TYPE_CHECKING:
+    from sketchprep.ops.landmarks import Landmarker
+    from sketchprep.progress import Meter
+    from sketchprep.recipe import Recipe
+    from sketchprep.records import Picture, Sample
+    from sketchprep.sources.base import Source
+
+__all__ = ["Framed", "bring_into_frame"]
+
+# A frame that is larger than the face by less than this is not called blown up: rounding, not upscaling.
+UPSCALE_TOLERANCE = 1.01
+
+
+@dataclass(frozen=True, slots=True)
+class Framed:
+    """A photo in the frame, with what is known of it.
+
+    Attributes
+    ----------
+    photo : ndarray of uint8, shape (size, size, 3)
+    landmarks : ndarray of float64, shape (68, 2), or None
+        In pixels of the frame.
+    pose : tuple of float or None
+        (yaw, pitch, roll) in degrees, in the frame: the source's own, else estimated from the landmarks.
+    matrix : ndarray of float64, shape (2, 3)
+        Maps photo pixels to the frame.
+    width, height : int
+        Of the photo as it came, upright.
+    encoded : bytes or None
+        The photo's own file, where nothing at all was changed.
+    sketch, labels : ndarray of uint8, shape (size, size), or None
+        A ready-made drawing, and the label map, both in the frame.
+    """
+
+    photo: np.ndarray
+    landmarks: np.ndarray | None
+    pose: tuple[float, float, float] | None
+    matrix: np.ndarray
+    width: int
+    height: int
+    encoded: bytes | None
+    sketch: np.ndarray | None
+    labels: np.ndarray | None
+
+
+def bring_into_frame(
+    recipe: Recipe, source: Source, sample: Sample, picture: Picture, landmarker: Landmarker, meter: Meter
+) -> Framed:
+    """Select and align one opened sample.
+
+    Raises
+    ------
+    SampleError
+        If the picture is not wanted or cannot be used.
+    """
+    masks = source.masks(sample) if recipe.labels or recipe.select.exclude_masks else {}
+    if masks:
+        select.check_masks(masks, exclude_masks=recipe.select.exclude_masks)
+    framed = source.frame is not None and source.frame == recipe.align.template
+    if framed or recipe.align.template == "none":
+        photo, matrix, points = _resize(recipe, source, picture, landmarker, meter)
+    else:
+        photo, matrix, points = _align(recipe, source, picture, landmarker, meter)
+    angles = sample.pose or (pose.estimate_pose(points, recipe.size) if points is not None else None)
+    if angles is not None:
+        select.check_pose(angles, **recipe.select.pose.model_dump())
+    height, width = picture.photo.shape[:2]
+    untouched = photo is picture.photo
+    return Framed(
+        photo=photo,
+        landmarks=points,
+        pose=angles,
+        matrix=matrix,
+        width=width,
+        height=height,
+        encoded=picture.encoded if untouched else None,
+        sketch=None if picture.sketch is None else _warp(picture.sketch, matrix, recipe.size),
+        labels=_labels(masks, matrix, picture.photo.shape, recipe.size) if masks and recipe.labels else None,
+    )
+
+
+def _resize(
+    recipe: Recipe, source: Source, picture: Picture, landmarker: Landmarker, meter: Meter
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """A picture that lies in its frame already: scale it, and take landmarks without moving anything."""
+    height, width = picture.photo.shape[:2]
+    if height != width:
+        raise SampleError("not-square", f"{width}×{height} px; a photo that is not to be aligned must be square")
+    _check_scale(recipe, recipe.size / width)
+    with meter.time("align"):
+        photo = picture.photo if width == recipe.size else imageio.resize(picture.photo, (recipe.size, recipe.size))
+    matrix = _scaling(recipe.size / width)
+    with meter.time("landmarks"):
+        if source.frame is not None:
+            return photo, matrix, landmarker.frame_points(photo)
+        faces = landmarker.faces(photo)
+        points = landmarker.points(photo, faces[0]) if faces else None
+    wants_face = bool(recipe.select.min_eye_distance or any(recipe.select.pose.model_dump().values()))
+    if faces or wants_face:
+        select.check_faces(len(faces), one_face=recipe.select.one_face)
+    if points is not None:
+        select.check_eye_distance(points / (recipe.size / width), minimum=recipe.select.min_eye_distance)
+    return photo, matrix, points
+
+
+def _align(
+    recipe: Recipe, source: Source, picture: Picture, landmarker: Landmarker, meter: Meter
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A picture in no frame, or in another one: find the face and warp it."""
+    with meter.time("landmarks"):
+        if source.frame is not None:
+            points = landmarker.frame_points(picture.photo)
+        else:
+            faces = landmarker.faces(picture.photo)
+            select.check_faces(len(faces), one_face=recipe.select.one_face)
+            points = landmarker.points(picture.photo, faces[0])
+    select.check_eye_distance(points, minimum=recipe.select.min_eye_distance)
+    with meter.time("align"):
+        aligned = align.align(picture.photo, points, template=recipe.align.template, size=recipe.size)
+    _check_scale(recipe, aligned.scale)
+    return aligned.image, aligned.matrix, align.transform_points(aligned.matrix, points)
+
+
+def _check_scale(recipe: Recipe, scale: float) -> None:
+    if scale > UPSCALE_TOLERANCE and not recipe.upscale:
+        raise SampleError(
+            "too-small",
+            f"the photo would be blown up {scale:.2f} times to fill {recipe.size} px; "
+            "allow it with --set upscale=true or choose a smaller size",
+            rejected=True,
+        )
+
+
+def _scaling(scale: float) -> np.ndarray:
+    """The matrix of a resize, with pixel centres at whole numbers."""
+    shift = (scale - 1) / 2
+    return np.array([[scale, 0, shift], [0, scale, shift]])
+
+
+def _warp(sketch: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
+    """A drawing beside its photo: the same warp, white paper outside."""
+    return align.warp(sketch, matrix, size, border=255)
+
+
+def _labels(
+    masks: dict[str, np.ndarray], matrix: np.ndarray, photo_shape: tuple[int, ...], size: int
+) -> np.ndarray | None:
+    """The label map in the frame.  Masks may be smaller than their photo."""
+    merged = labels.label_map(masks)
+    scale = photo_shape[1] / merged.shape[1]
+    to_photo = np.vstack([_scaling(scale), [0, 0, 1]])
+    return align.warp_labels(merged, matrix @ to_photo, size)

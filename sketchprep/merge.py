@@ -1,0 +1,78 @@
+"""Finished shards into one index.  A pure function of the shard files: it may run again at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sketchprep import plan, store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["complete_shards", "merge", "shard_failures"]
+
+
+def complete_shards(out: Path) -> list[str]:
+    """Names of the shards whose marker lies on the disk, sorted."""
+    return sorted(path.stem for path in (out / "shards").glob("*.parquet") if not path.name.startswith("."))
+
+
+def merge(out: Path, planned: pa.Table, names: Iterable[str]) -> None:
+    """Write ``index.parquet`` (pairs) and ``failures.parquet`` (everything else), one row group a shard.
+
+    Parameters
+    ----------
+    out : Path
+        The dataset.
+    planned : pyarrow.Table
+        Its plan; the samples that planning dropped become failures.
+    names : iterable of str
+        The shards, in the order in which their rows shall stand.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    index_schema = _index_schema()
+    failure_schema = store.failure_schema()
+    dropped = [{n: getattr(f, n) for n in failure_schema.names} for f in plan.failures(planned)]
+    with (
+        store.atomic(out / "index.parquet") as index_path,
+        store.atomic(out / "failures.parquet") as failures_path,
+        pq.ParquetWriter(index_path, index_schema, compression="zstd") as index,
+        pq.ParquetWriter(failures_path, failure_schema, compression="zstd") as failures,
+    ):
+        if dropped:
+            failures.write_table(pa.Table.from_pylist(dropped, schema=failure_schema))
+        for name in names:
+            pairs, failed = _split_rows(pq.read_table(out / "shards" / f"{name}.parquet"))
+            if len(pairs):
+                index.write_table(pairs.select(index_schema.names).cast(index_schema))
+            if len(failed):
+                failures.write_table(failed.select(failure_schema.names).cast(failure_schema))
+
+
+def shard_failures(out: Path, names: Iterable[str]) -> pa.Table:
+    """The rejected and failed rows of the given shards."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = store.failure_schema()
+    tables = [_split_rows(pq.read_table(out / "shards" / f"{n}.parquet"))[1].select(schema.names) for n in names]
+    return pa.concat_tables([schema.empty_table(), *(t.cast(schema) for t in tables)])
+
+
+def _split_rows(rows: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Pairs, and what became no pair."""
+    import pyarrow.compute as pc
+
+    ok = pc.is_null(rows["kind"])
+    return rows.filter(ok), rows.filter(pc.invert(ok))
+
+
+def _index_schema() -> pa.Schema:
+    schema = store.index_schema()
+    for name in store.FAILURE_COLUMNS:
+        schema = schema.remove(schema.get_field_index(name))
+    return schema

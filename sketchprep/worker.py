@@ -1,0 +1,317 @@
+"""The work on one shard: photos in, one tar and its rows out.  Runs in any process, knows nothing of the others."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sketchprep import store
+from sketchprep.errors import SampleError, UserError
+from sketchprep.progress import Meter
+
+if TYPE_CHECKING:
+    from sketchprep.frame import Framed
+    from sketchprep.plan import ShardPlan
+    from sketchprep.recipe import Recipe
+    from sketchprep.records import Sample
+
+__all__ = ["Job", "Stopped", "run_shard"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every worker of a build is told; small and picklable.
+
+    Attributes
+    ----------
+    out : Path
+        The dataset's folder.
+    recipe : Recipe
+        The resolved recipe.
+    environment : dict
+        What the bytes depend on, as planned.
+    roots : dict of str to Path
+        Where each source lies on this machine.
+    device : str
+        As asked for: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
+    offline : bool
+        Never fetch a missing weight.
+    parent : int
+        Process to die with; 0 for none.
+    """
+
+    out: Path
+    recipe: Recipe
+    environment: dict[str, Any]
+    roots: dict[str, Path]
+    device: str = "auto"
+    offline: bool = False
+    parent: int = 0
+
+
+class Stopped(Exception):
+    """Somebody asked the build to stop by leaving the file ``log/stop``."""
+
+
+class Tools:
+    """What a process loads once: sources, landmark predictor, networks."""
+
+    def __init__(self, job: Job) -> None:
+        from sketchprep import environment, sources
+
+        self.job = job
+        environment.check(job.environment, environment.resolve(job.recipe, job.device))
+        self.sources = {
+            spec.name: sources.open_source(spec.name, job.roots[spec.name], **spec.options)
+            for spec in job.recipe.sources
+        }
+
+    @cached_property
+    def landmarker(self) -> Any:
+        from sketchprep import assets
+        from sketchprep.ops.landmarks import Landmarker
+
+        return Landmarker(assets.path("dlib-landmarks-68", offline=self.job.offline))
+
+    @cached_property
+    def networks(self) -> dict[str, Any]:
+        """Loaded networks by the name of their op."""
+        from sketchprep import assets, stages
+        from sketchprep.models.hed import load_hed
+
+        return {
+            name: load_hed(
+                assets.path(op.asset, offline=self.job.offline),
+                device=self.job.device if self.job.environment["device"].startswith("cuda") else "cpu",
+                dtype=self.job.environment["dtype"],
+            )
+            for name, op in stages.OPS.items()
+            if op.asset and any(s.op == name for s in self.job.recipe.graph.values())
+        }
+
+
+_tools: list[Tools] = []
+
+
+def tools_for(job: Job) -> Tools:
+    """Return this process' tools, made anew only for another job."""
+    if not _tools or _tools[0].job != job:
+        limit_threads(job.recipe.threads)
+        _tools[:] = [Tools(job)]
+    return _tools[0]
+
+
+def limit_threads(threads: int) -> None:
+    """Set the threads that a single call of OpenCV or torch may use in this process."""
+    import cv2
+
+    cv2.setNumThreads(threads)
+    import sys
+
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+
+
+def run_shard(job: Job, shard: ShardPlan) -> str:
+    """Build one shard and commit it: first the tar, then its Parquet file, which marks the shard as complete.
+
+    Parameters
+    ----------
+    job : Job
+    shard : ShardPlan
+
+    Returns
+    -------
+    str
+        The shard's name.
+
+    Raises
+    ------
+    UserError
+        If the disk is full, the folder cannot be written, or this machine cannot make the planned bytes.
+    """
+    folder = job.out / "shards"
+    for stale in folder.glob(f".{shard.name}.*.tmp"):
+        stale.unlink(missing_ok=True)
+    tools = tools_for(job)
+    limit_threads(job.recipe.threads)
+    meter = Meter(job.out / "log" / f"{shard.name}.json", len(shard))
+    temporary = folder / f".{shard.name}.{os.getpid()}.tmp"
+    marker = folder / f"{shard.name}.parquet"
+    try:
+        meter.write(done=False)
+        rows, size, digest = _write_tar(tools, shard, temporary, meter)
+        if marker.exists():  # another process was faster; finished shards are never written twice
+            temporary.unlink(missing_ok=True)
+            return shard.name
+        store.commit(temporary, folder / f"{shard.name}.tar")
+        pairs = sum(row["kind"] is None for row in rows)
+        meta = {"photos": len(rows), "pairs": pairs, "tar_bytes": size, "tar_sha256": digest}
+        store.write_parquet(store.rows_table(rows), marker, meta)
+        meter.write(done=True)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
+        raise UserError(_disk_sentence(job.out, error)) from error
+    return shard.name
+
+
+def _disk_sentence(out: Path, error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk that holds {out} is full; make space and run the same command again to go on"
+    return f"{out} cannot be written ({error.strerror or error}); mend that and run the same command again to go on"
+
+
+def _write_tar(tools: Tools, shard: ShardPlan, path: Path, meter: Meter) -> tuple[list[dict[str, Any]], int, str]:
+    writer = store.ShardWriter(path)
+    rows: list[dict[str, Any]] = []
+    try:
+        for number, files, row in _pairs(tools, shard, meter):
+            if files is not None:
+                with meter.time("write"):
+                    members = writer.add(shard.ordinals[number], files)
+                row["members"] = [{n: getattr(m, n) for n in ("name", "offset", "size", "sha256")} for m in members]
+            rows.append(row)
+            meter.count("pair" if row["kind"] is None else "rejected" if row["rejected"] else "failed")
+        with meter.time("write"):
+            size, digest = writer.close()
+    except BaseException:
+        writer.abandon()
+        raise
+    return rows, size, digest
+
+
+def _pairs(
+    tools: Tools, shard: ShardPlan, meter: Meter
+) -> Iterator[tuple[int, dict[str, bytes] | None, dict[str, Any]]]:
+    """Yield (position in the shard, files, row) in order.  Networks see batches of a fixed size, in sample order."""
+    batch = tools.job.environment.get("batch", 1)
+    waiting: list[tuple[int, dict[str, Any], Framed | None]] = []
+    for number, sample in enumerate(shard.samples):
+        _die_with_parent(tools.job.parent)
+        if (tools.job.out / "log" / "stop").exists():
+            raise Stopped
+        waiting.append((number, *_prepare(tools, shard, number, sample, meter)))
+        if sum(framed is not None for *_, framed in waiting) == batch:
+            yield from _sketch(tools, waiting, meter)
+            waiting = []
+    yield from _sketch(tools, waiting, meter)
+
+
+def _prepare(
+    tools: Tools, shard: ShardPlan, number: int, sample: Sample, meter: Meter
+) -> tuple[dict[str, Any], Framed | None]:
+    """One photo in the frame and its row, or a row that says why not."""
+    from sketchprep.frame import bring_into_frame
+
+    row: dict[str, Any] = {
+        "ordinal": shard.ordinals[number],
+        "id": sample.id,
+        "source": sample.source,
+        "split": shard.split,
+        "shard": shard.name,
+        "sha256": shard.digests[number],
+        "kind": None,
+    }
+    source, stage = tools.sources[sample.source], "decode"
+    try:
+        with meter.time("decode"):
+            digest, picture = source.load(sample)
+        if digest != shard.digests[number]:
+            raise SampleError(
+                "changed", "the file is not the one that was planned; put it back, or accept it with --retry-failed"
+            )
+        stage = "select"
+        framed = bring_into_frame(tools.job.recipe, source, sample, picture, tools.landmarker, meter)
+    except SampleError as error:
+        row |= {"stage": stage, "kind": error.kind, "message": error.message, "rejected": error.rejected}
+        return row, None
+    row |= _describe(tools.job.recipe, sample, framed)
+    return row, framed
+
+
+def _describe(recipe: Recipe, sample: Sample, framed: Framed) -> dict[str, Any]:
+    return {
+        "width": framed.width,
+        "height": framed.height,
+        "matrix": [float(v) for v in framed.matrix.ravel()],
+        "landmarks": None if framed.landmarks is None else [round(float(v), 3) for v in framed.landmarks.ravel()],
+        "pose": None if framed.pose is None else [round(float(v), 3) for v in framed.pose],
+        "attributes": None if sample.attributes is None else list(sample.attributes),
+        "windows": _windows(recipe),
+    }
+
+
+def _windows(recipe: Recipe) -> list[dict[str, Any]] | None:
+    from sketchprep.ops.components import windows
+
+    if recipe.align.template != "ffhq" or recipe.size % 64:
+        return None
+    return [{"part": part, **window._asdict()} for part, window in windows(recipe.size).items()]
+
+
+def _sketch(
+    tools: Tools, waiting: list[tuple[int, dict[str, Any], Framed | None]], meter: Meter
+) -> Iterator[tuple[int, dict[str, bytes] | None, dict[str, Any]]]:
+    """Run the stage graph over the photos in waiting and encode what is stored."""
+    from sketchprep import stages
+
+    ready = [(row, framed) for _, row, framed in waiting if framed is not None]
+    results: list[dict[str, Any]] = [{"photo": framed.photo} for _, framed in ready]
+    for name, stage in tools.job.recipe.graph.items():
+        network = tools.networks[stage.op] if stages.OPS[stage.op].asset else None
+        if not ready:
+            break
+        points = [framed.landmarks for _, framed in ready]
+        with meter.time(name):
+            out = stages.run(stage.op, [r[stage.input] for r in results], points, stage.params, network)
+        for result, image in zip(results, out, strict=True):
+            result[name] = image
+    made = iter(zip(ready, results, strict=True))
+    for number, row, framed in waiting:
+        if framed is None:
+            yield number, None, row
+            continue
+        _, result = next(made)
+        with meter.time("encode"):
+            files = _encode(tools.job.recipe, framed, result, row)
+        yield number, files, row
+
+
+def _encode(recipe: Recipe, framed: Framed, result: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, bytes]:
+    from sketchprep import imageio
+
+    files: dict[str, bytes] = {}
+    if recipe.photo.format == "png":
+        files["photo.png"] = imageio.encode_png(framed.photo)
+    else:
+        files["photo.jpg"] = framed.encoded or imageio.encode_jpeg(framed.photo, quality=recipe.photo.quality)
+    sketch = framed.sketch if framed.sketch is not None else result[recipe.sketch]
+    files["sketch.png"] = imageio.encode_png(sketch)
+    for name in recipe.store:
+        files[f"{name}.png"] = imageio.encode_png(result[name])
+    if framed.labels is not None:
+        files["labels.png"] = imageio.encode_png(framed.labels)
+    keys = ("ordinal", "id", "source", "split", "sha256", "landmarks", "pose", "attributes", "windows")
+    files["json"] = json.dumps({k: row[k] for k in keys}, ensure_ascii=True, separators=(",", ":")).encode()
+    return files
+
+
+def _die_with_parent(parent: int) -> None:
+    """Leave at once if the driver is gone: after a SIGKILL its workers would go on in nobody's name."""
+    if parent and os.getppid() != parent and os.getpid() != parent:
+        os._exit(1)
+
+
+def quiet_interrupt() -> None:
+    """Leave Ctrl-C to the driver; a worker's traceback would only hide its sentence."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

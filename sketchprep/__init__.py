@@ -1,3 +1,47 @@
-"""Face photos in, paired photo/sketch datasets out."""
+"""Face photos in, paired photo/sketch datasets out.
+
+The library comes first; the command line is a thin skin over it.  Names load what they need when they are first used,
+so that ``import sketchprep`` costs nothing.
+
+>>> import sketchprep
+>>> sketchprep.build("portraits", out="demo/portraits")  # doctest: +SKIP
+>>> pairs = sketchprep.open_pairs("demo/portraits")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from sketchprep.build import build as build
+    from sketchprep.crop import crop_components as crop_components
+    from sketchprep.dataset import open_pairs as open_pairs
+    from sketchprep.errors import SampleError as SampleError
+    from sketchprep.errors import UserError as UserError
+    from sketchprep.export import export as export
+    from sketchprep.ops import canny as canny
+
+_HOMES = {
+    "build": "sketchprep.build",
+    "open_pairs": "sketchprep.dataset",
+    "crop_components": "sketchprep.crop",
+    "export": "sketchprep.export",
+    "verify": "sketchprep.verify",
+    "UserError": "sketchprep.errors",
+    "SampleError": "sketchprep.errors",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'sketchprep' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

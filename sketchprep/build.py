@@ -16,27 +16,17 @@ import yaml
 from sketchprep import environment, plan, recipe, store
 from sketchprep.errors import UserError
 from sketchprep.merge import complete_shards, merge, shard_failures
+from sketchprep.request import Request, prepare
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from sketchprep.plan import Listing
     from sketchprep.recipe import Recipe
-    from sketchprep.sources.base import Source
 
-__all__ = ["Request", "Result", "build", "prepare"]
+__all__ = ["Result", "TooManyFailures", "build"]
 
 EXECUTOR_NAMES = ("inline", "joblib")
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is to be built from what, resolved: recipe, where the sources lie, and the folder."""
-
-    recipe: Recipe
-    roots: dict[str, Path]
-    sources: list[Source]
-    out: Path
 
 
 @dataclass(frozen=True)
@@ -66,61 +56,6 @@ class Result:
 
 class TooManyFailures(Exception):
     """The run was stopped because more photos failed than were allowed."""
-
-
-def prepare(
-    source: str | None = None,
-    *,
-    root: str | os.PathLike[str] | Mapping[str, str] | None = None,
-    out: str | os.PathLike[str] | None = None,
-    recipe_name: str | os.PathLike[str] | Mapping[str, Any] | None = None,
-    overrides: Iterable[str] = (),
-    limit: int | None = None,
-) -> Request:
-    """Resolve the recipe, its sources and the folder, without touching the disk.
-
-    Raises
-    ------
-    UserError
-        For an unknown source, recipe or key, or a missing root.
-    """
-    from sketchprep import sources
-
-    if source is None and recipe_name is None:
-        raise UserError("name what to build from: --source NAME, or --recipe NAME or FILE (see `sketchprep sources`)")
-    if source is not None and source not in sources.names():
-        raise UserError(f"--source {source}: unknown; known: {', '.join(sources.names())}")
-    spec: Any = recipe_name if recipe_name is not None else source
-    if isinstance(spec, os.PathLike):
-        spec = Path(spec)
-    rec = recipe.load(spec, overrides, limit=limit, **_only(source, recipe_name))
-    roots = _roots(rec, root)
-    opened = [sources.open_source(s.name, roots[s.name], **s.options) for s in rec.sources]
-    return Request(rec, roots, opened, Path(out) if out is not None else Path("out") / rec.name)
-
-
-def _only(source: str | None, recipe_name: Any) -> dict[str, Any]:
-    """``--source`` beside ``--recipe`` replaces the recipe's sources."""
-    return {"sources": [source]} if source is not None and recipe_name is not None else {}
-
-
-def _roots(rec: Recipe, root: Any) -> dict[str, Path]:
-    from sketchprep import sources
-
-    given: dict[str, str] = {}
-    if isinstance(root, Mapping):
-        given = {str(k): str(v) for k, v in root.items()}
-    elif root is not None:
-        if len(rec.sources) > 1:
-            names = ", ".join(s.name for s in rec.sources)
-            raise UserError(f"--root {root}: the recipe has several sources ({names}); write --root NAME=DIR for each")
-        given = {rec.sources[0].name: os.fspath(root)}
-    unknown = sorted(set(given) - {s.name for s in rec.sources})
-    if unknown:
-        raise UserError(
-            f"--root {unknown[0]}=…: the recipe has no such source ({', '.join(s.name for s in rec.sources)})"
-        )
-    return {s.name: sources.resolve_root(s.name, given.get(s.name)) for s in rec.sources}
 
 
 def build(
@@ -280,15 +215,8 @@ def _need_assets(rec: Recipe, offline: bool) -> None:
     """Fetch what is missing before any worker starts, so that none of them waits or fetches twice."""
     from sketchprep import assets
 
-    for name in needed_assets(rec):
+    for name in environment.needed_assets(rec):
         assets.path(name, offline=offline)
-
-
-def needed_assets(rec: Recipe) -> list[str]:
-    """Names of the assets without which a recipe cannot run."""
-    from sketchprep import stages
-
-    return sorted({"dlib-landmarks-68", *(a for s in rec.graph.values() if (a := stages.OPS[s.op].asset))})
 
 
 def _plan(

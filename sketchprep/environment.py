@@ -11,7 +11,7 @@ from sketchprep.errors import UserError
 if TYPE_CHECKING:
     from sketchprep.recipe import Recipe
 
-__all__ = ["check", "resolve"]
+__all__ = ["check", "needed_assets", "resolve", "uses_network"]
 
 BATCH = {"cpu": 1, "cuda": 16}
 # Distributions whose version can change a pixel, a landmark or the layout of a file, and who needs them.
@@ -21,6 +21,11 @@ PACKAGES = ("numpy", "opencv-python-headless", "pillow", "dlib-bin", "scikit-ima
 def uses_network(rec: Recipe) -> bool:
     """Whether any needed stage runs a network."""
     return any(stages.OPS[s.op].asset for s in rec.graph.values())
+
+
+def needed_assets(rec: Recipe) -> list[str]:
+    """Names of the weights without which a recipe cannot run."""
+    return sorted({"dlib-landmarks-68", *(a for s in rec.graph.values() if (a := stages.OPS[s.op].asset))})
 
 
 def resolve(rec: Recipe, device: str = "auto") -> dict[str, Any]:

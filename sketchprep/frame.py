@@ -68,15 +68,14 @@ def bring_into_frame(
     """
     masks = source.masks(sample) if recipe.labels or recipe.select.exclude_masks else {}
     if masks:
-        select.check_masks(masks, exclude_masks=recipe.select.exclude_masks)
+        _demand(select.check_masks(masks, recipe.select.exclude_masks))
     framed = source.frame is not None and source.frame == recipe.align.template
     if framed or recipe.align.template == "none":
         photo, matrix, points = _resize(recipe, source, picture, landmarker, meter)
     else:
         photo, matrix, points = _align(recipe, source, picture, landmarker, meter)
     angles = sample.pose or (pose.estimate_pose(points, recipe.size) if points is not None else None)
-    if angles is not None:
-        select.check_pose(angles, **recipe.select.pose.model_dump())
+    _demand(select.check_pose(angles, recipe.select.pose.limits))
     height, width = picture.photo.shape[:2]
     untouched = photo is picture.photo
     return Framed(
@@ -108,11 +107,10 @@ def _resize(
             return photo, matrix, landmarker.frame_points(photo)
         faces = landmarker.faces(photo)
         points = landmarker.points(photo, faces[0]) if faces else None
-    wants_face = bool(recipe.select.min_eye_distance or any(recipe.select.pose.model_dump().values()))
-    if faces or wants_face:
-        select.check_faces(len(faces), one_face=recipe.select.one_face)
+    if faces or recipe.select.min_eye_distance or recipe.select.pose.limits:
+        _demand(select.check_face_count(len(faces), one_face=recipe.select.one_face))
     if points is not None:
-        select.check_eye_distance(points / (recipe.size / width), minimum=recipe.select.min_eye_distance)
+        _demand_size(recipe, points * (width / recipe.size))
     return photo, matrix, points
 
 
@@ -125,13 +123,24 @@ def _align(
             points = landmarker.frame_points(picture.photo)
         else:
             faces = landmarker.faces(picture.photo)
-            select.check_faces(len(faces), one_face=recipe.select.one_face)
+            _demand(select.check_face_count(len(faces), one_face=recipe.select.one_face))
             points = landmarker.points(picture.photo, faces[0])
-    select.check_eye_distance(points, minimum=recipe.select.min_eye_distance)
+    _demand_size(recipe, points)
     with meter.time("align"):
         aligned = align.align(picture.photo, points, template=recipe.align.template, size=recipe.size)
     _check_scale(recipe, aligned.scale)
     return aligned.image, aligned.matrix, align.transform_points(aligned.matrix, points)
+
+
+def _demand(error: SampleError | None) -> None:
+    if error is not None:
+        raise error
+
+
+def _demand_size(recipe: Recipe, points: np.ndarray) -> None:
+    """Judge the face's size by landmarks in pixels of the original photo."""
+    distance = float(np.linalg.norm(points[42:48].mean(axis=0) - points[36:42].mean(axis=0)))
+    _demand(select.check_face_size(eye_distance=distance, min_eye_distance=recipe.select.min_eye_distance))
 
 
 def _check_scale(recipe: Recipe, scale: float) -> None:

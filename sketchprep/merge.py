@@ -11,7 +11,7 @@ from sketchprep import plan, store
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["complete_shards", "merge", "shard_failures"]
+__all__ = ["complete_shards", "merge", "read_failures", "shard_failures"]
 
 
 def complete_shards(out: Path) -> list[str]:
@@ -61,6 +61,15 @@ def shard_failures(out: Path, names: Iterable[str]) -> pa.Table:
     schema = store.failure_schema()
     tables = [_split_rows(pq.read_table(out / "shards" / f"{n}.parquet"))[1].select(schema.names) for n in names]
     return pa.concat_tables([schema.empty_table(), *(t.cast(schema) for t in tables)])
+
+
+def read_failures(out: Path, planned: pa.Table, names: Iterable[str]) -> pa.Table:
+    """Everything that became no pair: what planning dropped, then the rows of the given shards."""
+    import pyarrow as pa
+
+    schema = store.failure_schema()
+    dropped = [{n: getattr(f, n) for n in schema.names} for f in plan.failures(planned)]
+    return pa.concat_tables([pa.Table.from_pylist(dropped, schema=schema), shard_failures(out, names)])
 
 
 def _split_rows(rows: pa.Table) -> tuple[pa.Table, pa.Table]:

@@ -109,6 +109,7 @@ def make(
     *,
     before: pa.Table | None = None,
     jobs: int = 1,
+    hashing: bool = True,
     hashed: Callable[[], Any] = lambda: None,
 ) -> pa.Table:
     """Make the plan of what `listing` offers beyond the samples that `before` holds.
@@ -122,6 +123,8 @@ def make(
         A plan to be extended: its samples are left out, but known to the search for duplicates.
     jobs : int
         Threads that read and hash.
+    hashing : bool
+        False opens no file: exact duplicates stay unknown.
     hashed : callable
         Called once a photo, for a progress bar.
 
@@ -133,7 +136,7 @@ def make(
     known = {} if before is None else _digest_owners(before)
     planned = set() if before is None else set(zip(_column(before, "source"), _column(before, "id"), strict=True))
     samples = [s for s in listing.samples if (s.source, s.id) not in planned]
-    digests = _hash(samples, {s.name: s for s in sources}, jobs, hashed)
+    digests = _hash(samples, {s.name: s for s in sources}, jobs, hashed) if hashing else [None] * len(samples)
     drops = [_drop(recipe, s, d, known) for s, d in zip(samples, digests, strict=True)]
     kept = [i for i, drop in enumerate(drops) if drop is None]
     first = 0 if before is None else 1 + max((o for o in _column(before, "ordinal") if o is not None), default=-1)
@@ -290,12 +293,11 @@ def _drop(recipe: Recipe, sample: Sample, digest: str | None, owners: dict[str, 
             message = f"the same bytes as {owner!r}"
             return Failure(sample.id, sample.source, "plan", "duplicate", message, rejected=True)
     rules = recipe.select
-    limits = {axis: v for axis, v in rules.pose.model_dump().items() if v is not None}
     error = check_annotations(
         sample,
         exclude_attributes=rules.exclude_attributes,
         require_attributes=rules.require_attributes,
-        pose_limits=limits,
+        pose_limits=rules.pose.limits,
     )
     if error is None:
         return None

@@ -40,6 +40,11 @@ class PoseLimits(Model):
     pitch: float | None = Field(None, gt=0, le=180)
     roll: float | None = Field(None, gt=0, le=180)
 
+    @property
+    def limits(self) -> dict[str, float]:
+        """The limited axes."""
+        return {axis: limit for axis, limit in self.model_dump().items() if limit is not None}
+
 
 class Select(Model):
     """Which faces are wanted."""
@@ -141,7 +146,7 @@ class Recipe(Model):
             for stage in wanted:
                 if stage not in self.stages:
                     raise ValueError(f"{key}: no stage is named '{stage}' ({_known(stage, known)})")
-        if self.sketch is None and "pairs" not in names_:
+        if self.sketch is None and any(name != "pairs" for name in names_):
             raise ValueError(f"sketch: name the stage whose result is the final sketch ({_known('', known)})")
         return self
 
@@ -152,8 +157,11 @@ class Recipe(Model):
         return {name: self.stages[name] for name in stages.order({n: s.input for n, s in self.stages.items()}, wanted)}
 
     def canonical(self) -> dict[str, Any]:
-        """The recipe as plain values, defaults filled in."""
-        return self.model_dump(mode="json")
+        """The recipe as plain values, with every default filled in, the ops' own too."""
+        values = self.model_dump(mode="json")
+        for name, stage in self.stages.items():
+            values["stages"][name] = {**stages.parameters(stage.op), **values["stages"][name]}
+        return values
 
 
 def digest(values: Mapping[str, Any]) -> str:

@@ -100,7 +100,7 @@ def index_schema() -> pa.Schema:
     """Columns of a shard's Parquet file, and without the last four of ``index.parquet``.
 
     ``landmarks`` are 68 (x, y) pairs in pixels of the frame, one after the other; ``pose`` is (yaw, pitch, roll) in
-    degrees; ``matrix`` maps homogeneous photo pixels to the frame, row by row; ``windows`` hold DeepFaceDrawing's parts.
+    degrees; ``matrix`` maps homogeneous photo pixels to the frame, row by row; ``windows`` are DeepFaceDrawing's.
     """
     import pyarrow as pa
 

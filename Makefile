@@ -1,0 +1,38 @@
+# make demo   sets up everything and builds a paired dataset from the bundled portraits, in demo/
+# make test   sets up everything and runs the tests
+.PHONY: demo test slow bench lint clean
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another with make PYTHON=...") if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/sketchprep build --source portraits -o demo/portraits
+	$(BIN)/sketchprep preview demo/portraits --stages photo,hed,canny,photocopy,simplify -n 6 -o demo/stages.jpg
+	$(BIN)/sketchprep crop-components demo/portraits -o demo/components --images
+	@echo "Look at demo/portraits/preview.jpg, demo/stages.jpg and demo/components/preview.jpg"
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -q
+
+slow: $(STAMP)
+	$(BIN)/python -m pytest -q -m slow
+
+bench: $(STAMP)
+	@for f in tests/benchmarks/bench_*.py; do echo "## $$f"; $(BIN)/python $$f || exit 1; done
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) demo build dist

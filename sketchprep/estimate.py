@@ -1,0 +1,101 @@
+"""What a build would do, without doing it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from sketchprep import environment, plan, select
+
+if TYPE_CHECKING:
+    from sketchprep.recipe import Recipe
+    from sketchprep.request import Request
+
+__all__ = ["dry_run"]
+
+# Stored bytes per pixel of the frame, measured on aligned portraits at 512 px; the estimate says so.
+BYTES_PER_PIXEL = {
+    "photo": 0.55,
+    "hed": 0.42,
+    "canny": 0.05,
+    "photocopy": 0.60,
+    "lines": 0.15,
+    "two_tone": 0.10,
+    "jawline": 0.10,
+    "clean": 0.20,
+    "labels": 0.02,
+}
+
+
+def dry_run(request: Request, device: str = "auto") -> str:
+    """Describe a build: resolved recipe, counts, shards, disk, missing weights.
+
+    Photos are listed and judged by their annotations, but not opened: exact duplicates, and faces that selection
+    rejects by what it sees, are not known yet, so the counts are upper bounds.
+
+    Returns
+    -------
+    str
+        Several lines for people; the recipe in it is YAML.
+    """
+    rec = request.recipe
+    listing = plan.list_sources(request.sources, rec.limit)
+    table = plan.make(rec, request.sources, listing, hashing=False)
+    names = Counter(name.rsplit("-", 1)[0] for name in plan.shards_in_order(table))
+    splits = Counter(split for split in table["split"].to_pylist() if split)
+    kinds = Counter(failure.kind for failure in plan.failures(table))
+    planned = sum(splits.values())
+    values = {"recipe": rec.canonical(), "depends_on": environment.resolve(rec, device)}
+    lines = [yaml.safe_dump(values, sort_keys=False, allow_unicode=True).rstrip(), ""]
+    lines += [f"folder    {request.out}"]
+    lines += [f"source    {s.name} in {s.root}" for s in request.sources]
+    lines += [
+        f"photos    {len(listing.samples):,} listed, {planned:,} planned at most ({_counts(splits) or 'none'})",
+        f"left out  {_counts(kinds) or 'nothing'} (by annotations; duplicates and faces are judged when the build runs)",
+        *_unjudged(rec, listing),
+        f"shards    {sum(names.values()):,} of up to {rec.shard_size} photos ({_counts(names) or 'none'})",
+        f"disk      about {_disk(rec, planned):.2g} GB (an estimate from typical portraits)",
+        f"weights   {_assets(rec)}",
+    ]
+    return "\n".join(lines)
+
+
+def _counts(counts: Counter[str]) -> str:
+    return ", ".join(f"{n:,} {name}" for name, n in sorted(counts.items()))
+
+
+def _unjudged(rec: Recipe, listing: plan.Listing) -> list[str]:
+    missing = select.unjudged(
+        listing.samples,
+        exclude_attributes=rec.select.exclude_attributes,
+        require_attributes=rec.select.require_attributes,
+        pose_limits=rec.select.pose.limits,
+    )
+    notes = {
+        "attributes": "have no attributes: those rules do not apply to them",
+        "pose": "have no pose annotation: it is estimated from the landmarks",
+    }
+    return [f"note      {count:,} photos {notes[name]}" for name, count in missing.items()]
+
+
+def _disk(rec: Recipe, pairs: int) -> float:
+    """Gigabytes."""
+    stored: list[Any] = [*rec.store, *([rec.sketch] if rec.sketch else [])]
+    per_pixel = BYTES_PER_PIXEL["photo"] * (2 if rec.photo.format == "png" else 1)
+    per_pixel += sum(BYTES_PER_PIXEL.get(rec.stages[name].op, 0.4) for name in stored)
+    per_pixel += BYTES_PER_PIXEL["labels"] if rec.labels else 0
+    return pairs * (per_pixel * rec.size**2 + 6000) / 1e9
+
+
+def _assets(rec: Recipe) -> str:
+    from sketchprep import assets
+
+    states = [assets.state(name) for name in environment.needed_assets(rec)]
+    missing = [s.name for s in states if s.state != "ready"]
+    ready = [s.name for s in states if s.state == "ready"]
+    text = f"ready: {', '.join(ready) or 'none'}"
+    return text + (
+        f"; missing: {', '.join(missing)} (get them with `sketchprep fetch {' '.join(missing)}`)" if missing else ""
+    )

@@ -1,0 +1,263 @@
+"""What a build is and did, read from its files alone: status, summary, failures, dataset card."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sketchprep import plan, preview, store
+from sketchprep.dataset import read_recipe
+from sketchprep.errors import UserError
+from sketchprep.merge import complete_shards, read_failures
+from sketchprep.progress import read_reports
+from sketchprep.store import read_shard_meta
+
+__all__ = ["Status", "failures_text", "status", "summary", "write_card", "write_preview"]
+
+STALE_SECONDS = 120
+
+
+@dataclass
+class Status:
+    """Where a build stands.
+
+    Attributes
+    ----------
+    listed, planned, pairs : int
+        Photos found; planned into shards; finished pairs in complete shards and in shards at work.
+    shards, complete, working : int
+        All shards, finished ones, and ones with a sign of life in the last two minutes.
+    failures : Counter
+        (rejected, kind) to number of photos, over the plan and the complete shards.
+    seconds : dict of str to float
+        Time spent by stage, summed over workers, of the shards whose figures are there.
+    measured : int
+        Photos that these seconds cover.
+    """
+
+    folder: Path
+    listed: int = 0
+    planned: int = 0
+    pairs: int = 0
+    done: int = 0
+    shards: int = 0
+    complete: int = 0
+    working: int = 0
+    bytes: int = 0
+    splits: dict[str, int] = field(default_factory=dict)
+    failures: Counter[tuple[bool, str]] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=dict)
+    measured: int = 0
+
+    @property
+    def failed(self) -> int:
+        """Photos that could not be processed."""
+        return sum(n for (rejected, _), n in self.failures.items() if not rejected)
+
+    @property
+    def rejected(self) -> int:
+        """Sound photos that were not wanted."""
+        return sum(n for (rejected, _), n in self.failures.items() if rejected)
+
+
+def status(folder: str | Path) -> Status:
+    """Read where a build stands; works from any machine that sees the folder, also while the build runs.
+
+    Raises
+    ------
+    UserError
+        If the folder holds no planned dataset.
+    """
+    out = Path(folder)
+    table = read_plan(out)
+    names = plan.shards_in_order(table)
+    finished = set(complete_shards(out)) & set(names)
+    shard_column = table["shard"].to_pylist()
+    result = Status(out, listed=len(table), planned=len(table) - table["shard"].null_count, shards=len(names))
+    result.complete = len(finished)
+    for split in table["split"].to_pylist():
+        if split is not None:
+            result.splits[split] = result.splits.get(split, 0) + 1
+    for name in sorted(finished):
+        meta = read_shard_meta(out / "shards" / f"{name}.parquet")
+        result.pairs += meta["pairs"]
+        result.bytes += meta["tar_bytes"]
+    result.done = sum(name in finished for name in shard_column)
+    _add_reports(result, out, finished)
+    for row in read_failures(out, table, sorted(finished)).to_pylist():
+        result.failures[bool(row["rejected"]), row["kind"]] += 1
+    return result
+
+
+def _add_reports(result: Status, out: Path, finished: set[str]) -> None:
+    """Add what the shards at work say of themselves, and everybody's seconds."""
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for name, report in read_reports(out / "log").items():
+        counts = Counter(report["counts"])
+        if name not in finished:
+            if time.time() - report["updated"] > STALE_SECONDS:
+                continue
+            result.working += 1
+            result.pairs += counts["pair"]
+            result.done += sum(counts.values())
+        for stage, value in report["seconds"].items():
+            seconds[stage] += value
+        result.measured += sum(counts.values())
+    result.seconds = dict(seconds)
+
+
+def read_plan(out: Path) -> Any:
+    """Read ``plan.parquet``."""
+    import pyarrow.parquet as pq
+
+    if not (out / "plan.parquet").is_file():
+        raise UserError(f"{out}: holds no planned dataset (plan.parquet is missing); make one with `sketchprep build`")
+    return pq.read_table(out / "plan.parquet")
+
+
+def summary(found: Status) -> str:
+    """Describe a status as text: counts, reasons, seconds by stage."""
+    splits = ", ".join(f"{n} {name}" for name, n in sorted(found.splits.items())) or "none"
+    lines = [
+        f"{found.folder}: {found.complete} of {found.shards} shards complete"
+        + (f", {found.working} at work" if found.working else ""),
+        f"  photos listed    {found.listed:>9,}",
+        f"  planned          {found.planned:>9,}   ({splits})",
+        f"  pairs            {found.pairs:>9,}   ({found.bytes / 1e6:,.1f} MB in complete shards)",
+        f"  rejected         {found.rejected:>9,}",
+        *_kind_lines(found, rejected=True),
+        f"  failed           {found.failed:>9,}",
+        *_kind_lines(found, rejected=False),
+    ]
+    if found.seconds:
+        lines.append(f"  seconds by stage (summed over workers, {found.measured:,} photos)")
+        for stage, value in sorted(found.seconds.items(), key=lambda item: -item[1]):
+            per_photo = 1000 * value / max(found.measured, 1)
+            lines.append(f"    {stage:<15}{value:>9.1f}   {per_photo:>7.1f} ms a photo")
+    return "\n".join(lines)
+
+
+def _kind_lines(found: Status, *, rejected: bool) -> list[str]:
+    kinds = [(kind, n) for (r, kind), n in found.failures.most_common() if r == rejected]
+    return [f"    {kind:<15}{n:>9,}" for kind, n in kinds]
+
+
+def failures_text(folder: str | Path, *, kind: str | None = None, limit: int | None = 20) -> str:
+    """List what was rejected or failed, newest plan first, with reason and figure.
+
+    Parameters
+    ----------
+    kind : str, optional
+        Only this kind.
+    limit : int, optional
+        Lines at most; None for all.
+    """
+    out = Path(folder)
+    table = read_plan(out)
+    rows = read_failures(out, table, complete_shards(out)).to_pylist()
+    known = sorted({row["kind"] for row in rows})
+    if kind is not None:
+        if kind not in known:
+            raise UserError(
+                f"--kind {kind}: there is none of that kind; there are: {', '.join(known) or 'none at all'}"
+            )
+        rows = [row for row in rows if row["kind"] == kind]
+    # Ids are file names: shown as Python literals, so that a newline in one cannot forge a line.
+    lines = [
+        f"{'rejected' if r['rejected'] else 'failed':<9}{r['stage']:<8}{r['kind']:<14}{r['id']!r}: {r['message']}"
+        for r in rows[:limit]
+    ]
+    if limit is not None and len(rows) > limit:
+        lines.append(f"... and {len(rows) - limit} more; --all shows them")
+    return "\n".join(lines) or "nothing was rejected and nothing failed"
+
+
+def write_preview(out: Path) -> None:
+    """Write ``preview.jpg``."""
+    preview.save(preview.preview(out), out / "preview.jpg")
+
+
+def write_card(out: Path) -> None:
+    """Write the dataset card ``README.md``, whose header lets Hugging Face ``datasets`` open the shards."""
+    found = status(out)
+    stored = read_recipe(out)
+    header = yaml.safe_dump(_card_header(found, stored), sort_keys=False, allow_unicode=True)
+    text = f"---\n{header}---\n\n{_card_body(found, stored)}"
+    with store.atomic(out / "README.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _card_header(found: Status, stored: dict[str, Any]) -> dict[str, Any]:
+    size = "n<1K" if found.pairs < 1000 else "1K<n<10K" if found.pairs < 10_000 else "10K<n<100K"
+    files = [{"split": name, "path": f"shards/{name}-*.tar"} for name in plan.SPLITS if found.splits.get(name)]
+    return {
+        "pretty_name": stored["recipe"]["name"],
+        "license": "other",
+        "task_categories": ["image-to-image"],
+        "size_categories": [size if found.pairs < 100_000 else "n>100K"],
+        "tags": ["sketch", "face", "webdataset"],
+        "configs": [{"config_name": "default", "data_files": files}],
+    }
+
+
+def _card_body(found: Status, stored: dict[str, Any]) -> str:
+    from sketchprep import __version__
+
+    recipe = stored["recipe"]
+    splits = ", ".join(f"{n:,} {name}" for name, n in sorted(found.splits.items()))
+    kinds = ", ".join(f"{n:,} {kind}" for (_, kind), n in found.failures.most_common()) or "none"
+    members = ["photo", "sketch", *recipe["store"], *(["labels"] if recipe["labels"] else [])]
+    stages = "\n".join(f"| `{n}` | {s['op']} | `{s['input']}` |" for n, s in recipe["stages"].items())
+    return f"""# {recipe["name"]}
+
+{recipe["description"]}
+
+{found.pairs:,} pairs at {recipe["size"]}×{recipe["size"]} px in the frame `{recipe["align"]["template"]}`, \
+made by sketchprep {__version__}. Planned: {splits}. Left out: {kinds}.
+
+![photo beside each stored sketch](preview.jpg)
+
+## What a pair holds
+
+Photos are RGB in sRGB, JPEG 4:4:4 or PNG; sketches are grey PNG, black ink on white; members of a tar are named
+`KEY.MEMBER.EXTENSION`: {", ".join(f"`{m}`" for m in members)} and `KEY.json` with id, landmarks, pose and attributes.
+`sketch` is the result of the stage `{recipe["sketch"]}`.
+
+| Stage | Op | Input |
+|---|---|---|
+{stages}
+
+`index.parquet` has one row a pair with the byte offset, size and sha256 of every member; `failures.parquet` says why
+the other photos are not here; `recipe.yaml` holds the resolved recipe and what the bytes depend on.
+
+```python
+import sketchprep
+pairs = sketchprep.open_pairs("{found.folder.name}", split="train")
+pairs[0].photo, pairs[0].sketch
+```
+
+## Licences
+
+{_licences(recipe)}
+
+The pairs are derived from the photos: what the photos' licence asks for holds for the pairs too.
+"""
+
+
+def _licences(recipe: dict[str, Any]) -> str:
+    from sketchprep import assets, sources, stages
+
+    lines = []
+    for spec in recipe["sources"]:
+        kind = sources.source_class(spec["name"])
+        lines.append(f"- photos `{spec['name']}`: {kind.licence}" + (f" ({kind.homepage})" if kind.homepage else ""))
+    used = {a for s in recipe["stages"].values() if (a := stages.OPS[s["op"]].asset)}
+    for name in sorted({"dlib-landmarks-68", *used}):
+        state = assets.state(name)
+        lines.append(f"- weights `{name}`: {state.licence}" + (f"; {state.restriction}" if state.restriction else ""))
+    return "\n".join(lines)

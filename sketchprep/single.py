@@ -1,0 +1,130 @@
+"""One stage on any pictures, as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sketchprep import imageio, recipe, stages, store
+from sketchprep.errors import SampleError, UserError
+from sketchprep.recipe import Recipe, Stage
+from sketchprep.records import Failure
+
+__all__ = ["sketch_files"]
+
+
+def sketch_files(
+    photos: Sequence[Path],
+    stage: str,
+    out: Path,
+    *,
+    recipe_name: str = "celebamask-hq",
+    overrides: Iterable[str] = (),
+    device: str = "auto",
+    offline: bool = False,
+) -> list[Failure]:
+    """Run a stage, and what it depends on, on pictures of any size; write one PNG for each.
+
+    Parameters
+    ----------
+    photos : sequence of Path
+        Picture files.
+    stage : str
+        A stage of the recipe, or the name of an op, which then runs with its defaults on the photo.
+    out : Path
+        Folder for ``NAME.png``; two inputs of one name are refused before anything is written.
+
+    Returns
+    -------
+    list of Failure
+        The pictures that could not be used.
+
+    Raises
+    ------
+    UserError
+        For an unknown stage, two inputs of one name, or a folder that cannot be written.
+    """
+    graph = _graph(recipe.load(recipe_name, overrides), stage)
+    targets = _targets(photos, out)
+    networks = {name: _network(s.op, device, offline) for name, s in graph.items() if stages.OPS[s.op].asset}
+    landmarker = _landmarker(offline) if any(stages.OPS[s.op].landmarks != "no" for s in graph.values()) else None
+    failures = []
+    for photo, target in zip(photos, targets, strict=True):
+        try:
+            image = imageio.decode(_read(photo))
+            result = _run(image, graph, networks, landmarker)
+        except SampleError as error:
+            failures.append(Failure(str(photo), "file", stage, error.kind, error.message, error.rejected))
+            continue
+        _write(result, target)
+    return failures
+
+
+def _graph(rec: Recipe, stage: str) -> dict[str, Stage]:
+    if stage in rec.stages:
+        return {name: rec.stages[name] for name in stages.order({n: s.input for n, s in rec.stages.items()}, [stage])}
+    if stage in stages.OPS:
+        return {stage: Stage(op=stage)}
+    known = sorted({*rec.stages, *stages.OPS})
+    raise UserError(f"--stage {stage}: unknown; stages of the recipe and ops: {', '.join(known)}")
+
+
+def _targets(photos: Sequence[Path], out: Path) -> list[Path]:
+    targets = [out / f"{photo.stem}.png" for photo in photos]
+    seen: dict[Path, Path] = {}
+    for photo, target in zip(photos, targets, strict=True):
+        other = seen.setdefault(target, photo)
+        if other != photo:
+            raise UserError(f"{photo} and {other} would both become {target}; rename one, or give them another -o")
+        if target.exists() and target.resolve() == photo.resolve():
+            raise UserError(f"{photo}: its sketch would overwrite it; give another folder with -o")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"-o {out}: cannot be made ({error.strerror}); choose another folder") from None
+    return targets
+
+
+def _network(op: str, device: str, offline: bool) -> Any:
+    from sketchprep import assets, host
+    from sketchprep.models.hed import load_hed
+
+    found = host.host(device=device, network=True)["device"]
+    kind = device if device != "auto" else "cuda:0" if found.startswith("cuda") else "cpu"
+    path = assets.path(stages.OPS[op].asset or op, offline=offline)
+    return load_hed(path, device=kind, dtype=host.resolve_dtype("auto", found))
+
+
+def _landmarker(offline: bool) -> Any:
+    from sketchprep import assets
+    from sketchprep.ops.landmarks import Landmarker
+
+    return Landmarker(assets.path("dlib-landmarks-68", offline=offline))
+
+
+def _read(photo: Path) -> bytes:
+    from sketchprep.sources.listing import Folder
+
+    return Folder(photo.resolve().parent).read(photo.resolve().name)
+
+
+def _run(image: Any, graph: dict[str, Stage], networks: dict[str, Any], landmarker: Any) -> Any:
+    points = None
+    if landmarker is not None:
+        faces = landmarker.faces(image)
+        points = landmarker.points(image, faces[0]) if faces else None
+    results = {"photo": image}
+    for name, stage in graph.items():
+        if points is None and stages.OPS[stage.op].landmarks == "required":
+            raise SampleError("no-face", f"no face was found, and {stage.op} needs one")
+        results[name] = stages.run(stage.op, [results[stage.input]], [points], stage.params, networks.get(name))[0]
+    return results[name]
+
+
+def _write(image: Any, target: Path) -> None:
+    try:
+        with store.atomic(target) as temporary:
+            temporary.write_bytes(imageio.encode_png(image))
+    except OSError as error:
+        raise UserError(f"{target} cannot be written ({error.strerror}); check -o and the space on the disk") from None

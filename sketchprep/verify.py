@@ -1,0 +1,108 @@
+"""Recheck a dataset: every tar, every member, every row against what was written."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from sketchprep import plan, store
+from sketchprep.merge import complete_shards
+from sketchprep.report import read_plan
+
+__all__ = ["verify"]
+
+CHUNK = 1 << 20
+
+
+def verify(folder: str | os.PathLike[str], *, checked: Callable[[int], Any] = lambda photos: None) -> list[str]:
+    """Recheck a dataset's files.
+
+    Every tar is read whole once and compared with the size and sha256 in its Parquet file; every member is read at its
+    offset and compared with its own sha256; the rows are compared with the plan, and the index with the rows.
+
+    Parameters
+    ----------
+    folder : path
+        A dataset, finished or not; shards that are not complete are no fault.
+    checked : callable
+        Called with the number of photos after each shard, for a progress bar.
+
+    Returns
+    -------
+    list of str
+        One sentence a fault; empty if all is sound.
+
+    Raises
+    ------
+    UserError
+        If the folder holds no planned dataset.
+    """
+    out = Path(folder)
+    shards = plan.shards(read_plan(out))
+    faults = []
+    finished = complete_shards(out)
+    faults += [f"shards/{name}.parquet: is in no plan; remove it" for name in finished if name not in shards]
+    for name in finished:
+        if name in shards:
+            faults += _check_shard(out, name, shards[name])
+            checked(len(shards[name]))
+    if not faults and len(finished) == len(shards):
+        faults += _check_index(out, finished)
+    return faults
+
+
+def _check_shard(out: Path, name: str, planned: plan.ShardPlan) -> Iterator[str]:
+    import pyarrow.parquet as pq
+
+    remedy = f"delete shards/{name}.parquet and run the same build command: the shard is made again"
+    path = out / "shards" / f"{name}.tar"
+    try:
+        meta = store.read_shard_meta(out / "shards" / f"{name}.parquet")
+        rows = pq.read_table(out / "shards" / f"{name}.parquet").to_pylist()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        yield f"shards/{name}.parquet: is damaged ({type(error).__name__}); {remedy}"
+        return
+    if [row["id"] for row in rows] != [sample.id for sample in planned.samples]:
+        yield f"shards/{name}.parquet: its rows are not the planned ones; {remedy}"
+    try:
+        size, digest = path.stat().st_size, _sha256(path)
+    except OSError as error:
+        yield f"shards/{name}.tar: cannot be read ({error.strerror}); {remedy}"
+        return
+    if (size, digest) != (meta["tar_bytes"], meta["tar_sha256"]):
+        sizes = f"{size} bytes, not {meta['tar_bytes']}" if size != meta["tar_bytes"] else f"{size} bytes"
+        yield f"shards/{name}.tar: sha256 is {digest}, not {meta['tar_sha256']} ({sizes}); {remedy}"
+    yield from _check_members(path, rows, remedy)
+
+
+def _check_members(path: Path, rows: list[dict[str, Any]], remedy: str) -> Iterator[str]:
+    with path.open("rb") as file:
+        for row in rows:
+            for member in row["members"] or []:
+                data = os.pread(file.fileno(), member["size"], member["offset"])
+                if hashlib.sha256(data).hexdigest() != member["sha256"]:
+                    name = f"{store.key(row['ordinal'])}.{member['name']}"
+                    yield f"shards/{path.name}: member {name} of {row['id']!r} is not what was written; {remedy}"
+
+
+def _check_index(out: Path, names: list[str]) -> Iterator[str]:
+    """The merged index must hold the rows of the shards."""
+    import pyarrow.parquet as pq
+
+    pairs = sum(store.read_shard_meta(out / "shards" / f"{name}.parquet")["pairs"] for name in names)
+    remedy = "delete it and run the same build command: it is merged again"
+    try:
+        found = pq.read_metadata(out / "index.parquet").num_rows
+    except (OSError, ValueError):
+        yield f"index.parquet: is missing or damaged; {remedy}"
+        return
+    if found != pairs:
+        yield f"index.parquet: has {found} rows, the shards have {pairs}; {remedy}"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

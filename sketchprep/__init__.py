@@ -16,22 +16,19 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from sketchprep.build import build as build
+    from sketchprep.builder import build as build
     from sketchprep.crop import crop_components as crop_components
     from sketchprep.dataset import open_pairs as open_pairs
     from sketchprep.errors import SampleError as SampleError
     from sketchprep.errors import UserError as UserError
-    from sketchprep.export import export as export
-    from sketchprep.ops import canny as canny
 
+# No name here may also be a module's: importing the module would put it in the function's place.
 _HOMES = {
-    "build": "sketchprep.build",
-    "open_pairs": "sketchprep.dataset",
+    "build": "sketchprep.builder",
     "crop_components": "sketchprep.crop",
-    "export": "sketchprep.export",
-    "verify": "sketchprep.verify",
-    "UserError": "sketchprep.errors",
+    "open_pairs": "sketchprep.dataset",
     "SampleError": "sketchprep.errors",
+    "UserError": "sketchprep.errors",
 }
 
 __all__ = ["__version__", *_HOMES]

@@ -78,32 +78,23 @@ def build_options(command: Any) -> Any:
 @click.option(
     "--executor", type=click.Choice(["inline", "joblib"]), help="Where shards run; default: joblib, inline for -j1."
 )
-@click.option(
-    "-n", "--dry-run", is_flag=True, help="Show recipe, counts, shards, disk estimate and missing assets only."
-)
+@click.option("-n", "--dry-run", is_flag=True, help="Only show what would be done, as `sketchprep plan` does.")
 @click.option("--retry-failed", is_flag=True, help="Work again on photos that failed; mended files are accepted.")
 @click.option("--extend", is_flag=True, help="Append photos that came since as new shards.")
 @click.option("--max-failures", metavar="N|P%", help="Stop when more photos fail.")
 @DEVICE
 @OFFLINE
-def build(source: str | None, roots: tuple[str, ...], out: Path | None, recipe: str | None, overrides: tuple[str, ...],
-          limit: int | None, dry_run: bool, jobs: int | None, max_failures: str | None, **options: Any) -> None:  # fmt: skip
+def build(dry_run: bool, max_failures: str | None, roots: tuple[str, ...], **options: Any) -> None:
     """Build a dataset; the same command again goes on where it stopped."""
-    from sketchprep import build as building
-    from sketchprep import report
+    from sketchprep import builder, report
 
     if dry_run:
-        request = _request(source, roots, out, recipe, overrides, limit)
-        from sketchprep.estimate import dry_run as estimate
-
-        click.echo(estimate(request, options["device"]))
+        wanted = ("source", "out", "recipe", "overrides", "limit", "device")
+        click.echo(_plan(roots, **{key: options[key] for key in wanted}))
         return
     try:
-        result = building.build(
-            source, root=_roots(roots), out=out, recipe=recipe, overrides=overrides, limit=limit, jobs=jobs,
-            max_failures=max_failures, **options,
-        )  # fmt: skip
-    except building.TooManyFailures as error:
+        result = builder.build(root=_roots(roots), max_failures=max_failures, **options)
+    except builder.TooManyFailures as error:
         click.echo(f"Stopped: {error}", err=True)
         sys.exit(1)
     click.echo(report.summary(report.status(result.out)))
@@ -126,21 +117,19 @@ def _roots(roots: tuple[str, ...]) -> str | dict[str, str] | None:
     return {name: folder for name, _, folder in pairs}
 
 
-def _request(source: Any, roots: Any, out: Any, recipe: Any, overrides: Any, limit: Any) -> Any:
-    from sketchprep import request
+def _plan(roots: tuple[str, ...], *, recipe: str | None, device: str, **words: Any) -> str:
+    from sketchprep.estimate import dry_run
+    from sketchprep.request import prepare
 
-    return request.prepare(source, root=_roots(roots), out=out, recipe_name=recipe, overrides=overrides, limit=limit)
+    return dry_run(prepare(root=_roots(roots), recipe_name=recipe, **words), device)
 
 
 @main.command()
 @build_options
 @DEVICE
-def plan(source: str | None, roots: tuple[str, ...], out: Path | None, recipe: str | None, overrides: tuple[str, ...],
-         limit: int | None, device: str) -> None:  # fmt: skip
-    """Show what a build would do: recipe, counts, shards, disk, missing assets."""
-    from sketchprep.estimate import dry_run
-
-    click.echo(dry_run(_request(source, roots, out, recipe, overrides, limit), device))
+def plan(**options: Any) -> None:
+    """Show what a build would do: recipe, counts, shards, disk, missing weights."""
+    click.echo(_plan(**options))
 
 
 @main.command()

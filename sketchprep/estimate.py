@@ -53,7 +53,7 @@ def dry_run(request: Request, device: str = "auto") -> str:
     lines += [f"source    {s.name} in {s.root}" for s in request.sources]
     lines += [
         f"photos    {len(listing.samples):,} listed, {planned:,} planned at most ({_counts(splits) or 'none'})",
-        f"left out  {_counts(kinds) or 'nothing'} (by annotations; duplicates and faces are judged when the build runs)",
+        f"left out  {_counts(kinds) or 'nothing'} (by annotations; duplicates and faces: when the build runs)",
         *_unjudged(rec, listing),
         f"shards    {sum(names.values()):,} of up to {rec.shard_size} photos ({_counts(names) or 'none'})",
         f"disk      about {_disk(rec, planned):.2g} GB (an estimate from typical portraits)",

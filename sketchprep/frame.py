@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from sketchprep import imageio, select
 from sketchprep.errors import SampleError
 from sketchprep.ops import align, labels, pose
+from sketchprep.ops.warp import transform_points, warp
 
 if TYPE_CHECKING:
     from sketchprep.ops.landmarks import Landmarker
@@ -71,7 +73,7 @@ def bring_into_frame(
         _demand(select.check_masks(masks, recipe.select.exclude_masks))
     framed = source.frame is not None and source.frame == recipe.align.template
     if framed or recipe.align.template == "none":
-        photo, matrix, points = _resize(recipe, source, picture, landmarker, meter)
+        photo, matrix, points = _keep(recipe, source, picture, landmarker, meter)
     else:
         photo, matrix, points = _align(recipe, source, picture, landmarker, meter)
     angles = sample.pose or (pose.estimate_pose(points, recipe.size) if points is not None else None)
@@ -91,17 +93,22 @@ def bring_into_frame(
     )
 
 
-def _resize(
+def _keep(
     recipe: Recipe, source: Source, picture: Picture, landmarker: Landmarker, meter: Meter
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """A picture that lies in its frame already: scale it, and take landmarks without moving anything."""
+    """A picture that is not to be aligned: only scale it (or its centred square), and take the landmarks there."""
     height, width = picture.photo.shape[:2]
-    if height != width:
-        raise SampleError("not-square", f"{width}×{height} px; a photo that is not to be aligned must be square")
-    _check_scale(recipe, recipe.size / width)
+    if source.frame is not None and height != width:
+        raise SampleError("not-square", f"{width}×{height} px; a photo of an aligned corpus must be square")
+    _check_scale(recipe, recipe.size / min(height, width))
     with meter.time("align"):
-        photo = picture.photo if width == recipe.size else imageio.resize(picture.photo, (recipe.size, recipe.size))
-    matrix = _scaling(recipe.size / width)
+        if height == width:
+            square = (recipe.size, recipe.size)
+            photo = picture.photo if width == recipe.size else imageio.resize(picture.photo, square)
+            matrix = _scaling(recipe.size / width)
+        else:
+            aligned = align.align(picture.photo, None, template="none", size=recipe.size)
+            photo, matrix = aligned.image, aligned.matrix
     with meter.time("landmarks"):
         if source.frame is not None:
             return photo, matrix, landmarker.frame_points(photo)
@@ -110,7 +117,7 @@ def _resize(
     if faces or recipe.select.min_eye_distance or recipe.select.pose.limits:
         _demand(select.check_face_count(len(faces), one_face=recipe.select.one_face))
     if points is not None:
-        _demand_size(recipe, points * (width / recipe.size))
+        _demand_size(recipe, points / matrix[0, 0])
     return photo, matrix, points
 
 
@@ -129,7 +136,7 @@ def _align(
     with meter.time("align"):
         aligned = align.align(picture.photo, points, template=recipe.align.template, size=recipe.size)
     _check_scale(recipe, aligned.scale)
-    return aligned.image, aligned.matrix, align.transform_points(aligned.matrix, points)
+    return aligned.image, aligned.matrix, transform_points(aligned.matrix, points)
 
 
 def _demand(error: SampleError | None) -> None:
@@ -161,7 +168,7 @@ def _scaling(scale: float) -> np.ndarray:
 
 def _warp(sketch: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
     """A drawing beside its photo: the same warp, white paper outside."""
-    return align.warp(sketch, matrix, size, border=255)
+    return warp(sketch, matrix, size, border="white")
 
 
 def _labels(
@@ -171,4 +178,4 @@ def _labels(
     merged = labels.label_map(masks)
     scale = photo_shape[1] / merged.shape[1]
     to_photo = np.vstack([_scaling(scale), [0, 0, 1]])
-    return align.warp_labels(merged, matrix @ to_photo, size)
+    return cv2.warpAffine(merged, matrix @ to_photo, (size, size), flags=cv2.INTER_NEAREST)

@@ -36,9 +36,9 @@ class SourceSpec(Model):
 class PoseLimits(Model):
     """Largest absolute angles in degrees; null leaves an axis free."""
 
-    yaw: float | None = Field(None, gt=0, le=180)
-    pitch: float | None = Field(None, gt=0, le=180)
-    roll: float | None = Field(None, gt=0, le=180)
+    yaw: float | None = Field(default=None, gt=0, le=180)
+    pitch: float | None = Field(default=None, gt=0, le=180)
+    roll: float | None = Field(default=None, gt=0, le=180)
 
     @property
     def limits(self) -> dict[str, float]:
@@ -53,7 +53,7 @@ class Select(Model):
     exclude_attributes: tuple[str, ...] = ()
     require_attributes: tuple[str, ...] = ()
     exclude_masks: dict[str, float] = Field(default_factory=dict)
-    min_eye_distance: float = Field(0.0, ge=0)
+    min_eye_distance: float = Field(default=0.0, ge=0)
     one_face: bool = True
 
 
@@ -80,15 +80,15 @@ class PhotoFormat(Model):
     """How photos are stored; JPEG is always 4:4:4."""
 
     format: Literal["jpeg", "png"] = "jpeg"
-    quality: int = Field(95, ge=1, le=100)
+    quality: int = Field(default=95, ge=1, le=100)
 
 
 class Split(Model):
     """``share`` takes ``test / of`` of the planned photos, at most `test`; ``official`` follows the corpus."""
 
     method: Literal["share", "official", "none"] = "share"
-    test: int = Field(842, ge=0)
-    of: int = Field(17_702, ge=1)
+    test: int = Field(default=842, ge=0)
+    of: int = Field(default=17_702, ge=1)
 
     def test_count(self, planned: int) -> int:
         """Number of test photos among `planned` ones."""
@@ -101,11 +101,11 @@ class Recipe(Model):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     description: str = ""
     sources: tuple[SourceSpec, ...] = Field(min_length=1)
-    size: int = Field(512, ge=SIZES[0], le=SIZES[1])
+    size: int = Field(default=512, ge=SIZES[0], le=SIZES[1])
     upscale: bool = False
-    shard_size: int = Field(256, ge=1, le=100_000)
+    shard_size: int = Field(default=256, ge=1, le=100_000)
     seed: int = 0
-    limit: int | None = Field(None, ge=1)
+    limit: int | None = Field(default=None, ge=1)
     select: Select = Select()
     align: Align = Align()
     stages: dict[str, Stage] = Field(default_factory=dict)
@@ -115,8 +115,8 @@ class Recipe(Model):
     photo: PhotoFormat = PhotoFormat()
     split: Split = Split()
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    batch: int | None = Field(None, ge=1, le=1024)
-    threads: int = Field(1, ge=1, le=256)
+    batch: int | None = Field(default=None, ge=1, le=1024)
+    threads: int = Field(default=1, ge=1, le=256)
 
     @field_validator("sources", mode="before")
     @classmethod

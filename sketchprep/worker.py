@@ -293,7 +293,7 @@ def _encode(recipe: Recipe, framed: Framed, result: Mapping[str, Any], row: Mapp
         files["photo.png"] = imageio.encode_png(framed.photo)
     else:
         files["photo.jpg"] = framed.encoded or imageio.encode_jpeg(framed.photo, quality=recipe.photo.quality)
-    sketch = framed.sketch if framed.sketch is not None else result[recipe.sketch]
+    sketch = framed.sketch if framed.sketch is not None else result[recipe.sketch or ""]
     files["sketch.png"] = imageio.encode_png(sketch)
     for name in recipe.store:
         files[f"{name}.png"] = imageio.encode_png(result[name])

@@ -157,20 +157,11 @@ class Folder(Tree):
         if not self._inside(real):
             raise SampleError("leaves-root", f"{path!r} is a link that leaves the source's root: copy the file into it")
         try:
-            # Without O_NONBLOCK, opening a named pipe would wait for a writer for ever.
-            handle = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
-            with open(handle, "rb") as file:
-                status = os.fstat(handle)
-                if not stat.S_ISREG(status.st_mode):
-                    raise SampleError("not-a-file", f"{path!r} is not a regular file")
-                data = b"" if status.st_size > limit else file.read(limit + 1)
+            return _read_regular(real, path, limit)
         except FileNotFoundError:
-            raise SampleError("missing", f"{path!r} is no longer there") from None
+            raise SampleError("missing", f"{path!r} is not there") from None
         except OSError as error:
             raise SampleError("unreadable", f"{path!r} cannot be read: {error.strerror or error}") from None
-        if status.st_size > limit or len(data) > limit:
-            raise SampleError("too-large", f"{path!r} has {status.st_size:,} bytes; the limit is {limit:,}")
-        return data
 
     def files(self, under: str = "") -> Listing:
         """See `Tree.files`.
@@ -243,6 +234,22 @@ class Folder(Tree):
             listing.refuse(path, "link-loop", "the link leads to a folder that holds it")
         elif _valid_name(path, listing):
             links.append((path, target))
+
+
+def _read_regular(real: str, path: str, limit: int) -> bytes:
+    # Without O_NONBLOCK, opening a named pipe would wait for a writer for ever.
+    handle = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise SampleError("not-a-file", f"{path!r} is not a regular file")
+        if status.st_size > limit:
+            raise SampleError("too-large", f"{path!r} has {status.st_size:,} bytes; the limit is {limit:,}")
+        with open(handle, "rb", closefd=False) as file:
+            # A file that grows meanwhile is cut here and fails to decode.
+            return file.read(limit)
+    finally:
+        os.close(handle)
 
 
 def _valid_name(path: str, listing: Listing) -> bool:

@@ -316,7 +316,8 @@ def _run(
         left = len(todo) - len(set(complete_shards(request.out)) & {s.name for s in todo})
         if isinstance(error, Stopped):
             raise TooManyFailures(
-                f"more than {most:g} photos failed, the limit of --max-failures; see `sketchprep failures {request.out}`"
+                f"more than {most:g} photos failed, the limit of --max-failures; "
+                f"see `sketchprep failures {request.out}`"
             ) from None
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from sketchprep.errors import SampleError
+from sketchprep.imageio import resize
 from sketchprep.ops.warp import frame_corners, outside_share, quad_matrix, transform_points, warp
 
 __all__ = [
@@ -84,11 +85,10 @@ def align(image: np.ndarray, landmarks: np.ndarray | None, *, template: Template
         ``"landmarks"`` if the points span no face.
     """
     if template == "none":
-        matrix = whole_matrix(image.shape, size)
-    elif landmarks is None:
+        return _whole(image, size)
+    if landmarks is None:
         raise ValueError(f"the template {template} needs landmarks")
-    else:
-        matrix = ffhq_matrix(landmarks, size) if template == "ffhq" else apdrawing_matrix(landmarks, size)
+    matrix = ffhq_matrix(landmarks, size) if template == "ffhq" else apdrawing_matrix(landmarks, size)
     border: Literal["fade", "white"] = "white" if template == "apdrawing" else "fade"
     return Aligned(
         warp(image, matrix, size, border=border),
@@ -146,10 +146,21 @@ def apdrawing_matrix(landmarks: np.ndarray, size: int) -> np.ndarray:
 
 def whole_matrix(shape: tuple[int, ...], size: int) -> np.ndarray:
     """Return the 2×3 map from the largest centred square of a picture of that shape to a frame of `size` pixels."""
+    x, y, side = _centred_square(shape)
+    low, high = np.array([x, y]) - 0.5, np.array([x, y]) + side - 0.5
+    return quad_matrix(np.array([low, (high[0], low[1]), high, (low[0], high[1])]), size)
+
+
+def _centred_square(shape: tuple[int, ...]) -> tuple[int, int, int]:
     height, width = shape[:2]
     side = min(height, width)
-    x, y = (width - side) // 2 - 0.5, (height - side) // 2 - 0.5
-    return quad_matrix(np.array([(x, y), (x + side, y), (x + side, y + side), (x, y + side)]), size)
+    return (width - side) // 2, (height - side) // 2, side
+
+
+def _whole(image: np.ndarray, size: int) -> Aligned:
+    x, y, side = _centred_square(image.shape)
+    square = resize(image[y : y + side, x : x + side], (size, size))
+    return Aligned(square, whole_matrix(image.shape, size), size / side, 0.0)
 
 
 def five_points(landmarks: np.ndarray) -> np.ndarray:

@@ -99,8 +99,8 @@ def warp(image: np.ndarray, matrix: np.ndarray, size: int, *, border: Border = "
     """Resample a picture into a square frame.
 
     Where the frame is coarser than the source the result is averaged over the area of each frame pixel (a box filter at
-    the source where it is much finer, then two- or threefold supersampling); where it is as fine or finer it is bicubic.  A map that only shifts by
-    whole pixels gives back the pixels themselves.
+    the source where that is much finer, then two- or threefold supersampling); where it is as fine or finer it is
+    bicubic.  A map that only shifts by whole pixels gives back the pixels themselves.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def _inverse(matrix: np.ndarray) -> np.ndarray:
 
 
 def _reduced(image: np.ndarray, matrix: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """Cut out what the frame shows (with what it reflects) and shrink it to less than three source pixels a frame pixel.
+    """Cut out what the frame shows (with what it reflects); shrink it to under three source pixels a frame pixel.
 
     Returns the pixels, the map from them to the frame, and how many of them there are to one frame pixel.
     """

@@ -58,7 +58,7 @@ def resolve_root(name: str, root: str | os.PathLike[str] | None = None) -> Path:
     cls = source_class(name)
     if root is not None:
         path = Path(root).expanduser()
-        if not path.exists():
+        if not os.path.exists(path):
             raise UserError(f"--root {root} does not exist; {cls.obtain}")
         return path
     bundled = cls.bundled()
@@ -69,7 +69,7 @@ def resolve_root(name: str, root: str | os.PathLike[str] | None = None) -> Path:
         raise UserError(f"--source {name} needs --root DIR (or $SKETCHPREP_DATA/{name}); {cls.obtain}")
     folder = Path(data).expanduser() / name
     for path in (folder, folder.with_name(f"{name}.zip")):
-        if path.exists():
+        if os.path.exists(path):
             return path
     raise UserError(f"--source {name}: neither {folder} nor {folder}.zip exists; {cls.obtain}")
 

@@ -35,6 +35,9 @@ def _folders(path: str, process: int) -> frozenset[str]:
 class Archive(Tree):
     """A zip; its handle is opened once a process, and pickling carries only its path.
 
+    A zip with 400,000 members (the whole of CelebAMask-HQ) takes some 3 s to open and 250 MB, in every process: for
+    many workers, unpack it.
+
     Raises
     ------
     UserError

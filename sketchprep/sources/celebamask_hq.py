@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sketchprep.errors import SampleError, UserError
 from sketchprep.records import Sample
-from sketchprep.sources.annotations import Table, parse_attributes, parse_mapping, parse_poses
 from sketchprep.sources.base import Scan, Source
+from sketchprep.sources.celebamask_tables import Table, parse_attributes, parse_mapping, parse_poses
 
 if TYPE_CHECKING:
     import numpy as np

@@ -76,7 +76,9 @@ def render_description(description: dict[str, Any]) -> str:
     lines += [f"{key:<9} {d[key]}" for key in ("layout", "frame", "licence", "homepage") if key in d]
     lines += [f"{key:<9} {_counts(d[key])}" for key in ("splits", "refused", "ignored") if key in d]
     if "annotations" in d:
-        lines.append(f"rows      {_counts(d['annotations'])}")
+        # Of what does not match, only what there is.
+        rows = {name: count for name, count in d["annotations"].items() if count or name.endswith(" rows")}
+        lines.append(f"table     {_counts(rows)}")
     if "masks" in d:
         masks = d["masks"]
         lines.append(f"masks     {masks['files']:,} files for {masks['photos with masks']:,} photos")

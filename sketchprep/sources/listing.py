@@ -93,10 +93,12 @@ def open_tree(root: Path) -> Tree:
     UserError
         If `root` does not exist or is neither.
     """
-    if root.is_dir():
+    if os.path.isdir(root):
         return Folder(root)
-    if not root.exists():
-        raise UserError(f"--root {root} does not exist: give the folder or the zip that holds the corpus")
+    if not os.path.exists(root):
+        raise UserError(
+            f"--root {root} does not exist, or you may not enter it: give the folder or the zip that holds the corpus"
+        )
     from sketchprep.sources.archive import Archive
 
     return Archive(root)
@@ -135,6 +137,9 @@ class Folder(Tree):
     def _real(self, path: str) -> str:
         return os.path.realpath(os.path.join(self.base, path))
 
+    def _unlistable(self, error: OSError) -> UserError:
+        return UserError(f"--root {self.base} cannot be listed: {error.strerror or error}; check its permissions")
+
     def kind(self, path: str) -> str | None:
         """See `Tree.kind`."""
         full = os.path.join(self.base, path)
@@ -147,8 +152,11 @@ class Folder(Tree):
 
     def folders(self) -> list[str]:
         """See `Tree.folders`."""
-        names = [name for name in os.listdir(self.base) if not is_hidden(name)]
-        return sorted(name for name in names if self.kind(name) == "folder")
+        try:
+            names = os.listdir(self.base)
+        except OSError as error:
+            raise self._unlistable(error) from None
+        return sorted(name for name in names if not is_hidden(name) and self.kind(name) == "folder")
 
     def read(self, path: str, *, limit: int = MAX_BYTES) -> bytes:
         """See `Tree.read`."""
@@ -193,7 +201,7 @@ class Folder(Tree):
                 found = list(entries)
         except OSError as error:
             if real == self.base:
-                raise UserError(f"--root {self.base} cannot be listed: {error.strerror}") from None
+                raise self._unlistable(error) from None
             listing.refuse(path, "unreadable", f"the folder cannot be listed: {error.strerror or error}")
             return
         for entry in found:

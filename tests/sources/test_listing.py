@@ -224,3 +224,16 @@ def test_a_pickled_tree_reads_the_same(plant):
     copy = pickle.loads(pickle.dumps(Folder(root)))
     assert copy.files() == Folder(root).files()
     assert copy.read("a.jpg") == b"x"
+
+
+def test_a_root_that_cannot_be_listed_is_the_users_mistake(plant, monkeypatch):
+    root = plant({"a.jpg": b"x"})
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(os, "listdir", refuse)
+    for look in (Folder(root).files, Folder(root).folders):
+        with pytest.raises(UserError, match="cannot be listed: Permission denied"):
+            look()

@@ -189,7 +189,7 @@ def _explain(archive: Archive, said: str, keep: Path) -> str:
     if re.search(r"ConnectionError|Failed to establish|resolve|timed out|ProxyError|SSLError|unreachable", said):
         return f"pip could not reach the package index for {what}: check the network and fetch again, {by_hand}"
     if re.search(r"No matching distribution", said):
-        return f"the package index that pip is set to has no {what}: check pip's index-url, {by_hand}"
+        return f"pip finds no {what}: check the network and the index-url that pip is set to, {by_hand}"
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR")] or lines or ["it said nothing"]
     return f"pip could not download {what} ({errors[-1]}): fetch again, {by_hand}"

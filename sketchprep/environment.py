@@ -47,8 +47,7 @@ def resolve(rec: Recipe, device: str = "auto") -> dict[str, Any]:
         If the device is not there.
     """
     network = uses_network(rec)
-    found = host.host(device=device if network else "cpu", network=network)
-    kind = "cuda" if found["device"].startswith("cuda") else "cpu"
+    found = host.host(device=device, network=network)
     values: dict[str, Any] = {
         "device": found["device"],
         "cpu": found["cpu"],
@@ -56,8 +55,9 @@ def resolve(rec: Recipe, device: str = "auto") -> dict[str, Any]:
         "packages": {name: _version(name) for name in (*PACKAGES, *(("torch",) if network else ()), "sketchprep")},
     }
     if network:
-        values["dtype"] = host.resolve_dtype(rec.dtype, found["device"])
-        values["batch"] = rec.batch or BATCH[kind]
+        where = host.resolve_device(device)
+        values["dtype"] = host.resolve_dtype(rec.dtype, where)
+        values["batch"] = rec.batch or BATCH[where.partition(":")[0]]
     return values
 
 

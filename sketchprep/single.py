@@ -90,10 +90,9 @@ def _network(op: str, device: str, offline: bool) -> Any:
     from sketchprep import assets, host
     from sketchprep.models.hed import load_hed
 
-    found = host.host(device=device, network=True)["device"]
-    kind = device if device != "auto" else "cuda:0" if found.startswith("cuda") else "cpu"
+    where = host.resolve_device(device)
     path = assets.path(stages.OPS[op].asset or op, offline=offline)
-    return load_hed(path, device=kind, dtype=host.resolve_dtype("auto", found))
+    return load_hed(path, device=where, dtype=host.resolve_dtype("auto", where))
 
 
 def _landmarker(offline: bool) -> Any:

@@ -82,13 +82,14 @@ class Tools:
     @cached_property
     def networks(self) -> dict[str, Any]:
         """Loaded networks by the name of their op."""
-        from sketchprep import assets, stages
+        from sketchprep import assets, host, stages
         from sketchprep.models.hed import load_hed
 
+        device = host.resolve_device(self.job.device)
         return {
             name: load_hed(
                 assets.path(op.asset, offline=self.job.offline),
-                device=self.job.device if self.job.environment["device"].startswith("cuda") else "cpu",
+                device=device,
                 dtype=self.job.environment["dtype"],
             )
             for name, op in stages.OPS.items()

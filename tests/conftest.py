@@ -1,0 +1,54 @@
+"""Shared fixtures: real portraits, and small builds of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from quick import QUICK
+
+# The suite runs on small machines beside other work: one thread a call, as builds do.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+PORTRAITS = Path(__file__).resolve().parents[1] / "sketchprep" / "data" / "portraits"
+
+# Frontal, and found by the detector at its first look.
+FRONTAL = ("female-02", "female-13", "male-00", "male-03", "male-07", "male-12", "female-35", "male-32")
+
+
+def portrait(name: str) -> Path:
+    return PORTRAITS / f"{name}.jpg"
+
+
+@pytest.fixture(scope="session")
+def frontal() -> list[Path]:
+    """Bundled portraits that every selection keeps."""
+    found = [portrait(name) for name in FRONTAL if portrait(name).exists()]
+    if len(found) < 6:
+        found = sorted(PORTRAITS.glob("*.jpg"))
+    return found
+
+
+@pytest.fixture
+def photos(tmp_path: Path, frontal: list[Path]) -> Path:
+    """A folder with six portraits."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for path in frontal[:6]:
+        shutil.copy(path, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory, frontal: list[Path]) -> Path:
+    """A finished quick build of six portraits; tests must not change it."""
+    import sketchprep
+
+    root = tmp_path_factory.mktemp("built")
+    (root / "photos").mkdir()
+    for path in frontal[:6]:
+        shutil.copy(path, root / "photos")
+    sketchprep.build(recipe=QUICK, root=root / "photos", out=root / "data", jobs=1, quiet=True)
+    return root / "data"

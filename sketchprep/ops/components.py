@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sketchprep.ops import align
+
 __all__ = [
     "APDRAWING_PARTS",
     "PARTS",
@@ -18,7 +20,6 @@ __all__ = [
     "apdrawing_windows",
     "centred",
     "crop",
-    "five_points",
     "landmark_windows",
     "outside",
     "paste",
@@ -109,33 +110,6 @@ def windows(size: int = 512) -> dict[str, Window]:
     }
 
 
-def five_points(landmarks: np.ndarray) -> np.ndarray:
-    """Reduce 68 landmarks to five.
-
-    Parameters
-    ----------
-    landmarks : ndarray of float, shape (68, 2) or (5, 2)
-        (x, y) in pixels, in iBUG's order; five points pass through.
-
-    Returns
-    -------
-    ndarray of float64, shape (5, 2)
-        The eye left in the image, the eye right in it (means of their six points), the nose tip, and the mouth's
-        corners left and right in the image: the order of APDrawingGAN's landmark files.
-
-    Raises
-    ------
-    ValueError
-        For another shape.
-    """
-    points = np.asarray(landmarks, np.float64)
-    if points.shape == (5, 2):
-        return points.copy()
-    if points.shape != (68, 2):
-        raise ValueError(f"landmarks must have shape (68, 2) or (5, 2), not {points.shape}")
-    return np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])
-
-
 def landmark_windows(landmarks: np.ndarray, *, size: int = 512) -> dict[str, Window]:
     """Return DeepFaceDrawing's windows, moved to where a face's own parts are.
 
@@ -145,7 +119,7 @@ def landmark_windows(landmarks: np.ndarray, *, size: int = 512) -> dict[str, Win
     Parameters
     ----------
     landmarks : ndarray of float, shape (68, 2) or (5, 2)
-        (x, y) in pixels of the frame.
+        (x, y) in pixels of the frame; five points in the order of `align.five_points`.
     size : int
         Height and width of the frame, a multiple of 64.
 
@@ -163,7 +137,7 @@ def landmark_windows(landmarks: np.ndarray, *, size: int = 512) -> dict[str, Win
     moved = {}
     for part, window in windows(size).items():
         if part in anchors:
-            dx, dy = np.rint(anchors[part] - np.multiply(_USUAL_512[part], size / 512)).astype(int)
+            dx, dy = np.rint(anchors[part] - ((np.array(_USUAL_512[part]) + 0.5) * (size / 512) - 0.5)).astype(int)
             window = Window(window.x + int(dx), window.y + int(dy), window.width, window.height).inside(size)
         moved[part] = window
     return moved
@@ -194,7 +168,7 @@ def apdrawing_windows(landmarks: np.ndarray, *, size: int = 512) -> dict[str, Wi
         For another shape or size.
     """
     check_size(size)
-    anchors = _anchors(np.rint(five_points(landmarks)))
+    anchors = _anchors(np.rint(_five(landmarks)))
     found = {}
     for part, (width, height, below) in _APDRAWING_512.items():
         x, y = (int(v) for v in anchors[part])
@@ -209,8 +183,13 @@ def centred(centre: tuple[int, int], extent: tuple[int, int], *, size: int) -> W
 
 
 def _anchors(landmarks: np.ndarray) -> dict[str, np.ndarray]:
-    left, right, nose, corner_left, corner_right = five_points(landmarks)
+    left, right, nose, corner_left, corner_right = _five(landmarks)
     return {"left_eye": left, "right_eye": right, "nose": nose, "mouth": (corner_left + corner_right) / 2}
+
+
+def _five(landmarks: np.ndarray) -> np.ndarray:
+    points = np.asarray(landmarks, np.float64)
+    return points if points.shape == (5, 2) else align.five_points(points)
 
 
 def crop(image: np.ndarray, window: Window) -> np.ndarray:

@@ -63,7 +63,8 @@ class Dataset(_Entry):
     licence: str
     restriction: str = ""
     used_by: list[str]
-    files: dict[str, Sha256] = {}
+    bytes: Size | None = None
+    files: dict[FileName, Sha256] = {}
 
 
 class Manifest(_Entry):

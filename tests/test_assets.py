@@ -114,8 +114,9 @@ def test_the_shipped_manifest_is_valid_and_complete() -> None:
     assert set(shipped.weights) == {"hed", "dlib-landmarks-68", "dlib-face-descriptor"}
     assert "300-W" in shipped.weights["dlib-landmarks-68"].restriction
     assert not shipped.datasets["celebamask-hq"].shipped
-    for name, digest in shipped.datasets["portraits"].files.items():
-        assert sha((resource("data/portraits") / name).read_bytes()) == digest
+    portraits = {file.name: file.read_bytes() for file in resource("data/portraits").glob("*.jpg")}
+    assert shipped.datasets["portraits"].files == {name: sha(data) for name, data in portraits.items()}
+    assert shipped.datasets["portraits"].bytes == sum(map(len, portraits.values()))
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ class DeepFaceDrawing(Layout):
 
     def cut(self, subject: Subject, found: Mapping[str, Window]) -> dict[tuple[str, str], np.ndarray]:
         four = {part: window for part, window in found.items() if part != "remainder"}
-        pieces = {}
+        pieces: dict[tuple[str, str], np.ndarray] = {}
         for kind, image in subject.images.items():
             pieces |= {(part, kind): components.crop(image, window) for part, window in four.items()}
             pieces["remainder", kind] = components.remainder(image, four.values())
@@ -112,7 +112,7 @@ class APDrawing(Layout):
 
     def cut(self, subject: Subject, found: Mapping[str, Window]) -> dict[tuple[str, str], np.ndarray]:
         four = {part: found[part] for part in components.APDRAWING_PARTS}
-        pieces = {}
+        pieces: dict[tuple[str, str], np.ndarray] = {}
         for kind, image in subject.images.items():
             pieces |= {(part, kind): components.crop(image, window) for part, window in four.items()}
             if subject.labels is not None:
@@ -138,7 +138,7 @@ class MaskGuided(Layout):
 
     def cut(self, subject: Subject, found: Mapping[str, Window]) -> dict[tuple[str, str], np.ndarray]:
         labels = _helen(subject)
-        pieces = {}
+        pieces: dict[tuple[str, str], np.ndarray] = {}
         for kind, image in subject.images.items():
             for part in helen.MASK_GUIDED_PARTS:
                 if part in ("skin", "hair"):

@@ -103,14 +103,20 @@ def _check_parameter(stage: str, op: str, key: str, value: Any) -> None:
     if key not in known:
         raise ValueError(f"stages.{stage}: unknown key '{key}' for {op} ({_known(key, ['op', 'input', *known])})")
     default = known[key]
-    number = isinstance(default, int | float) and not isinstance(default, bool)
-    wrong = (
-        (isinstance(default, bool) and not isinstance(value, bool))
-        or (number and (isinstance(value, bool) or not isinstance(value, int | float)))
-        or (isinstance(default, str) and not isinstance(value, str))
-    )
-    if wrong:
-        raise ValueError(f"stages.{stage}.{key}: must be a {type(default).__name__}, not {value!r}")
+    for kind, allowed, words in _KINDS:
+        if isinstance(default, kind):
+            if not isinstance(value, allowed) or (kind is not bool and isinstance(value, bool)):
+                raise ValueError(f"stages.{stage}.{key}: must be {words}, not {value!r}")
+            return
+
+
+# Of a parameter's default follows what may be given; bool stands first, for it is an int too.
+_KINDS: tuple[tuple[type, tuple[type, ...], str], ...] = (
+    (bool, (bool,), "true or false"),
+    (int, (int, float), "a number"),
+    (float, (int, float), "a number"),
+    (str, (str,), "text"),
+)
 
 
 def order(inputs: Mapping[str, str], wanted: Iterable[str]) -> list[str]:

@@ -20,9 +20,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from quick import QUICK
 
 import sketchprep
-from quick import QUICK
 from sketchprep import report, verify
 from sketchprep.errors import UserError
 

@@ -61,7 +61,9 @@ def test_every_photo_is_in_one_shard_of_the_right_size(tmp_path: Path) -> None:
 def test_the_seed_draws_the_test_photos(tmp_path: Path) -> None:
     root = corpus(tmp_path / "c", 30)
     tests = [
-        frozenset(r["id"] for r in make(root, seed=seed, split={"test": 6, "of": 30}).to_pylist() if r["split"] == "test")
+        frozenset(
+            r["id"] for r in make(root, seed=seed, split={"test": 6, "of": 30}).to_pylist() if r["split"] == "test"
+        )
         for seed in (0, 1, 2)
     ]
     assert all(len(t) == 6 for t in tests)
@@ -114,12 +116,12 @@ def test_a_changed_source_is_refused_with_the_remedy(tmp_path: Path) -> None:
 
     assert check() == 0
     draw(root / "new.png", 99)
-    with pytest.raises(UserError, match="1 photos that were not planned.*'new.png'.*--extend"):
+    with pytest.raises(UserError, match=r"1 photos that were not planned.*'new.png'.*--extend"):
         check()
     assert check(extend=True) == 1
     (root / "new.png").unlink()
     (root / "002.png").write_bytes(b"x")
-    with pytest.raises(UserError, match="1 photos changed their size.*'002.png'"):
+    with pytest.raises(UserError, match=r"1 photos changed their size.*'002.png'"):
         check()
     assert check(mended={("folder", "002.png")}) == 0
     (root / "002.png").unlink()

@@ -1,0 +1,141 @@
+"""Whole builds against the bare ops: overhead, scaling over processes, and memory.
+
+An aligned corpus of 1024-px JPEGs is drawn from the bundled portraits (CelebAMask-HQ's layout), or named with --root.
+The recipe is photocopy + canny at 512 px with landmarks.  Everything is measured in one run, in turns.
+
+    python tests/benchmarks/bench_build.py [--photos 240] [--rounds 3] [--root DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+RECIPE = {
+    "name": "bench",
+    "sources": ["celebamask-hq"],
+    "size": 512,
+    "shard_size": 20,
+    "stages": {"photocopy": {}, "canny": {}},
+    "sketch": "photocopy",
+    "store": ["canny"],
+    "split": {"method": "none"},
+}
+
+CHILD = """
+import json, resource, sys, time
+import sketchprep
+recipe, root, out, jobs = json.loads(sys.argv[1]), *sys.argv[2:4], int(sys.argv[4])
+start = time.perf_counter()
+sketchprep.build(recipe=recipe, root=root, out=out, jobs=jobs, quiet=True)
+seconds = time.perf_counter() - start
+who = resource.RUSAGE_SELF if jobs == 1 else resource.RUSAGE_CHILDREN
+print(json.dumps({"seconds": seconds, "rss_mb": resource.getrusage(who).ru_maxrss / 1024}))
+"""
+
+
+def draw_corpus(root: Path, count: int) -> None:
+    """Distinct 1024-px photos in CelebAMask-HQ's layout: portraits at slightly different sizes."""
+    import cv2
+
+    from sketchprep import imageio
+    from sketchprep.resources import resource as shipped
+
+    folder = root / "CelebA-HQ-img"
+    folder.mkdir(parents=True)
+    portraits = [imageio.decode(p.read_bytes()) for p in sorted(shipped("data/portraits").glob("*.jpg"))]
+    for number in range(count):
+        image = portraits[number % len(portraits)]
+        shave = number // len(portraits) + 1
+        image = cv2.resize(image[shave:-shave, shave:-shave], (1024, 1024), interpolation=cv2.INTER_CUBIC)
+        (folder / f"{number}.jpg").write_bytes(imageio.encode_jpeg(image, quality=92))
+
+
+def bare_ops(root: Path, limit: int) -> float:
+    """Seconds a photo that the ops alone take, one after the other on one thread."""
+    import cv2
+
+    from sketchprep import assets, imageio
+    from sketchprep.ops.canny import canny
+    from sketchprep.ops.landmarks import Landmarker
+    from sketchprep.ops.photocopy import photocopy
+
+    cv2.setNumThreads(1)
+    landmarker = Landmarker(assets.path("dlib-landmarks-68"))
+    files = sorted((root / "CelebA-HQ-img").glob("*.jpg"))[:limit]
+    landmarker.frame_points(imageio.decode(files[0].read_bytes()))  # loads the predictor
+    start = time.perf_counter()
+    for path in files:
+        photo = imageio.resize(imageio.decode(path.read_bytes()), (512, 512))
+        landmarker.frame_points(photo)
+        sketch, edges = photocopy(photo), canny(photo)
+        imageio.encode_jpeg(photo), imageio.encode_png(sketch), imageio.encode_png(edges)
+    return (time.perf_counter() - start) / len(files)
+
+
+def run(root: Path, out: Path, jobs: int) -> dict[str, float]:
+    command = [sys.executable, "-c", CHILD, json.dumps(RECIPE), str(root), str(out), str(jobs)]
+    return json.loads(subprocess.check_output(command))
+
+
+def steady_rate(out: Path) -> float:
+    """Photos a second while all workers were busy: from the shards' own clocks, the first of each worker left out."""
+    reports = [json.loads(p.read_text()) for p in sorted((out / "log").glob("*.json"))]
+    firsts = {}
+    for report in sorted(reports, key=lambda r: r["started"]):
+        firsts.setdefault(report["pid"], report)
+    later = [r for r in reports if r is not firsts[r["pid"]]]
+    begin = max(min(r["started"] for r in later if r["pid"] == pid) for pid in firsts)
+    end = min(max(r["updated"] for r in later if r["pid"] == pid) for pid in firsts)
+    done = 0.0
+    for r in later:
+        overlap = max(0.0, min(end, r["updated"]) - max(begin, r["started"]))
+        done += r["total"] * overlap / (r["updated"] - r["started"])
+    return done / (end - begin)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--photos", type=int, default=240)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--root", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        root = arguments.root or Path(folder) / "corpus"
+        if arguments.root is None:
+            draw_corpus(root, arguments.photos)
+        count = len(list((root / "CelebA-HQ-img").glob("*.jpg")))
+        overhead: dict[int, list[float]] = {1: [], 2: []}
+        rates: dict[int, list[float]] = {1: [], 2: []}
+        memory: dict[int, float] = {}
+        ops = []
+        for turn in range(arguments.rounds):
+            ops.append(bare_ops(root, min(count, 60)))
+            for jobs in (1, 2):
+                out = Path(folder) / f"out-{turn}-{jobs}"
+                result = run(root, out, jobs)
+                overhead[jobs].append(result["seconds"] * jobs / (count * ops[-1]))
+                rates[jobs].append(steady_rate(out))
+                memory[jobs] = result["rss_mb"]
+        print(f"{count} photos 1024 → 512 px, photocopy + canny + landmarks; medians of {arguments.rounds} rounds\n")
+        print(f"bare ops: {1000 * statistics.median(ops):.1f} ms a photo on one thread\n")
+        print("| processes | wall × processes / bare ops (start-up included) | photos/s, steady | peak RSS of one process |")
+        print("|---|---|---|---|")
+        for jobs in (1, 2):
+            ratio, rate = statistics.median(overhead[jobs]), statistics.median(rates[jobs])
+            print(f"| {jobs} | {ratio:.2f} | {rate:.1f} | {memory[jobs]:.0f} MB |")
+        ratios = [b / a for a, b in zip(rates[1], rates[2], strict=True)]
+        print(f"\n-j2 / -j1, steady: {statistics.median(ratios):.2f} (min {min(ratios):.2f}, max {max(ratios):.2f})")
+        print(f"peak RSS of the benchmark itself: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -142,26 +142,26 @@ def _run(command: list[str], archive: Archive, folder: Path, log: Callable[[str]
     from tqdm import tqdm
 
     environment = {**os.environ, "TMPDIR": str(folder), "PIP_REQUIRE_VIRTUALENV": "0"}
-    said = folder / "pip.log"
     bar = tqdm(
         total=archive.bytes, unit="B", unit_scale=True, desc=archive.distribution, leave=False,
         disable=not sys.stderr.isatty(),
     )  # fmt: skip
-    with open(said, "wb") as output, bar:
-        child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
+    # What pip says goes through a pipe, not into the cache: it must arrive when that disk is full.
+    with bar, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment) as child:
         try:
             last_line = time.monotonic()
-            while child.poll() is None:
-                time.sleep(0.1)
-                done = _grown(folder, archive.file)
+            while True:
+                try:
+                    said = child.communicate(timeout=0.1)[0]
+                    return child.returncode, said.decode(errors="replace")
+                except subprocess.TimeoutExpired:
+                    done = _grown(folder, archive.file)
                 bar.update(max(0, done - bar.n))
                 if bar.disable and time.monotonic() - last_line > _SECONDS_BETWEEN_LINES:
                     log(f"{archive.distribution}: {done / 1e6:.0f} of {archive.bytes / 1e6:.0f} MB")
                     last_line = time.monotonic()
         finally:
             child.kill()
-            child.wait()
-    return child.returncode, said.read_text(errors="replace")
 
 
 def _grown(folder: Path, name: str) -> int:
@@ -186,7 +186,7 @@ def _explain(archive: Archive, said: str, keep: Path) -> str:
         )
     if re.search(r"No space left", said):
         return f"no space left in {keep.parent.parent} for {archive.file}; free space or set SKETCHPREP_CACHE"
-    if re.search(r"ConnectionError|Failed to establish|resolve|timed out|ProxyError|SSLError|unreachable", said):
+    if re.search(r"ConnectionError|Failed to (establish|resolve)|timed out|ProxyError|SSLError|unreachable", said):
         return f"pip could not reach the package index for {what}: check the network and fetch again, {by_hand}"
     if re.search(r"No matching distribution", said):
         return f"pip finds no {what}: check the network and the index-url that pip is set to, {by_hand}"

@@ -1,4 +1,4 @@
-"""Weights: manifest schema, fetch, checksums, kills, two processes at once, offline."""
+"""Weights: fetch, checksums, kills, two processes at once, offline."""
 
 from __future__ import annotations
 
@@ -13,14 +13,11 @@ import textwrap
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
 
 from sketchprep import assets, manifest
-from sketchprep.convert import hed_from_keras
 from sketchprep.errors import UserError
-from sketchprep.resources import resource
 
 PAYLOAD = b"landmarks " * 1000
 OTHER = b"descriptor " * 700
@@ -104,40 +101,6 @@ def quiet(_: str) -> None:
 def left_over(shop: Shop) -> list[Path]:
     partial = shop.cache / "partial"
     return list(partial.rglob("*")) if partial.exists() else []
-
-
-# The manifest
-
-
-def test_the_shipped_manifest_is_valid_and_complete() -> None:
-    shipped = manifest.manifest()
-    assert set(shipped.weights) == {"hed", "dlib-landmarks-68", "dlib-face-descriptor"}
-    assert "300-W" in shipped.weights["dlib-landmarks-68"].restriction
-    assert not shipped.datasets["celebamask-hq"].shipped
-    portraits = {file.name: file.read_bytes() for file in resource("data/portraits").glob("*.jpg")}
-    assert shipped.datasets["portraits"].files == {name: sha(data) for name, data in portraits.items()}
-    assert shipped.datasets["portraits"].bytes == sum(map(len, portraits.values()))
-
-
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        (lambda c: c["weights"]["one"].update(sha256="abc"), "weights.one.sha256"),
-        (lambda c: c["weights"]["one"].update(archive="nowhere"), "weights.one.archive"),
-        (lambda c: c["weights"]["one"].update(colour="red"), "weights.one.colour"),
-        (lambda c: c["weights"]["one"].pop("licence"), "weights.one.licence"),
-        (lambda c: c["archives"]["toys"].update(file="../toys.tar.gz"), "archives.toys.file"),
-        (lambda c: c["weights"].update({"../evil": c["weights"].pop("two")}), "evil"),
-        (lambda c: c["weights"]["one"].update(bytes=5), "weights.one"),
-        (lambda c: c.update(version=2), "version"),
-    ],
-)
-def test_a_broken_manifest_names_the_key(shop: Shop, change, named: str) -> None:  # type: ignore[no-untyped-def]
-    change(shop.content)
-    shop.write()
-    with pytest.raises(UserError) as caught:
-        manifest.load(shop.file)
-    assert named in str(caught.value)
 
 
 # Unpacking
@@ -380,44 +343,6 @@ def test_two_processes_at_once_do_the_work_once(shop: Shop) -> None:
     assert [child.returncode for child in children] == [0, 0]
     assert all(text.strip().endswith("True") for text in said)
     assert "".join(said).count("making one") == 1
-
-
-# Weight conversion
-
-
-def test_hed_conversion_is_deterministic_and_orders_axes(tmp_path: Path) -> None:
-    import h5py
-    from safetensors.numpy import load_file
-
-    rng = np.random.default_rng(0)
-    source, kernels, channels = tmp_path / "w.h5", {}, 3
-    with h5py.File(source, "w") as file:
-        for block, (width, count) in enumerate(((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)), start=1):
-            for conv in range(count):
-                key = f"block{block}/layers/conv2d{f'_{conv}' if conv else ''}/vars"
-                kernels[block, conv] = rng.random((3, 3, channels, width), np.float32)
-                file[f"{key}/0"], file[f"{key}/1"] = kernels[block, conv], np.full(width, block, "f4")
-                channels = width
-            file[f"dsn{block}/vars/0"] = rng.random((1, 1, channels, 1), np.float32)
-            file[f"dsn{block}/vars/1"] = np.zeros(1, "f4")
-        file["fuse/vars/0"], file["fuse/vars/1"] = np.full((1, 1, 5, 1), 0.2, "f4"), np.zeros(1, "f4")
-    first, second = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
-    hed_from_keras(source, first)
-    hed_from_keras(source, second)
-    assert first.read_bytes() == second.read_bytes()
-    tensors = load_file(first)
-    assert len(tensors) == 38
-    weight = tensors["stages.2.1.weight"]
-    assert weight.shape == (256, 256, 3, 3)
-    assert weight[7, 200, 0, 2] == kernels[3, 1][0, 2, 200, 7]
-    assert tensors["stages.4.0.bias"][3] == 5
-    with h5py.File(source, "r+") as file:
-        del file["dsn3"]
-    with pytest.raises(UserError, match="not a Keras weight file"):
-        hed_from_keras(source, second)
-    source.write_text("text")
-    with pytest.raises(UserError, match="not a Keras weight file"):
-        hed_from_keras(source, second)
 
 
 # The real thing

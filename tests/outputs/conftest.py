@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
-import pyarrow as pa
 import pytest
 import yaml
 
@@ -172,7 +174,31 @@ def draw() -> type:
     return Draw
 
 
-def table(path: Path) -> pa.Table:
-    import pyarrow.parquet as pq
+@pytest.fixture
+def hub(tmp_path: Path) -> Callable[..., dict]:
+    """Open a folder with Hugging Face ``datasets`` in a process of its own, offline, and describe what it holds."""
+    code = """
+import json, sys
+import numpy as np
+from datasets import load_dataset
+def plain(v):
+    if hasattr(v, "convert"):
+        return [v.mode, list(v.size), int(np.asarray(v, int).sum())]
+    return v
+data = {call}
+first = next(iter(data.values()))
+def samples(split):
+    return [{{k: plain(v) for k, v in split[i].items()}} for i in range(min(len(split), 3))]
+rows = {{n: len(s) for n, s in data.items()}}
+print(json.dumps({{"columns": first.column_names, "rows": rows, "samples": {{n: samples(s) for n, s in data.items()}}}}))
+"""
 
-    return pq.read_table(path)
+    def run(call: str, folder: Path) -> dict:
+        home = tmp_path / "hf"
+        env = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(home), "HF_DATASETS_CACHE": str(home / "data")}
+        command = [sys.executable, "-c", code.format(call=call), str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return run

@@ -190,7 +190,8 @@ first = next(iter(data.values()))
 def samples(split):
     return [{{k: plain(v) for k, v in split[i].items()}} for i in range(min(len(split), 3))]
 rows = {{n: len(s) for n, s in data.items()}}
-print(json.dumps({{"columns": first.column_names, "rows": rows, "samples": {{n: samples(s) for n, s in data.items()}}}}))
+shown = {{n: samples(s) for n, s in data.items()}}
+print(json.dumps({{"columns": first.column_names, "rows": rows, "samples": shown}}))
 """
 
     def run(call: str, folder: Path) -> dict:

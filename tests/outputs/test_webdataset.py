@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,19 +11,9 @@ from pathlib import Path
 import yaml
 
 from sketchprep.dataset import open_pairs
+from sketchprep.hub import header
 
 Make = Callable[..., Path]
-
-CARD = """---
-configs:
-- config_name: default
-  data_files:
-  - split: train
-    path: shards/train-*.tar
-  - split: test
-    path: shards/test-*.tar
----
-"""
 
 
 def test_webdataset_reads_every_pair_in_order(drawn: Make, tmp_path: Path) -> None:
@@ -65,9 +54,29 @@ def test_datasets_reads_the_tars_by_name(drawn: Make, hub: Callable[..., dict]) 
     assert row["json"]["id"] == pair.id
 
 
+def write_card(data: Path, members: list[str]) -> None:
+    text = yaml.safe_dump(header(["train", "test"], members), sort_keys=False)
+    (data / "README.md").write_text(f"---\n{text}---\n")
+
+
 def test_datasets_reads_the_folder_through_the_header_of_its_card(drawn: Make, hub: Callable[..., dict]) -> None:
     data = drawn()
-    (data / "README.md").write_text(CARD)
+    write_card(data, ["photo.jpg", "sketch.png"])
     found = hub("load_dataset(sys.argv[1])", data)
     assert found["rows"] == {"train": 5, "test": 3}
-    assert found["samples"]["test"][0]["json"]["id"] == open_pairs(data, "test")[0].id
+    pair, row = open_pairs(data, "test")[2], found["samples"]["test"][2]
+    assert row["photo.jpg"] == ["RGB", [128, 128], int(pair.photo.astype(int).sum())]
+    stored = json.loads(pair.files["json"])
+    assert {name: row["json"][name] for name in stored} == stored
+
+
+def test_datasets_reads_pairs_of_which_only_some_have_labels_and_landmarks(
+    drawn: Make, hub: Callable[..., dict]
+) -> None:
+    data = drawn(labelled=(1, 7), no_landmarks=(0, 1, 2, 3, 4, 5), pose=False)
+    write_card(data, ["photo.jpg", "sketch.png", "labels.png"])
+    found = hub("load_dataset(sys.argv[1])", data)
+    assert found["rows"] == {"train": 5, "test": 3}
+    train, test = found["samples"]["train"], found["samples"]["test"]
+    assert [row["labels.png"] is None for row in (*train, *test)] == [True, False, True, True, True, False]
+    assert [row["json"]["landmarks"] is None for row in (*train, *test)] == [True, True, True, True, False, False]

@@ -76,7 +76,7 @@ def bring_into_frame(
         photo, matrix, points = _keep(recipe, source, picture, landmarker, meter)
     else:
         photo, matrix, points = _align(recipe, source, picture, landmarker, meter)
-    angles = sample.pose or (pose.estimate_pose(points, recipe.size) if points is not None else None)
+    angles = sample.pose or (pose.estimate_pose(points) if points is not None else None)
     _demand(select.check_pose(angles, recipe.select.pose.limits))
     height, width = picture.photo.shape[:2]
     untouched = photo is picture.photo

@@ -161,6 +161,9 @@ class Recipe(Model):
         values = self.model_dump(mode="json")
         for name, stage in self.stages.items():
             values["stages"][name] = {**stages.parameters(stage.op), **values["stages"][name]}
+            for key, default in stages.parameters(stage.op).items():
+                if isinstance(default, float):  # 50 and 50.0 are one recipe
+                    values["stages"][name][key] = float(values["stages"][name][key])
         return values
 
 

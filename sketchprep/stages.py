@@ -113,7 +113,7 @@ def _check_parameter(stage: str, op: str, key: str, value: Any) -> None:
 # Of a parameter's default follows what may be given; bool stands first, for it is an int too.
 _KINDS: tuple[tuple[type, tuple[type, ...], str], ...] = (
     (bool, (bool,), "true or false"),
-    (int, (int, float), "a number"),
+    (int, (int,), "a whole number"),
     (float, (int, float), "a number"),
     (str, (str,), "text"),
 )

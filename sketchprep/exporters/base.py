@@ -140,8 +140,8 @@ class Exporter:
 
 
 def quoted(path: Path) -> str:
-    """A path as it is typed in a shell."""
-    return shlex.quote(str(path))
+    """A path as it is typed in a shell; absolute, for the peer's command runs in the peer's own folder."""
+    return shlex.quote(str(path.resolve()))
 
 
 def member(row: Mapping[str, Any], name: str) -> str | None:

@@ -76,7 +76,8 @@ class ImageFolder(Exporter):
         return line
 
     def command(self) -> str:
-        code = f"import datasets; print(datasets.load_dataset('imagefolder', data_dir={str(self.out)!r}))"
+        folder = json.dumps(str(self.out.resolve()), ensure_ascii=False)
+        code = f'import datasets; print(datasets.load_dataset("imagefolder", data_dir={folder}))'
         return f"python -c {shlex.quote(code)}"
 
 

@@ -36,11 +36,13 @@ MIRROR = np.concatenate(
 )
 
 _LOOKS = (256, 512, 1024)
+# Sides of boxes come in steps of 6/5 from about 73 px on; this lies above the first.
+_SMALLEST = 80
 # A box follows from the points: side and shift of the centre, both medians over detections on frontal portraits.
 _SIDE_PER_SPREAD = 3.10
 _CENTRE_SHIFT = (0.0, -0.038)
-# Three boxes moved by a twentieth of the side, a triangle around the first.
-_SHIFTS = 0.05 * np.array([(1.0, 0.0), (-0.5, 0.866), (-0.5, -0.866)])
+# Two boxes moved by a twentieth of the side, along a diagonal.
+_SHIFTS = np.array([(0.035, 0.035), (-0.035, -0.035)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +103,9 @@ class Landmarker:
         """Find upright, roughly frontal faces.
 
         Looks at a copy of 256 px (longest side); where that shows no face at 512 px, and then at 1024 px, but never at
-        more than twice the picture's own size.  Each look finds faces down to 80 px in its copy, so beside a large face
-        small ones go unseen, and the second and third look find what is down to 8 % of the picture.
+        more than twice the picture's own size.  Each look finds faces from about 80 px in its copy upward; where the
+        largest is as small as that, the next look follows, because equals may have been missed.  So beside a face that
+        fills more than a third of the picture small ones go unseen, and the last look finds what fills 8 %.
 
         Parameters
         ----------
@@ -116,20 +119,21 @@ class Landmarker:
         """
         detector, _ = self._tools()
         height, width = image.shape[:2]
+        found: list[Box] = []
         for look in _LOOKS:
             if look > max(_LOOKS[0], 2 * max(height, width)):
                 break
-            copy = _scaled(image, look / max(height, width))
-            found = _detect(detector, copy, (height, width))
-            if found:
-                return sorted(found, key=lambda box: (-box.side, box.left, box.top))
-        return []
+            scale = look / max(height, width)
+            found = _detect(detector, _scaled(image, scale), (height, width)) or found
+            if any(box.side * scale > _SMALLEST for box in found):
+                break
+        return sorted(found, key=lambda box: (-box.side, box.left, box.top))
 
     def points(self, image: np.ndarray, box: Box) -> np.ndarray:
         """Locate the 68 landmarks of one face.
 
-        The result is the mean over three boxes around the one that the first answer implies: the detector's boxes lie
-        on a grid of a tenth of the face, and a single answer depends on where exactly its box was.
+        The result is a mean over the given box and two around the one that the first answer implies: the detector's
+        boxes lie on a grid of a tenth of the face, and a single answer depends on where exactly its box was.
 
         Parameters
         ----------
@@ -147,12 +151,13 @@ class Landmarker:
         patch, scale, origin = _patch(image, box)
         corners = np.array([(box.left, box.top), (box.right, box.bottom)])
         box_in_patch = (corners + 0.5 - origin) * scale
-        middle, side = box_around(_predict(predictor, patch, box_in_patch))
-        answers = [
-            _predict(predictor, patch, np.stack([centre - side / 2, centre + side / 2]) + 0.5)
-            for centre in middle + side * _SHIFTS
+        first = _predict(predictor, patch, box_in_patch)
+        middle, side = box_around(first)
+        around = [
+            _predict(predictor, patch, np.stack([centre - side / 2, centre + side / 2]))
+            for centre in middle + 0.5 + side * _SHIFTS
         ]
-        return (np.mean(answers, axis=0) + 0.5) / scale - 0.5 + origin
+        return (np.mean([first, *around], axis=0) + 0.5) / scale - 0.5 + origin
 
     def frame_points(self, image: np.ndarray) -> np.ndarray:
         """Locate the landmarks of a photo in the FFHQ/CelebA-HQ frame, without looking for the face.

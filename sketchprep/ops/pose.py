@@ -100,11 +100,10 @@ def estimate_pose(landmarks: np.ndarray, size: int | None = None, *, distance: f
         ``"landmarks"`` if the points span no face.
     """
     points = np.asarray(landmarks, np.float64)[RIGID]
-    middle = points.mean(axis=0)
-    points = points - middle
-    scale, start = _parallel_view(points)
-    if not (np.isfinite(scale) and scale > 1e-3):
+    points = points - points.mean(axis=0)
+    if not (np.isfinite(points).all() and np.ptp(points) > 1):
         raise SampleError("landmarks", "the landmarks span no face")
+    scale, start = _parallel_view(points)
     # In units of the focal length a face one millimetre wide at that distance spans 1 / distance.
     seen = points / (scale * distance)
     face = FACE - FACE.mean(axis=0)

@@ -127,7 +127,7 @@ def warp(image: np.ndarray, matrix: np.ndarray, size: int, *, border: Border = "
     back[:, :2] /= factor
     mode = cv2.BORDER_CONSTANT if border == "white" else cv2.BORDER_REFLECT
     # Bilinear samples this dense are as good; closer to the source's own resolution they would blur.
-    kernel = cv2.INTER_LINEAR if ratio > 1.5 else cv2.INTER_CUBIC
+    kernel = cv2.INTER_LINEAR if ratio > 1.499 else cv2.INTER_CUBIC
     frame = cv2.warpAffine(
         pixels,
         back,
@@ -179,7 +179,13 @@ def _span(low: float, high: float, length: int, step: int) -> tuple[int, int]:
     start = min(first, 2 * length - last) if last > length else first
     stop = max(last, -first) if first < 0 else last
     start, stop = max(0, min(start, length - 1)), min(length, max(stop, 1))
-    return (start, stop) if start < stop else (0, length)
+    if start >= stop:
+        return 0, length
+    # Whole steps from the frame's own edge keep the blocks of the box filter in phase with it.
+    if start == 0 and first % step <= low - step:
+        start = first % step
+    whole = start + (stop - start) // step * step
+    return start, whole if whole >= high + step else stop
 
 
 def _fade(frame: np.ndarray, matrix: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -194,8 +200,9 @@ def _fade(frame: np.ndarray, matrix: np.ndarray, shape: tuple[int, ...]) -> np.n
     side = float(np.hypot(*(quad[1] - quad[0])))
     distance = _distance_outside(back, size, width, height)
     far = np.clip(distance / max(overhang, 0.3 * side), 0, 1)
-    near = np.clip(distance / (0.06 * side), 0, 1)
-    far, near = (w * w * (3 - 2 * w) for w in (far, near))
+    near = np.clip(distance / (0.04 * side), 0, 1)
+    # Quick to leave the reflection, which may show the crown of a second head; slow to reach the plain colour.
+    far, near = 1 - (1 - far) ** 2, near * near * (3 - 2 * near)
     median = np.empty_like(frame)
     median[:] = np.median(frame[::8, ::8], axis=(0, 1))
     faded = cv2.blendLinear(_blurred(frame, 0.02 * size), frame, near, 1 - near)

@@ -127,7 +127,7 @@ def main() -> None:
                 memory[jobs] = result["rss_mb"]
         print(f"{count} photos 1024 → 512 px, photocopy + canny + landmarks; medians of {arguments.rounds} rounds\n")
         print(f"bare ops: {1000 * statistics.median(ops):.1f} ms a photo on one thread\n")
-        print("| processes | wall × processes / bare ops (start-up included) | photos/s, steady | peak RSS of one process |")
+        print("| processes | wall × processes / bare ops | photos/s, steady | peak RSS of one process |")
         print("|---|---|---|---|")
         for jobs in (1, 2):
             ratio, rate = statistics.median(overhead[jobs]), statistics.median(rates[jobs])

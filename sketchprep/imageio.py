@@ -279,7 +279,7 @@ def _load_pillow(data: bytes, header: Header, max_pixels: int) -> Image.Image:
     """Decode with Pillow to an upright picture in its own mode."""
     from PIL import Image, ImageOps
 
-    image = _open_heic(data) if header.format == "HEIC" else open_pillow(data)
+    image = _open_heic(data, max_pixels) if header.format == "HEIC" else open_pillow(data)
     _check_size(*image.size, max_pixels)
     try:
         image.load()
@@ -290,19 +290,24 @@ def _load_pillow(data: bytes, header: Header, max_pixels: int) -> Image.Image:
         words = str(error).lower()
         short = isinstance(error, EOFError) or any(w in words for w in ("truncated", "premature", "end of file"))
         kind = "truncated" if short else "corrupt"
-        raise SampleError(kind, f"the {header.format} cannot be decoded ({error})") from None
+        raise SampleError(kind, f"the {header.format} cannot be decoded ({' '.join(str(error).split())})") from None
 
 
-def _open_heic(data: bytes) -> Image.Image:
+def _open_heic(data: bytes, max_pixels: int) -> Image.Image:
     try:
         import pillow_heif
     except ImportError:
         message = "HEIC pictures need a decoder: install sketchprep[heic], or convert it to JPEG"
         raise SampleError("unsupported", message) from None
     try:
-        return pillow_heif.open_heif(data, convert_hdr_to_8bit=True).to_pillow()
+        heic = pillow_heif.open_heif(data, convert_hdr_to_8bit=True)
+        width, height = heic.size
+        _check_size(width, height, max_pixels)
+        return heic.to_pillow()
+    except SampleError:
+        raise
     except Exception as error:
-        raise SampleError("corrupt", f"the HEIC cannot be decoded ({error})") from None
+        raise SampleError("corrupt", f"the HEIC cannot be decoded ({' '.join(str(error).split())})") from None
 
 
 def _upright(image: np.ndarray, orientation: int) -> np.ndarray:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -240,59 +238,6 @@ def test_damaged_pairs_are_rows_and_the_rest_is_written(drawn: Make, tmp_path: P
         assert len((out / "train" / "metadata.jsonl").read_text().splitlines()) == 4
 
 
-@pytest.mark.parametrize("to", LAYOUTS)
-def test_running_again_writes_nothing_and_mends_what_is_missing(drawn: Make, tmp_path: Path, to: str) -> None:
-    data = drawn(size=512, template="apdrawing", train=2, test=1)
-    out = tmp_path / "out"
-    first = export(data, to, out)
-    before = tree(out)
-    again = export(data, to, out)
-    assert (again.written, again.skipped) == (0, 3)
-    assert again.command == first.command
-    assert tree(out) == before
-    if to == "shards":
-        (out / "shards" / "test-000000.parquet").unlink()
-    else:
-        next(p for p in out.rglob("000000002*") if p.suffix in (".png", ".jpg")).unlink()
-    assert export(data, to, out).written == 1
-    assert tree(out) == before
-
-
-@pytest.mark.parametrize("to", LAYOUTS)
-def test_a_killed_export_resumes_to_the_same_files(drawn: Make, tmp_path: Path, to: str) -> None:
-    data = drawn(size=512, template="apdrawing", train=4, test=2)
-    export(data, to, tmp_path / "whole")
-    code = (
-        "import os, sys\nfrom sketchprep import export\n"
-        "class Bar:\n    n = 0\n    def update(self, k):\n        self.n += k\n"
-        "        if self.n == 4: os.kill(os.getpid(), 9)\n    def close(self): pass\n"
-        "export.export(sys.argv[1], sys.argv[2], sys.argv[3], progress=lambda n, text: Bar())\n"
-    )
-    command = [sys.executable, "-c", code, str(data), to, str(tmp_path / "killed")]
-    assert subprocess.run(command, check=False, timeout=120).returncode == -9
-    folder = tmp_path / "killed" / ("shards" if to == "shards" else "train")
-    folder.mkdir(exist_ok=True)
-    (folder / ".000000009.png.77.tmp").write_bytes(b"half a pict")
-    export(data, to, tmp_path / "killed")
-    whole, resumed = tree(tmp_path / "whole"), tree(tmp_path / "killed")
-    whole.pop("README.md", None), resumed.pop("README.md", None)  # the card names its folder
-    assert resumed == whole
-
-
-def test_a_folder_with_something_else_is_refused(drawn: Make, tmp_path: Path) -> None:
-    data, out = drawn(), tmp_path / "out"
-    out.mkdir()
-    (out / "thesis.tex").touch()
-    with pytest.raises(UserError, match="something else"):
-        export(data, "pix2pix", out)
-    assert list(out.iterdir()) == [out / "thesis.tex"]
-    export(data, "pix2pix", tmp_path / "other")
-    with pytest.raises(UserError, match=r'to: "pix2pix" → "pix2pixhd"'):
-        export(data, "pix2pixhd", tmp_path / "other")
-    with pytest.raises(UserError, match=r"size: 128 → 64"):
-        export(data, "pix2pix", tmp_path / "other", size=64)
-
-
 @pytest.mark.parametrize(
     ("to", "values", "words"),
     [
@@ -316,6 +261,12 @@ def test_a_split_that_would_lead_out_of_the_folder_is_refused(drawn: Make, tmp_p
         with pytest.raises(UserError, match="unknown split"):
             export(data, to, tmp_path / f"out-{to}")
     assert not list(tmp_path.parent.rglob("escaped*"))
+
+
+def test_commands_name_the_folder_absolutely(drawn: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn()
+    monkeypatch.chdir(tmp_path)
+    assert options(export("data", "pix2pixhd", "out").command)["--dataroot"] == str(tmp_path / "out")
 
 
 def test_every_layout_has_its_exporter() -> None:

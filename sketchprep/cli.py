@@ -220,8 +220,37 @@ def verify(data: Path) -> None:
 @main.command("crop-components")
 @DATA
 @OUT
-def crop_components(data: Path, out: Path | None) -> None:
+@click.option(
+    "--layout",
+    default="deepfacedrawing",
+    show_default=True,
+    help="Parts and windows of deepfacedrawing, apdrawing or mask-guided.",
+)
+@click.option("--centre", help="fixed, landmarks or mask; default: the layout's own way.")
+@click.option("--split", help="Only this split of a dataset.")
+@click.option("--size", type=int, help="Side of the frame in pixels; default: the dataset's, 512 for a folder.")
+@click.option("--images", is_flag=True, help="Write PNGs too.")
+def crop_components(data: Path, out: Path | None, **options: Any) -> None:
     """Cut left eye, right eye, nose, mouth and remainder out of a dataset or a folder of pictures."""
+    from sketchprep import crop, progress
+
+    target = out or data.resolve().with_name(f"{data.resolve().name}-components")
+    click.echo(crop.crop_components(data, target, progress=progress.bar, **options).text())
+
+
+@main.command()
+@DATA
+@click.option("--to", required=True, help="Layout: pix2pix, pix2pixhd, imagefolder, controlnet, apdrawing or shards.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder for the result.")
+@click.option("--split", help="Only this split.")
+@click.option("--size", type=int, help="Side of the pictures in pixels, at most the dataset's.")
+@click.option("--limit", type=int, help="At most N pairs of each split.")
+def export(data: Path, out: Path, **options: Any) -> None:
+    """Write a dataset in the layout of another project, and say how to train there."""
+    from sketchprep import export as exporting
+    from sketchprep import progress
+
+    click.echo(exporting.export(data, options.pop("to"), out, progress=progress.bar, **options).text())
 
 
 @main.command()

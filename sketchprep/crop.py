@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,8 +131,9 @@ def _open(
 
 
 def _check_folder(data: Path, out: Path, split: str | None, kinds: Sequence[str] | None) -> None:
-    if not data.exists():
-        raise UserError(f"{data}: does not exist; give a dataset, or a folder of photos or sketches")
+    if not data.is_dir() and not zipfile.is_zipfile(data):
+        what = "is a single file" if data.exists() else "does not exist"
+        raise UserError(f"{data}: {what}; give a dataset, or a folder or zip of photos or sketches")
     if split is not None:
         raise UserError(f"--split {split}: {data} is a plain folder, which has no splits; leave the option out")
     if kinds and len(kinds) > 1:

@@ -72,6 +72,11 @@ class Tools:
             for spec in job.recipe.sources
         }
 
+    def load(self) -> None:
+        """Read weights from the disk now, so that no stage's seconds hold it."""
+        self.landmarker.load()
+        _ = self.networks
+
     @cached_property
     def landmarker(self) -> Any:
         from sketchprep import assets
@@ -147,6 +152,8 @@ def run_shard(job: Job, shard: ShardPlan) -> str:
     marker = folder / f"{shard.name}.parquet"
     try:
         meter.write(done=False)
+        with meter.time("load"):
+            tools.load()
         rows, size, digest = _write_tar(tools, shard, temporary, meter)
         if marker.exists():  # another process was faster; finished shards are never written twice
             temporary.unlink(missing_ok=True)

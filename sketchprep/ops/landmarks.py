@@ -99,6 +99,10 @@ class Landmarker:
             self._loaded = dlib.get_frontal_face_detector(), predictor
         return self._loaded
 
+    def load(self) -> None:
+        """Open the files now rather than on first use."""
+        self._tools()
+
     def faces(self, image: np.ndarray) -> list[Box]:
         """Find upright, roughly frontal faces.
 

@@ -16,7 +16,7 @@ RECURSIVE_FROM = 1.0
 MARGIN = 3
 """Samples by which :func:`blur` wants a plane continued at its right and bottom."""
 
-_TAIL = 1e-5
+_TAIL = 1e-7
 _STRIP = 128
 _IDENTITY = np.ones(1, np.float32)
 

@@ -277,6 +277,16 @@ def test_a_folder_without_any_usable_picture_ends_well(tmp_path: Path) -> None:
     assert crop_components(tmp_path / "photos", tmp_path / "out").failed == 1
 
 
+def test_what_is_no_folder_is_said_to_be_so(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"x")
+    for name, words in (("photo.jpg", "is a single file"), ("nowhere", "does not exist")):
+        with pytest.raises(UserError, match=words):
+            crop_components(tmp_path / name, tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="neither a dataset nor pictures"):
+        crop_components(tmp_path / "empty", tmp_path / "out")
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -4,7 +4,9 @@ import cv2
 import numpy as np
 
 
-def hysteresis(weak: np.ndarray, strong: np.ndarray, *, min_length: float = 0.0, keep: np.ndarray | None = None) -> np.ndarray:
+def hysteresis(
+    weak: np.ndarray, strong: np.ndarray, *, min_length: float = 0.0, keep: np.ndarray | None = None
+) -> np.ndarray:
     """8-connected components of ``weak`` that contain a ``strong`` pixel and reach ``min_length``.
 
     Parameters

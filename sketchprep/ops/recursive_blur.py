@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 
 RECURSIVE_FROM = 1.0
-"""Standard deviation (px) from which GEGL uses the recursion; below it convolves with a Gaussian 6.5 deviations wide."""
+"""Standard deviation (px) from which GEGL uses the recursion; below, a Gaussian cut at 6.5 deviations in all."""
 
 MARGIN = 3
 """Samples by which :func:`blur` wants a plane continued at its right and bottom."""
 
-_TAIL = 1e-7
+_TAIL = 1e-5
 _STRIP = 128
 _IDENTITY = np.ones(1, np.float32)
 

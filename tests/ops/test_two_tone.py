@@ -71,8 +71,16 @@ def test_any_size_and_the_input_stays(shape):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("sigma_line", 0), ("low", -1), ("low", 0.5), ("high", 2), ("min_length", -1), ("tone_sigma", 0),
-     ("tone_area", -1), ("darkness", -1)],
+    [
+        ("sigma_line", 0),
+        ("low", -1),
+        ("low", 0.5),
+        ("high", 2),
+        ("min_length", -1),
+        ("tone_sigma", 0),
+        ("tone_area", -1),
+        ("darkness", -1),
+    ],
 )
 def test_refuses_what_is_out_of_range(name, value):
     with pytest.raises(ValueError, match=name):

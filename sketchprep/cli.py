@@ -136,7 +136,12 @@ def plan(**options: Any) -> None:
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--stage", required=True, metavar="NAME", help="Stage of the recipe, or any op with its defaults.")
 @click.option(
-    "--recipe", default="celebamask-hq", show_default=True, metavar="NAME|FILE", help="Recipe that defines the stage."
+    "--recipe",
+    "recipe_name",
+    default="celebamask-hq",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="Recipe that defines the stage.",
 )
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the recipe.")
 @click.option(

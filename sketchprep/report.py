@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from sketchprep import plan, preview, store
+from sketchprep import hub, plan, preview, store
 from sketchprep.dataset import read_recipe
 from sketchprep.errors import UserError
 from sketchprep.merge import complete_shards, read_failures
@@ -193,15 +193,19 @@ def write_card(out: Path) -> None:
 
 
 def _card_header(found: Status, stored: dict[str, Any]) -> dict[str, Any]:
-    size = "n<1K" if found.pairs < 1000 else "1K<n<10K" if found.pairs < 10_000 else "10K<n<100K"
-    files = [{"split": name, "path": f"shards/{name}-*.tar"} for name in plan.SPLITS if found.splits.get(name)]
+    recipe = stored["recipe"]
+    sizes = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+    photo = "photo.png" if recipe["photo"]["format"] == "png" else "photo.jpg"
+    names = ["sketch", *recipe["store"], *(["labels"] if recipe["labels"] else [])]
     return {
-        "pretty_name": stored["recipe"]["name"],
+        "pretty_name": recipe["name"],
         "license": "other",
         "task_categories": ["image-to-image"],
-        "size_categories": [size if found.pairs < 100_000 else "n>100K"],
+        "size_categories": [next((name for most, name in sizes if found.pairs < most), "n>1M")],
         "tags": ["sketch", "face", "webdataset"],
-        "configs": [{"config_name": "default", "data_files": files}],
+        **hub.header(
+            [name for name in plan.SPLITS if found.splits.get(name)], [photo, *(f"{name}.png" for name in names)]
+        ),
     }
 
 

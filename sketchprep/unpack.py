@@ -165,13 +165,11 @@ def _run(command: list[str], archive: Archive, folder: Path, log: Callable[[str]
 
 
 def _grown(folder: Path, name: str) -> int:
-    sizes = [0]
-    for file in folder.rglob(name):
-        try:
-            sizes.append(file.stat().st_size)
-        except OSError:
-            continue
-    return max(sizes)
+    """Bytes of the file so far, wherever below the folder pip keeps it."""
+    try:
+        return max((file.stat().st_size for file in folder.rglob(name)), default=0)
+    except OSError:  # pip takes its own folders away while this looks through them
+        return 0
 
 
 def _explain(archive: Archive, said: str, keep: Path) -> str:

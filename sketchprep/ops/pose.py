@@ -77,15 +77,13 @@ class Pose(NamedTuple):
     roll: float
 
 
-def estimate_pose(landmarks: np.ndarray, size: int | None = None, *, distance: float = _DISTANCE) -> Pose:
+def estimate_pose(landmarks: np.ndarray, *, distance: float = _DISTANCE) -> Pose:
     """Estimate yaw, pitch and roll by solving the perspective-n-point problem on the rigid landmarks.
 
     Parameters
     ----------
     landmarks : ndarray, shape (68, 2)
         (x, y) in pixels of any picture.
-    size : int, optional
-        Not used: the camera follows from the face.
     distance : float
         From the camera to the face in millimetres.
 

@@ -11,7 +11,7 @@ import numpy as np
 from sketchprep import imageio, select
 from sketchprep.errors import SampleError
 from sketchprep.ops import align, labels, pose
-from sketchprep.ops.warp import transform_points, warp
+from sketchprep.ops.warp import outside_share, transform_points, warp
 
 if TYPE_CHECKING:
     from sketchprep.ops.landmarks import Landmarker
@@ -45,6 +45,9 @@ class Framed:
         The photo's own file, where nothing at all was changed.
     sketch, labels : ndarray of uint8, shape (size, size), or None
         A ready-made drawing, and the label map, both in the frame.
+    context : ndarray of uint8, shape (size, size, 3), or None
+        Where `photo` is white outside the original (APDrawing's frame), the same with the picture continued: sketch
+        stages see this one, or they would draw the photo's edge.
     """
 
     photo: np.ndarray
@@ -56,6 +59,15 @@ class Framed:
     encoded: bytes | None
     sketch: np.ndarray | None
     labels: np.ndarray | None
+    context: np.ndarray | None = None
+
+    def without_outside(self, sketch: np.ndarray) -> np.ndarray:
+        """Return a sketch made from `context` with blank paper where there was no photo."""
+        if self.context is None:
+            return sketch
+        inside = np.full((self.height, self.width), 255, np.uint8)
+        shown = cv2.warpAffine(inside, self.matrix, sketch.shape[::-1], flags=cv2.INTER_NEAREST)
+        return np.where(shown == 255, sketch, np.uint8(255))
 
 
 def bring_into_frame(
@@ -80,6 +92,7 @@ def bring_into_frame(
     _demand(select.check_pose(angles, recipe.select.pose.limits))
     height, width = picture.photo.shape[:2]
     untouched = photo is picture.photo
+    bare = recipe.align.template == "apdrawing" and outside_share(matrix, picture.photo.shape, recipe.size) > 0
     return Framed(
         photo=photo,
         landmarks=points,
@@ -90,6 +103,7 @@ def bring_into_frame(
         encoded=picture.encoded if untouched else None,
         sketch=None if picture.sketch is None else _warp(picture.sketch, matrix, recipe.size),
         labels=_labels(masks, matrix, picture.photo.shape, recipe.size) if masks and recipe.labels else None,
+        context=warp(picture.photo, matrix, recipe.size, border="fade") if bare else None,
     )
 
 

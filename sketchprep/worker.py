@@ -272,7 +272,9 @@ def _sketch(
     from sketchprep import stages
 
     ready = [(row, framed) for _, row, framed in waiting if framed is not None]
-    results: list[dict[str, Any]] = [{"photo": framed.photo} for _, framed in ready]
+    results: list[dict[str, Any]] = [
+        {"photo": framed.photo if framed.context is None else framed.context} for _, framed in ready
+    ]
     for name, stage in tools.job.recipe.graph.items():
         network = tools.networks[stage.op] if stages.OPS[stage.op].asset else None
         if not ready:
@@ -301,10 +303,10 @@ def _encode(recipe: Recipe, framed: Framed, result: Mapping[str, Any], row: Mapp
         files["photo.png"] = imageio.encode_png(framed.photo)
     else:
         files["photo.jpg"] = framed.encoded or imageio.encode_jpeg(framed.photo, quality=recipe.photo.quality)
-    sketch = framed.sketch if framed.sketch is not None else result[recipe.sketch or ""]
+    sketch = framed.sketch if framed.sketch is not None else framed.without_outside(result[recipe.sketch or ""])
     files["sketch.png"] = imageio.encode_png(sketch)
     for name in recipe.store:
-        files[f"{name}.png"] = imageio.encode_png(result[name])
+        files[f"{name}.png"] = imageio.encode_png(framed.without_outside(result[name]))
     if framed.labels is not None:
         files["labels.png"] = imageio.encode_png(framed.labels)
     keys = ("ordinal", "id", "source", "split", "sha256", "landmarks", "pose", "attributes", "windows")

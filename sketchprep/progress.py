@@ -66,10 +66,18 @@ class Meter:
             "updated": time.time(),
             "done": done,
             "pid": os.getpid(),
+            "peak_mb": round(_peak_mb(), 1),
         }
         temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
         temporary.write_text(json.dumps(values))
         temporary.replace(self.path)
+
+
+def _peak_mb() -> float:
+    """Largest memory that this process ever held, in MB."""
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def read_reports(folder: Path) -> dict[str, dict[str, Any]]:

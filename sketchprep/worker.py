@@ -86,20 +86,21 @@ class Tools:
 
     @cached_property
     def networks(self) -> dict[str, Any]:
-        """Loaded networks by the name of their op."""
-        from sketchprep import assets, host, stages
+        """Loaded networks by the name of their op; torch is imported only if there are any."""
+        from sketchprep import stages
+
+        wanted = {s.op: asset for s in self.job.recipe.graph.values() if (asset := stages.OPS[s.op].asset)}
+        return {op: self._load_network(asset) for op, asset in wanted.items()}
+
+    def _load_network(self, asset: str) -> Any:
+        from sketchprep import assets, host
         from sketchprep.models.hed import load_hed
 
-        device = host.resolve_device(self.job.device)
-        return {
-            name: load_hed(
-                assets.path(op.asset, offline=self.job.offline),
-                device=device,
-                dtype=self.job.environment["dtype"],
-            )
-            for name, op in stages.OPS.items()
-            if op.asset and any(s.op == name for s in self.job.recipe.graph.values())
-        }
+        return load_hed(
+            assets.path(asset, offline=self.job.offline),
+            device=host.resolve_device(self.job.device),
+            dtype=self.job.environment["dtype"],
+        )
 
 
 _tools: list[Tools] = []

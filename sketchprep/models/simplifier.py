@@ -175,7 +175,8 @@ def load_simplifier(path: str | Path, *, device: str = "cpu", dtype: str = "floa
     Parameters
     ----------
     path : str or Path
-        Safetensors file, folded or with normalisation, float16 or float32; see ``sketchprep.assets.path("simplifier")``.
+        Safetensors file, folded or with normalisation, float16 or float32; the bundled one is
+        ``sketchprep.assets.path("simplifier")``.
     device : str
         ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
     dtype : {"float32", "bfloat16"}
@@ -212,8 +213,9 @@ def _from_tensors(tensors: Mapping[str, Tensor], path: str) -> Simplifier:
     odd = next((name for name in [*expected, *found] if expected.get(name) != found.get(name)), None)
     if odd is not None:
         raise UserError(
-            f"{path} does not hold the weights of the simplifier: {odd} has shape {found.get(odd, 'missing')}, expected "
-            f"{expected.get(odd, 'nothing of that name')}; name another file, or leave weights out for the bundled ones"
+            f"{path} does not hold the weights of the simplifier: {odd} has shape {found.get(odd, 'missing')}, "
+            f"expected {expected.get(odd, 'nothing of that name')}; name another file, or leave weights out for the "
+            "bundled ones"
         )
     unsound = next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
     if unsound is not None:

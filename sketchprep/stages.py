@@ -44,7 +44,7 @@ OPS: dict[str, Op] = {
         Op("canny", "sketchprep.ops.canny", "canny"),
         Op("photocopy", "sketchprep.ops.photocopy", "photocopy"),
         Op("lines", "sketchprep.ops.lines", "lines"),
-        Op("two_tone", "sketchprep.ops.two_tone", "two_tone"),
+        Op("two_tone", "sketchprep.ops.two_tone", "two_tone", landmarks="optional"),
         Op("jawline", "sketchprep.ops.jawline", "jawline", landmarks="required"),
         Op("clean", "sketchprep.ops.clean", "clean", landmarks="optional"),
     )

@@ -4,11 +4,13 @@ import cv2
 import numpy as np
 
 from sketchprep.ops import flow
-from sketchprep.ops._checks import check_image, check_range
+from sketchprep.ops._checks import check_image, check_landmarks, check_range
 from sketchprep.ops._components import drop_small, hysteresis
 from sketchprep.ops.lines import luminance
 
 _RHO = 0.99
+# Share of the surroundings' tone below which a spot in the face is black: open mouths and pupils are, cheeks are not.
+_CONTRAST = 0.6
 
 
 def two_tone(
@@ -21,6 +23,7 @@ def two_tone(
     tone_sigma: float = 4.0,
     tone_area: float = 400.0,
     darkness: float = 0.75,
+    landmarks: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draw a picture in black and white: refined black lines, blocks of black, white lines on the blocks.
 
@@ -40,6 +43,9 @@ def two_tone(
         Blocks, and holes in blocks, of fewer pixels go.
     darkness : float, at least 0
         Factor on the tone below which a block is black; 0 for no blocks.
+    landmarks : ndarray, (68, 2), optional
+        (x, y) in pixels.  Inside the face they outline, blocks are then cut by contrast to the surroundings, not by
+        tone: a shadow or a dark skin does not become a black area that swallows eye and cheek.
 
     Returns
     -------
@@ -72,6 +78,8 @@ def two_tone(
     check_range("tone_sigma", tone_sigma, 0.3, 100)
     check_range("tone_area", tone_area, 0)
     check_range("darkness", darkness, 0)
+    if landmarks is not None:
+        check_landmarks(landmarks)
     if low > high:
         raise ValueError(f"low must not exceed high, but low is {low} and high is {high}")
     plane = luminance(image)
@@ -79,7 +87,7 @@ def two_tone(
     dark_lines, light_lines = (
         _refined(p, field, sigma_line, low, high, min_length) for p in (plane, np.float32(1.0) - plane)
     )
-    blocks = _blocks(plane, tone_sigma, tone_area, darkness)
+    blocks = _blocks(plane, tone_sigma, tone_area, darkness, landmarks)
     ink = dark_lines | (blocks & ~light_lines)
     return np.where(ink, 0, 255).astype(np.uint8)
 
@@ -92,12 +100,36 @@ def _refined(
     return hysteresis(depth > low, depth > high, min_length=min_length)
 
 
-def _blocks(plane: np.ndarray, sigma: float, area: float, darkness: float) -> np.ndarray:
+def _blocks(plane: np.ndarray, sigma: float, area: float, darkness: float, landmarks: np.ndarray | None) -> np.ndarray:
     """Mask of the dark areas of the smoothed picture."""
     smooth = cv2.GaussianBlur(plane, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-    limit = lower_otsu(smooth) * darkness
-    blocks = drop_small(smooth < limit, min_area=area)
+    dark = smooth < lower_otsu(smooth) * darkness
+    if landmarks is not None:
+        face = _face_mask(landmarks, plane.shape)
+        dark = np.where(face, _darker_than_around(smooth, face, landmarks, _CONTRAST * darkness / 0.75), dark)
+    blocks = drop_small(dark, min_area=area)
     return ~drop_small(~blocks, min_area=area)
+
+
+def _face_mask(landmarks: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Inside of jaw and brows, without the outermost tenth: hair and background must not take part."""
+    points = np.asarray(landmarks, np.float64)[:27]
+    centre = points.mean(axis=0)
+    hull = cv2.convexHull((centre + 0.94 * (points - centre)).astype(np.float32))
+    mask = np.zeros(shape[:2], np.uint8)
+    cv2.fillConvexPoly(mask, np.rint(hull).astype(np.int32), 1)
+    return mask.astype(bool)
+
+
+def _darker_than_around(smooth: np.ndarray, face: np.ndarray, landmarks: np.ndarray, share: float) -> np.ndarray:
+    """Where a face is darker than a share of its own mean over half an eye distance, counting the face alone."""
+    points = np.asarray(landmarks, np.float64)
+    apart = float(np.linalg.norm(points[42:48].mean(axis=0) - points[36:42].mean(axis=0)))
+    sigma = max(apart / 4, 1.0)
+    weight = face.astype(np.float32)
+    total = cv2.GaussianBlur(smooth * weight, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
+    mass = cv2.GaussianBlur(weight, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
+    return smooth < share * total / np.maximum(mass, 1e-3)
 
 
 def lower_otsu(plane: np.ndarray) -> float:

@@ -85,3 +85,21 @@ def test_any_size_and_the_input_stays(shape):
 def test_refuses_what_is_out_of_range(name, value):
     with pytest.raises(ValueError, match=name):
         two_tone(scene(), **{name: value})
+
+
+def test_a_shadow_on_a_face_is_no_block_if_the_landmarks_are_known() -> None:
+    """A face lit from the left: its dark half is black by tone, but not by contrast to its surroundings."""
+    image = np.full((256, 256), 230, np.uint8)
+    cv2.ellipse(image, (128, 128), (70, 90), 0, 0, 360, 150, -1)
+    image[:, 128:][image[:, 128:] == 150] = 40
+    image = cv2.GaussianBlur(image, (0, 0), 6)
+    points = np.full((68, 2), 128.0)
+    along = np.linspace(np.pi, 0, 17)
+    points[:17] = np.stack([128 + 70 * np.cos(along), 128 + 90 * np.sin(along)], axis=1)
+    points[17:27] = np.stack([128 + 60 * np.cos(np.linspace(np.pi, 0, 10)), np.full(10, 80)], axis=1)
+    points[36:42], points[42:48] = (98, 110), (158, 110)
+    shadow = (slice(100, 180), slice(150, 180))
+    assert (two_tone(image)[shadow] == 0).mean() > 0.9
+    assert (two_tone(image, landmarks=points)[shadow] == 0).mean() < 0.1
+    outside = two_tone(image, landmarks=points)[:20]
+    assert (outside == 255).all()

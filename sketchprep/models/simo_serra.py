@@ -119,7 +119,7 @@ def load_simo_serra(
         raise UserError(f"dtype {dtype!r} is unknown to this network; use one of {', '.join(_DTYPES)}")
     content = _read(Path(path))
     tensors = _tensors(content)
-    convolutions = _arrange(_fold_norms(tensors, path), path)
+    convolutions = _arrange(tensors, path)
     net = SimoSerra(
         fourth=convolutions[3][0].shape[0],
         mean=_number(content, "mean", MEAN) if mean is None else mean,
@@ -208,7 +208,7 @@ def _number(content: Mapping[str, Any], key: str, default: float) -> float:
 _Convolution = tuple[str, Tensor, Tensor | None]
 
 
-def _fold_norms(tensors: Mapping[str, Tensor], path: str | Path) -> list[_Convolution]:
+def _fold_norms(tensors: Mapping[str, Tensor]) -> list[_Convolution]:
     """(name, weight, bias) of each convolution in file order, the n-th normalisation folded into the n-th of them."""
     convolutions = [
         (name.removesuffix("weight"), tensor, tensors.get(f"{name.removesuffix('weight')}bias"))
@@ -218,43 +218,36 @@ def _fold_norms(tensors: Mapping[str, Tensor], path: str | Path) -> list[_Convol
     norms = [name.removesuffix("running_mean") for name in tensors if name.endswith("running_mean")]
     if not norms:
         return convolutions
-    convolutions.sort(key=lambda layer: _natural(layer[0]))
-    norms.sort(key=_natural)
-    total = len(convolutions)
-    if len(norms) not in (total - 1, total):
-        raise UserError(f"{path} has {len(norms)} batch normalisations for {total} convolutions; expected {total - 1}")
-    folded = [_fold(layer, norm, tensors, path) for layer, norm in zip(convolutions, norms, strict=False)]
+    folded = [_fold(layer, norm, tensors) for layer, norm in zip(convolutions, norms, strict=False)]
     return folded + convolutions[len(norms) :]
 
 
-def _fold(layer: _Convolution, norm: str, tensors: Mapping[str, Tensor], path: str | Path) -> _Convolution:
+def _fold(layer: _Convolution, norm: str, tensors: Mapping[str, Tensor]) -> _Convolution:
     name, weight, bias = layer
-    channels = tensors[f"{norm}running_mean"].numel()
-    axis = 0 if weight.shape[0] == channels else 1
-    if weight.shape[axis] != channels or f"{norm}running_var" not in tensors:
-        raise UserError(
-            f"{path}: the normalisation {norm}running_mean of {channels} channels does not fit {name}weight"
-        )
-    scale = (tensors[f"{norm}running_var"].double() + _BATCH_NORM_EPSILON).rsqrt()
-    if f"{norm}weight" in tensors:
-        scale = scale * tensors[f"{norm}weight"].double()
-    offset = -tensors[f"{norm}running_mean"].double() * scale
-    if f"{norm}bias" in tensors:
-        offset = offset + tensors[f"{norm}bias"].double()
-    if bias is not None:
-        offset = offset + bias.double() * scale
-    shape = [-1, 1, 1, 1] if axis == 0 else [1, -1, 1, 1]
-    return name, (weight.double() * scale.view(shape)).float(), offset.float()
+    mean, variance, gain, offset = (
+        tensors.get(norm + key) for key in ("running_mean", "running_var", "weight", "bias")
+    )
+    axis = 1 if weight.shape[2] == 4 else 0
+    known = [part for part in (mean, variance, gain, offset) if part is not None]
+    if mean is None or variance is None or any(part.shape != (weight.shape[axis],) for part in known):
+        return f"{norm}running_mean does not fit {name}", weight, None
+    scale = (variance.double() + _BATCH_NORM_EPSILON).rsqrt() * (1.0 if gain is None else gain.double())
+    shift = (0.0 if bias is None else bias.double()) - mean.double()
+    folded = shift * scale + (0.0 if offset is None else offset.double())
+    shape = [1, -1, 1, 1] if axis else [-1, 1, 1, 1]
+    return name, (weight.double() * scale.view(shape)).float(), folded.float()
 
 
-def _arrange(convolutions: list[_Convolution], path: str | Path) -> list[tuple[Tensor, Tensor]]:
+def _arrange(tensors: Mapping[str, Tensor], path: str | Path) -> list[tuple[Tensor, Tensor]]:
     """The 23 layers in their order, or the complaint about the first tensor that does not fit."""
     complaints: list[tuple[int, str]] = []
-    for ordered in (convolutions, sorted(convolutions, key=lambda layer: _natural(layer[0]))):
+    # A .pth keeps the order of the layers; safetensors keeps none, so that numbers in the names have to tell.
+    for names in (list(tensors), sorted(tensors, key=_natural)):
+        convolutions = _fold_norms({name: tensors[name] for name in names})
         for fourth in (128, 256):
-            fitting, complaint = _match(ordered, fourth)
+            fitting, complaint = _match(convolutions, fourth)
             if complaint is None:
-                return [(weight, bias) for _, weight, bias in ordered if bias is not None]
+                return [(weight, bias) for _, weight, bias in convolutions if bias is not None]
             complaints.append((fitting, complaint))
     _, complaint = max(complaints, key=lambda item: item[0])
     raise UserError(

@@ -128,6 +128,10 @@ def test_batch_normalisation_is_folded(original: nn.Sequential, tmp_path: Path) 
     torch.save(normed.state_dict(), tmp_path / "w.pth")
     result = sketch(load_simo_serra(tmp_path / "w.pth"), page())
     assert np.abs(result.astype(int) - expected(normed, page())).max() <= 1
+    state = normed.state_dict()
+    torch.save({**state, "4.running_mean": torch.zeros(7), "4.running_var": torch.ones(7)}, tmp_path / "w.pth")
+    with pytest.raises(UserError, match=r"4\.running_mean does not fit 3\."):
+        load_simo_serra(tmp_path / "w.pth")
 
 
 def test_any_size_comes_back_and_a_batch_changes_nothing(original: nn.Sequential, tmp_path: Path) -> None:

@@ -6,17 +6,16 @@ import contextlib
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from sketchprep import environment, plan, recipe, store
+from sketchprep import datasetfolder, environment, plan, store
 from sketchprep.errors import UserError
 from sketchprep.merge import complete_shards, merge, shard_failures
 from sketchprep.request import Request, prepare
+from sketchprep.worker import Job, Stopped
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -121,28 +120,32 @@ def build(
     """
     start = time.monotonic()
     request = prepare(source, root=root, out=out, recipe_name=recipe, overrides=overrides, limit=limit)
-    count = jobs if jobs is not None else _cores()
-    if count < 1:
-        raise UserError(f"-j {count}: must be at least 1")
+    allowed = _limit_of(max_failures)
+    here = environment.resolve(request.recipe, device)
+    count = _workers(jobs, here["device"])
     name = executor or ("inline" if count == 1 else "joblib")
     if name not in EXECUTOR_NAMES:
         raise UserError(f"--executor {name}: unknown; known: {', '.join(EXECUTOR_NAMES)}")
-    allowed = _limit_of(max_failures)
-    _make_folder(request.out)
-    with _locked(request.out):
-        here = environment.resolve(request.recipe, device)
-        _check_recipe(request.out, request.recipe, here)
+    with datasetfolder.hold(request.out, request.recipe, here):
         _need_assets(request.recipe, offline)
-        table = _plan(request, here, count, extend=extend, retry_failed=retry_failed, quiet=quiet)
+        table = _plan(request, count, extend=extend, retry_failed=retry_failed, quiet=quiet)
         if retry_failed:
             table = _forget_failed(request, table)
-        made = _run(request, table, here, name, count, allowed, device, offline, quiet)
+        job = Job(request.out, request.recipe, here, request.roots, device, offline)
+        made = _run(job, table, name, count, allowed, quiet)
         failed = _finish(request.out, table, made)
     over = failed > allowed(_planned(table))
     return Result(request.out, time.monotonic() - start, made, failed, over)
 
 
-def _cores() -> int:
+def _workers(jobs: int | None, device: str) -> int:
+    """Processes to use: as asked, else one a core, or one alone where the networks run on a GPU."""
+    if jobs is not None:
+        if jobs < 1:
+            raise UserError(f"-j {jobs}: must be at least 1")
+        return jobs
+    if device.startswith("cuda"):
+        return 1
     import joblib
 
     return joblib.cpu_count()
@@ -163,54 +166,6 @@ def _limit_of(text: str | int | None) -> Any:
     raise UserError(f"--max-failures {text}: give a number of photos, or a share such as 5%")
 
 
-def _make_folder(out: Path) -> None:
-    try:
-        foreign = out.exists() and any(out.iterdir()) and not (out / "recipe.yaml").exists()
-        if foreign and any(p.name not in {"shards", "log"} for p in out.iterdir()):
-            raise UserError(f"-o {out}: the folder holds something else; choose an empty or a new one")
-        for folder in (out, out / "shards", out / "log"):
-            folder.mkdir(parents=True, exist_ok=True)
-        (out / "log" / "stop").unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(f"-o {out}: cannot be written ({error.strerror}); choose another folder") from None
-
-
-@contextlib.contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    """Hold the folder for this build alone."""
-    import filelock
-
-    lock = filelock.FileLock(out / "log" / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise UserError(f"-o {out}: another build is at work in this folder; see `sketchprep status {out}`") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _check_recipe(out: Path, rec: Recipe, here: dict[str, Any]) -> None:
-    """Write recipe.yaml, or refuse if another one is there."""
-    values = {"recipe": rec.canonical(), "depends_on": here}
-    path = out / "recipe.yaml"
-    if not path.exists():
-        text = yaml.safe_dump({**values, "hash": recipe.digest(values)}, sort_keys=False, allow_unicode=True)
-        with store.atomic(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-        return
-    from sketchprep.dataset import read_recipe
-
-    stored = read_recipe(out)
-    differing = recipe.differences({k: stored.get(k) for k in values}, values)
-    if differing:
-        shown = "; ".join(differing[:8]) + (f"; and {len(differing) - 8} more" if len(differing) > 8 else "")
-        raise UserError(
-            f"-o {out}: was begun with another recipe ({shown}); use that one again, or a new folder with -o"
-        )
-
-
 def _need_assets(rec: Recipe, offline: bool) -> None:
     """Fetch what is missing before any worker starts, so that none of them waits or fetches twice."""
     from sketchprep import assets
@@ -219,9 +174,7 @@ def _need_assets(rec: Recipe, offline: bool) -> None:
         assets.path(name, offline=offline)
 
 
-def _plan(
-    request: Request, here: dict[str, Any], jobs: int, *, extend: bool, retry_failed: bool, quiet: bool
-) -> pa.Table:
+def _plan(request: Request, jobs: int, *, extend: bool, retry_failed: bool, quiet: bool) -> pa.Table:
     """Read the plan and compare it with the sources, or make it."""
     import pyarrow.parquet as pq
 
@@ -232,7 +185,7 @@ def _plan(
         store.write_parquet(table, path)
         return table
     table = pq.read_table(path)
-    mended = failed_ids(request.out, table) if retry_failed else set()
+    mended = failed_ids(request.out) if retry_failed else set()
     if plan.check_listing(table, listing, extend=extend, mended=mended):
         table = plan.extend(table, _hash_and_plan(request, listing, table, jobs, quiet))
         store.write_parquet(table, path)
@@ -252,7 +205,7 @@ def _hash_and_plan(request: Request, listing: Listing, before: pa.Table | None, 
         display.close()
 
 
-def failed_ids(out: Path, table: pa.Table) -> set[tuple[str, str]]:
+def failed_ids(out: Path) -> set[tuple[str, str]]:
     """(source, id) of the photos that could not be processed in the finished shards."""
     rows = shard_failures(out, complete_shards(out)).to_pylist()
     return {(r["source"], r["id"]) for r in rows if not r["rejected"]}
@@ -260,7 +213,7 @@ def failed_ids(out: Path, table: pa.Table) -> set[tuple[str, str]]:
 
 def _forget_failed(request: Request, table: pa.Table) -> pa.Table:
     """Record the digests of mended files in the plan and take away the markers of the shards they belong to."""
-    failed = failed_ids(request.out, table)
+    failed = failed_ids(request.out)
     if not failed:
         return table
     table = plan.rehash(table, request.sources, failed)
@@ -274,52 +227,39 @@ def _planned(table: pa.Table) -> int:
     return len(table) - table["shard"].null_count
 
 
-def _run(
-    request: Request,
-    table: pa.Table,
-    here: dict[str, Any],
-    executor: str,
-    jobs: int,
-    allowed: Any,
-    device: str,
-    offline: bool,
-    quiet: bool,
-) -> int:
+def _run(job: Job, table: pa.Table, executor: str, jobs: int, allowed: Any, quiet: bool) -> int:
     """Run the shards that lack their marker; return the number of photos in them."""
     from sketchprep import executors
     from sketchprep.progress import Poller, bar
-    from sketchprep.worker import Job, Stopped
 
-    finished = set(complete_shards(request.out))
+    finished = set(complete_shards(job.out))
     shards = plan.shards(table)
     todo = [shard for name, shard in shards.items() if name not in finished]
     if not todo:
         return 0
     for shard in todo:  # an earlier run's figures would count as this one's
-        (request.out / "log" / f"{shard.name}.json").unlink(missing_ok=True)
+        (job.out / "log" / f"{shard.name}.json").unlink(missing_ok=True)
     before = sum(len(shards[name]) for name in finished if name in shards)
     total = before + sum(len(shard) for shard in todo)
     most = allowed(total)
 
     def check(sums: Counter[str]) -> None:
         if sums["failed"] > most:
-            (request.out / "log" / "stop").touch()
+            (job.out / "log" / "stop").touch()
 
-    job = Job(request.out, request.recipe, here, request.roots, device, offline)
     display = bar(total, "building", initial=before, quiet=quiet)
     try:
-        with Poller(request.out / "log", {s.name for s in todo}, display, check):
+        with Poller(job.out / "log", {s.name for s in todo}, display, check):
             executors.EXECUTORS[executor](todo, job, executors.Options(jobs), lambda name: None)
     except BaseException as error:
         if executor == "joblib":
             executors.shut_down()
-        left = len(todo) - len(set(complete_shards(request.out)) & {s.name for s in todo})
         if isinstance(error, Stopped):
             raise TooManyFailures(
-                f"more than {most:g} photos failed, the limit of --max-failures; "
-                f"see `sketchprep failures {request.out}`"
+                f"more than {most:g} photos failed, the limit of --max-failures; see `sketchprep failures {job.out}`"
             ) from None
         if isinstance(error, KeyboardInterrupt):
+            left = len(shards) - len(set(complete_shards(job.out)) & set(shards))
             raise KeyboardInterrupt(
                 f"stopped with {left} of {len(shards)} shards to go; run the same command again to go on"
             ) from None
@@ -331,10 +271,12 @@ def _finish(out: Path, table: pa.Table, made: int) -> int:
     """Merge and report if anything is new; return how many photos failed."""
     from sketchprep import report
 
+    for litter in (out / "shards").glob(".*.tmp"):  # left by workers that outlived a killed driver
+        litter.unlink(missing_ok=True)
     names = list(plan.shards_in_order(table))
     outputs = [out / name for name in ("index.parquet", "failures.parquet", "README.md", "preview.jpg")]
     if made or not all(path.exists() for path in outputs):
         merge(out, table, names)
         report.write_card(out)
         report.write_preview(out)
-    return len(failed_ids(out, table))
+    return len(failed_ids(out))

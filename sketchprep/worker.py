@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sketchprep import store
 from sketchprep.errors import SampleError, UserError
+from sketchprep.outfolder import disk_sentence
 from sketchprep.progress import Meter
 
 if TYPE_CHECKING:
@@ -168,14 +168,8 @@ def run_shard(job: Job, shard: ShardPlan) -> str:
         temporary.unlink(missing_ok=True)
         if not isinstance(error, OSError):
             raise
-        raise UserError(_disk_sentence(job.out, error)) from error
+        raise UserError(disk_sentence(job.out, error)) from error
     return shard.name
-
-
-def _disk_sentence(out: Path, error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk that holds {out} is full; make space and run the same command again to go on"
-    return f"{out} cannot be written ({error.strerror or error}); mend that and run the same command again to go on"
 
 
 def _write_tar(tools: Tools, shard: ShardPlan, path: Path, meter: Meter) -> tuple[list[dict[str, Any]], int, str]:

@@ -296,4 +296,4 @@ def test_a_full_disk_stops_with_one_sentence_and_goes_on_later(photos: Path, bui
         build(photos, mount / "data")
         assert promised(mount / "data") == promised(built)
     finally:
-        subprocess.run(["umount", str(mount)], check=True)
+        subprocess.run(["umount", "--lazy", str(mount)], check=True)

@@ -1,0 +1,89 @@
+"""The folder of a dataset while a build holds it: its own, alone, and begun with the same recipe."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from sketchprep import recipe, store
+from sketchprep.dataset import read_recipe
+from sketchprep.errors import UserError
+from sketchprep.outfolder import disk_sentence
+
+if TYPE_CHECKING:
+    from sketchprep.recipe import Recipe
+
+__all__ = ["hold"]
+
+DIFFERENCES_SHOWN = 8
+
+
+@contextlib.contextmanager
+def hold(out: Path, rec: Recipe, depends_on: dict[str, Any]) -> Iterator[None]:
+    """Make the folder or take it up again, and keep other builds out of it.
+
+    Parameters
+    ----------
+    out : Path
+        The dataset.
+    rec : Recipe
+        What it is to be built by; written to ``recipe.yaml`` or compared with what is there.
+    depends_on : dict
+        What its bytes depend on besides, from `environment.resolve`.
+
+    Raises
+    ------
+    UserError
+        If the folder holds something else, was begun with another recipe, is at work already, cannot be written, or if
+        the disk fills up.
+    """
+    import filelock
+
+    _make(out)
+    lock = filelock.FileLock(out / "log" / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise UserError(f"-o {out}: another build is at work in this folder; see `sketchprep status {out}`") from None
+    try:
+        _check_recipe(out, rec, depends_on)
+        yield
+    except OSError as error:
+        raise UserError(disk_sentence(out, error)) from error
+    finally:
+        lock.release()
+
+
+def _make(out: Path) -> None:
+    try:
+        foreign = out.exists() and not (out / "recipe.yaml").exists()
+        if foreign and any(path.name not in {"shards", "log"} for path in out.iterdir()):
+            raise UserError(f"-o {out}: the folder holds something else; choose an empty or a new one")
+        for folder in (out, out / "shards", out / "log"):
+            folder.mkdir(parents=True, exist_ok=True)
+        (out / "log" / "stop").unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"-o {out}: cannot be written ({error.strerror}); choose another folder") from None
+
+
+def _check_recipe(out: Path, rec: Recipe, depends_on: dict[str, Any]) -> None:
+    """Write recipe.yaml, or refuse if another one is there."""
+    values = {"recipe": rec.canonical(), "depends_on": depends_on}
+    path = out / "recipe.yaml"
+    if not path.exists():
+        text = yaml.safe_dump({**values, "hash": recipe.digest(values)}, sort_keys=False, allow_unicode=True)
+        with store.atomic(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        return
+    stored = read_recipe(out)
+    differing = recipe.differences({key: stored.get(key) for key in values}, values)
+    if differing:
+        more = len(differing) - DIFFERENCES_SHOWN
+        shown = "; ".join(differing[:DIFFERENCES_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+        raise UserError(
+            f"-o {out}: was begun with another recipe ({shown}); use that one again, or a new folder with -o"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,8 @@ def uses_network(rec: Recipe) -> bool:
 
 def needed_assets(rec: Recipe) -> list[str]:
     """Names of the weights without which a recipe cannot run."""
-    return sorted({"dlib-landmarks-68", *(a for s in rec.graph.values() if (a := stages.OPS[s.op].asset))})
+    networks = (s for s in rec.graph.values() if s.params.get("weights") is None)
+    return sorted({"dlib-landmarks-68", *(a for s in networks if (a := stages.OPS[s.op].asset))})
 
 
 def resolve(rec: Recipe, device: str = "auto") -> dict[str, Any]:
@@ -58,7 +60,20 @@ def resolve(rec: Recipe, device: str = "auto") -> dict[str, Any]:
         where = host.resolve_device(device)
         values["dtype"] = host.resolve_dtype(rec.dtype, where)
         values["batch"] = rec.batch or BATCH[where.partition(":")[0]]
+    values["weights"] = _weights(rec)
     return values
+
+
+def _weights(rec: Recipe) -> dict[str, str]:
+    """Sha256 of every weights file that has a say, by asset or, for a user's own, by stage."""
+    from sketchprep.manifest import manifest
+
+    sums = {name: manifest().weights[name].sha256 for name in needed_assets(rec)}
+    for name, stage in rec.graph.items():
+        if stage.params.get("weights") is not None:
+            with stages.weights_file(stage.op, stage.params).open("rb") as file:
+                sums[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return sums
 
 
 def check(planned: dict[str, Any], here: dict[str, Any]) -> None:

@@ -260,7 +260,9 @@ def _licences(recipe: dict[str, Any]) -> str:
     for spec in recipe["sources"]:
         kind = sources.source_class(spec["name"])
         lines.append(f"- photos `{spec['name']}`: {kind.licence}" + (f" ({kind.homepage})" if kind.homepage else ""))
-    used = {a for s in recipe["stages"].values() if (a := stages.OPS[s["op"]].asset)}
+    own = {name: s["weights"] for name, s in recipe["stages"].items() if s.get("weights") is not None}
+    lines += [f"- weights of stage `{name}`: your own file {Path(path).name}" for name, path in own.items()]
+    used = {a for n, s in recipe["stages"].items() if n not in own and (a := stages.OPS[s["op"]].asset)}
     for name in sorted({"dlib-landmarks-68", *used}):
         state = assets.state(name)
         lines.append(f"- weights `{name}`: {state.licence}" + (f"; {state.restriction}" if state.restriction else ""))

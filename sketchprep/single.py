@@ -47,7 +47,7 @@ def sketch_files(
     """
     graph = _graph(recipe.load(recipe_name, overrides), stage)
     targets = _targets(photos, out)
-    networks = {name: _network(s.op, device, offline) for name, s in graph.items() if stages.OPS[s.op].asset}
+    networks = {name: _network(s, device, offline) for name, s in graph.items() if stages.OPS[s.op].asset}
     landmarker = _landmarker(offline) if any(stages.OPS[s.op].landmarks != "no" for s in graph.values()) else None
     failures = []
     for photo, target in zip(photos, targets, strict=True):
@@ -86,13 +86,12 @@ def _targets(photos: Sequence[Path], out: Path) -> list[Path]:
     return targets
 
 
-def _network(op: str, device: str, offline: bool) -> Any:
-    from sketchprep import assets, host
-    from sketchprep.models.hed import load_hed
+def _network(stage: Stage, device: str, offline: bool) -> Any:
+    from sketchprep import host
 
     where = host.resolve_device(device)
-    path = assets.path(stages.OPS[op].asset or op, offline=offline)
-    return load_hed(path, device=where, dtype=host.resolve_dtype("auto", where))
+    dtype = host.resolve_dtype("auto", where)
+    return stages.load_network(stage.op, stage.params, device=where, dtype=dtype, offline=offline)
 
 
 def _landmarker(offline: bool) -> Any:

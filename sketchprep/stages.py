@@ -1,4 +1,4 @@
-"""The ops that recipes can name, their parameters, and the order in which a graph of stages runs."""
+"""The ops that recipes can name, their parameters and weights, and the order in which a graph of stages runs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from sketchprep.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["OPS", "Op", "check_graph", "function", "order", "parameters", "run"]
+__all__ = ["OPS", "Op", "check_graph", "function", "load_network", "order", "parameters", "run", "weights_file"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,12 @@ class Op:
         ``"no"``, ``"optional"`` or ``"required"``: whether the op takes the 68 landmarks.
     asset : str or None
         Weights without which it cannot run; such an op is a network and takes batches.
+    loader : str
+        For networks: the function of `module` that loads the weights, called with (path, device, dtype).
+    colour : bool
+        For networks: whether it takes RGB only.
+    weights : bool
+        For networks: whether a recipe may name other weights by the key ``weights``.
     """
 
     name: str
@@ -35,18 +44,31 @@ class Op:
     attribute: str
     landmarks: str = "no"
     asset: str | None = None
+    loader: str = ""
+    colour: bool = True
+    weights: bool = False
 
 
 OPS: dict[str, Op] = {
     op.name: op
     for op in (
-        Op("hed", "sketchprep.models.hed", "sketch", asset="hed"),
+        Op("hed", "sketchprep.models.hed", "sketch", asset="hed", loader="load_hed"),
         Op("canny", "sketchprep.ops.canny", "canny"),
         Op("photocopy", "sketchprep.ops.photocopy", "photocopy"),
+        Op(
+            "simplify",
+            "sketchprep.models.simo_serra",
+            "sketch_any",
+            asset="simplifier",
+            loader="load_any",
+            colour=False,
+            weights=True,
+        ),
+        Op("tidy", "sketchprep.ops.strokes", "tidy", landmarks="optional"),
+        Op("clean", "sketchprep.ops.clean", "clean", landmarks="optional"),
         Op("lines", "sketchprep.ops.lines", "lines"),
         Op("two_tone", "sketchprep.ops.two_tone", "two_tone", landmarks="optional"),
         Op("jawline", "sketchprep.ops.jawline", "jawline", landmarks="required"),
-        Op("clean", "sketchprep.ops.clean", "clean", landmarks="optional"),
     )
 }
 
@@ -62,7 +84,7 @@ def function(name: str) -> Callable[..., Any]:
 def parameters(name: str) -> dict[str, Any]:
     """Return an op's parameters with their defaults; the landmarks are not among them."""
     if OPS[name].asset:
-        return {}
+        return {"weights": None} if OPS[name].weights else {}
     signature = inspect.signature(function(name))
     return {
         p.name: p.default
@@ -136,6 +158,40 @@ def order(inputs: Mapping[str, str], wanted: Iterable[str]) -> list[str]:
     return done
 
 
+def load_network(op: str, params: Mapping[str, Any], *, device: str, dtype: str, offline: bool = False) -> Any:
+    """Load the network of an op: the weights its parameters name, else the op's asset.
+
+    Parameters
+    ----------
+    device : str
+        As `host.resolve_device` gives it.
+    dtype : str
+        ``"float32"`` or ``"bfloat16"``.
+    offline : bool
+        Never fetch missing weights.
+
+    Raises
+    ------
+    UserError
+        If the weights are missing or do not fit.
+    """
+    load = getattr(importlib.import_module(OPS[op].module), OPS[op].loader)
+    return load(weights_file(op, params, offline=offline), device=device, dtype=dtype)
+
+
+def weights_file(op: str, params: Mapping[str, Any], *, offline: bool = False) -> Path:
+    """Path of the weights that a network stage runs with."""
+    from sketchprep import assets
+
+    own = params.get("weights")
+    if own is None:
+        return assets.path(OPS[op].asset or op, offline=offline)
+    path = Path(own).expanduser()
+    if not path.is_file():
+        raise UserError(f"weights: {own} is no file; name the weights' path, or leave the key out for our own")
+    return path
+
+
 def run(
     op: str,
     images: Sequence[np.ndarray],
@@ -167,8 +223,10 @@ def run(
     if OPS[op].asset:
         import numpy as np
 
-        photos = np.stack([im if im.ndim == 3 else np.repeat(im[..., None], 3, axis=2) for im in images])
-        return list(call(network, photos))
+        batch = np.stack(images)
+        if batch.ndim == 3 and OPS[op].colour:
+            batch = np.repeat(batch[..., None], 3, axis=3)
+        return list(call(network, batch))
     if OPS[op].landmarks == "no":
         return [call(image, **params) for image in images]
     return [call(image, landmarks=points, **params) for image, points in zip(images, landmarks, strict=True)]

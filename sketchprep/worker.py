@@ -86,21 +86,17 @@ class Tools:
 
     @cached_property
     def networks(self) -> dict[str, Any]:
-        """Loaded networks by the name of their op; torch is imported only if there are any."""
-        from sketchprep import stages
+        """Loaded networks by stage; torch is imported only if there are any."""
+        from sketchprep import host, stages
 
-        wanted = {s.op: asset for s in self.job.recipe.graph.values() if (asset := stages.OPS[s.op].asset)}
-        return {op: self._load_network(asset) for op, asset in wanted.items()}
-
-    def _load_network(self, asset: str) -> Any:
-        from sketchprep import assets, host
-        from sketchprep.models.hed import load_hed
-
-        return load_hed(
-            assets.path(asset, offline=self.job.offline),
-            device=host.resolve_device(self.job.device),
-            dtype=self.job.environment["dtype"],
-        )
+        wanted = {name: s for name, s in self.job.recipe.graph.items() if stages.OPS[s.op].asset}
+        device = host.resolve_device(self.job.device) if wanted else ""
+        return {
+            name: stages.load_network(
+                s.op, s.params, device=device, dtype=self.job.environment["dtype"], offline=self.job.offline
+            )
+            for name, s in wanted.items()
+        }
 
 
 _tools: list[Tools] = []
@@ -271,7 +267,7 @@ def _sketch(
         {"photo": framed.photo if framed.context is None else framed.context} for _, framed in ready
     ]
     for name, stage in tools.job.recipe.graph.items():
-        network = tools.networks[stage.op] if stages.OPS[stage.op].asset else None
+        network = tools.networks.get(name)
         if not ready:
             break
         points = [framed.landmarks for _, framed in ready]

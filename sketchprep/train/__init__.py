@@ -1,0 +1,1 @@
+"""Training: the loop, and for each model its data and its phases."""

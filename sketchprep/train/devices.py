@@ -1,0 +1,123 @@
+"""Where a run computes: device, precision, processes and threads, through Lightning Fabric."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sketchprep import host
+from sketchprep.errors import UserError
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+    from sketchprep.train.options import Options
+
+__all__ = ["launch", "machine", "memory_errors", "peak_memory", "resolve"]
+
+FABRIC_PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+
+
+def resolve(options: Options) -> Options:
+    """Replace ``auto`` by the device and the precision of this machine."""
+    device = host.resolve_device(options.device)
+    return options.model_copy(update={"device": device, "precision": host.resolve_dtype(options.precision, device)})
+
+
+def launch(options: Options) -> Fabric:
+    """Start Fabric: one process, or one of those that torchrun or srun started.
+
+    Parameters
+    ----------
+    options : Options
+        Resolved, see `resolve`.
+
+    Raises
+    ------
+    UserError
+        If the ``train`` extra is not installed.
+    """
+    try:
+        from lightning.fabric import Fabric
+        from lightning.fabric.strategies import DDPStrategy
+    except ImportError:
+        raise UserError("training needs Lightning Fabric; install it with pip install 'sketchprep[train]'") from None
+    import torch
+
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    kind, _, index = options.device.partition(":")
+    processes, nodes = _environment("WORLD_SIZE", "SLURM_NTASKS"), _environment("GROUP_WORLD_SIZE", "SLURM_NNODES")
+    strategy: Any = "auto"
+    devices: Any = [int(index or 0)] if kind == "cuda" else 1
+    if processes > 1:
+        # BatchNorm's statistics stay each process's own; a broadcast would write into them between two forward passes
+        # of one backward, which autograd refuses.
+        strategy, devices = DDPStrategy(broadcast_buffers=False), processes // nodes
+    fabric = Fabric(
+        accelerator=kind,
+        devices=devices,
+        num_nodes=nodes,
+        strategy=strategy,
+        precision=FABRIC_PRECISION[options.precision],  # type: ignore[arg-type]
+    )
+    fabric.launch()
+    return fabric
+
+
+def _environment(*names: str) -> int:
+    return next((int(os.environ[name]) for name in names if os.environ.get(name, "").isdecimal()), 1)
+
+
+def machine(fabric: Fabric) -> dict[str, Any]:
+    """What the run computes on, for its records; a run may go on elsewhere."""
+    import lightning
+    import torch
+
+    return {
+        **host.host(network=True, device=str(fabric.device)),
+        "processes": fabric.world_size,
+        "threads": torch.get_num_threads(),
+        "torch": str(torch.__version__),
+        "lightning": lightning.__version__,
+    }
+
+
+def peak_memory(fabric: Fabric) -> int:
+    """Largest memory of this process so far in bytes: on the GPU what torch allocated, else what was resident."""
+    if fabric.device.type == "cuda":
+        import torch
+
+        return torch.cuda.max_memory_allocated(fabric.device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+@contextmanager
+def memory_errors(options: Options) -> Iterator[None]:
+    """Turn an allocation that failed, on a GPU or in memory, into one sentence with the batch to try."""
+    import torch
+
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        words = str(error)
+        short = isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in words
+        if not short and "CUBLAS_STATUS_ALLOC_FAILED" not in words:
+            raise
+        raise UserError(_memory_sentence(options)) from None
+
+
+def _memory_sentence(options: Options) -> str:
+    where = f"{'memory' if options.device == 'cpu' else options.device}"
+    if options.batch == 1:
+        return f"{where} is too small for batch=1; choose a smaller picture size or preset"
+    batch = max(b for b in range(1, options.batch // 2 + 1) if options.batch % b == 0)
+    accumulate = options.accumulate * options.batch // batch
+    return (
+        f"{where} is too small for batch={options.batch}; go on with batch={batch} accumulate={accumulate}, "
+        "which is the same step in smaller pieces"
+    )

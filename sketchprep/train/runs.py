@@ -1,0 +1,144 @@
+"""A run's folder: held by one process, marked by run.yaml with what it was begun with."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from sketchprep import __version__, store
+from sketchprep.errors import UserError
+from sketchprep.recipe import differences
+from sketchprep.train import checkpoint
+
+if TYPE_CHECKING:
+    from sketchprep.train.options import Options
+    from sketchprep.train.phases import Task
+
+__all__ = ["Run", "binding", "claim", "disk_errors", "stored"]
+
+MARKER, LOCK = "run.yaml", ".lock"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A claimed folder.
+
+    Attributes
+    ----------
+    path : Path
+    settings : dict
+        What a resumed run must agree in; kept in every checkpoint.
+    latest : Checkpoint or None
+        Where the run goes on.
+    """
+
+    path: Path
+    settings: dict[str, Any]
+    latest: checkpoint.Checkpoint | None
+
+
+def binding(task: Task, options: Options, processes: int, init_from: Path | None) -> dict[str, Any]:
+    """All that decides the result of a run, as plain JSON values."""
+    values = {
+        "task": {"name": task.name, **task.describe()},
+        "options": options.binding(processes),
+        "init_from": str(init_from) if init_from else None,
+    }
+    return json.loads(json.dumps(values))
+
+
+def stored(path: Path) -> dict[str, Any] | None:
+    """Settings of a run that was begun in this folder, else None.
+
+    Raises
+    ------
+    UserError
+        If its run.yaml is damaged.
+    """
+    try:
+        return dict(yaml.safe_load((path / MARKER).read_text(encoding="utf-8"))["settings"])
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise UserError(f"--run {path}: cannot be read ({error.strerror}); choose another folder") from None
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError):
+        raise UserError(f"{path / MARKER}: is damaged; choose a new folder with --run") from None
+
+
+@contextlib.contextmanager
+def claim(path: Path, settings: dict[str, Any], how: dict[str, Any], machine: dict[str, Any]) -> Iterator[Run]:
+    """Hold a run's folder alone, new or begun with the same settings.
+
+    Parameters
+    ----------
+    path : Path
+        Made if need be.
+    settings : dict
+        See `binding`.
+    how, machine : dict
+        Recorded, not compared.
+
+    Raises
+    ------
+    UserError
+        If the folder holds something else, was begun with other settings (the keys are named), is held by another
+        process or cannot be written, or if its newest checkpoint is partial.
+    """
+    import filelock
+
+    before = stored(path)
+    try:
+        if before is None and path.exists() and any(p.name != LOCK for p in path.iterdir()):
+            raise UserError(f"--run {path}: the folder holds something else; choose an empty or a new one")
+        path.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(path / LOCK)
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise UserError(f"--run {path}: another process is training there; wait for it, or choose a new one") from None
+    except OSError as error:
+        raise UserError(f"--run {path}: cannot be written ({error.strerror or error}); choose another folder") from None
+    try:
+        _refuse_others(path, before, settings)
+        latest = checkpoint.load_latest(path)
+        if latest is not None:
+            _refuse_others(latest.path, latest.settings, settings)
+        with disk_errors(path):
+            _write(path / MARKER, {"sketchprep": __version__, "settings": settings, "how": how, "machine": machine})
+        yield Run(path, settings, latest)
+    finally:
+        lock.release()
+
+
+def _refuse_others(path: Path, before: dict[str, Any] | None, now: dict[str, Any]) -> None:
+    differing = differences(before, now) if before is not None else []
+    if differing:
+        shown = "; ".join(differing[:8]) + (f"; and {len(differing) - 8} more" if len(differing) > 8 else "")
+        raise UserError(
+            f"{path}: was begun with other settings ({shown}); use those again, or begin a new run with --run, "
+            "from these weights with --init-from if you like"
+        )
+
+
+def _write(path: Path, values: dict[str, Any]) -> None:
+    with store.atomic(path) as temporary:
+        temporary.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn an error of the file system while a run is being written into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            reason = f"the disk that holds {path} is full; make space"
+        else:
+            reason = f"{path} cannot be written ({error.strerror or error}); mend that"
+        raise UserError(f"{reason} and run the same command again: it goes on from the last checkpoint") from error

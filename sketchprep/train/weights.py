@@ -1,0 +1,99 @@
+"""The simplifier's weights, taken out of a run: float16 safetensors of the average, and their card."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sketchprep import store
+from sketchprep.errors import UserError
+from sketchprep.train import checkpoint, runs
+
+__all__ = ["card", "export_weights"]
+
+WEIGHTS, CARD = "simplifier.safetensors", "simplifier.md"
+LICENCE = "Apache-2.0"
+
+
+def export_weights(run: str | Path, out: str | Path | None = None) -> Path:
+    """Write the weights of a run's newest checkpoint as the simplifier reads them, and a card beside them.
+
+    Parameters
+    ----------
+    run : path
+        A run of the simplifier, or one of its checkpoints.
+    out : path, optional
+        The file; default ``simplifier.safetensors`` in the run.  The card has the same stem and ends in ``.md``.
+
+    Returns
+    -------
+    Path
+        The weights: float16, batch normalisation folded in, the card's facts in the header.
+
+    Raises
+    ------
+    UserError
+        If the run holds no whole checkpoint, belongs to another model, or the file cannot be written.
+    """
+    from sketchprep.models.simplifier import Simplifier, save_simplifier
+
+    found = checkpoint.read(Path(run))
+    if found.task != "simplifier":
+        raise UserError(f"{run}: is a run of {found.task}; name one of the simplifier")
+    net = Simplifier(found.settings["task"]["width"])
+    checkpoint.fill(net, found.tensors("net.ema"), f"{found.path}/net.ema")
+    path = Path(out) if out else Path(run) / WEIGHTS
+    facts = _facts(found)
+    with runs.disk_errors(path):
+        with store.atomic(path) as temporary:
+            save_simplifier(net, temporary, notes=facts)
+        with store.atomic(path.with_suffix(".md")) as temporary:
+            temporary.write_text(card(facts), encoding="utf-8")
+    return path
+
+
+def _facts(found: checkpoint.Checkpoint) -> dict[str, Any]:
+    options = found.settings["options"]
+    return {
+        "licence": LICENCE,
+        "images": found.images,
+        "seed": options["seed"],
+        "precision": options["precision"],
+        "step": options["batch × accumulate × processes"],
+        "task": found.settings["task"],
+        "scores": found.scores,
+    }
+
+
+def card(facts: dict[str, Any]) -> str:
+    """Model card in Markdown.
+
+    Parameters
+    ----------
+    facts : dict
+        What the header of the weights holds.
+    """
+    task = facts["task"]
+    mix = ", ".join(f"{kind} {share:g}" for kind, share in task["mix"].items()) or "the default mix"
+    scores = "\n".join(f"| {name} | {value:.4f} |" for name, value in facts["scores"].items())
+    return f"""# Sketch simplifier
+
+Turns rough drawings and photocopies of photos into clean line drawings, black ink on white.
+U-Net with {task["width"]} channels at full resolution, fully convolutional; float16 safetensors.
+
+- Licence: {facts["licence"]}.
+- Data: pairs made on the fly ({mix}) from random strokes, CC0 line art and CC0 synthetic portraits; every fifth
+  portrait and every fifth piece of line art was never trained on. Details: `{json.dumps(task["pairs"])}`.
+- Budget: {facts["images"]:,} pictures of {task["size"]} × {task["size"]} px, {facts["step"]} a step,
+  {facts["precision"]}, seed {facts["seed"]}; the weights are the moving average at the end.
+- Losses: {task["bce"]:g} cross entropy + {task["dice"]:g} Dice + {task["l1"]:g} L1, with ink weighted
+  {task["ink_weight"]:g}.
+
+| loss on pairs that were not trained on | |
+|---|---|
+{scores}
+
+Not made for: colour, shading, text. It sees {task["size"]} px at a time; faces far smaller or larger than in aligned
+portraits come out less well.
+"""

@@ -75,11 +75,20 @@ def clean(
         features = feature_mask(check_landmarks(landmarks), image.shape)
         depth[features] *= np.float32(1 / _GENTLE)
     kept = hysteresis(depth > low, depth > high, min_length=min_length, keep=features)
-    return _ink(depth, kept, low, high)
+    return draw_kept(depth, kept, low, high)
 
 
-def _ink(depth: np.ndarray, kept: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Black from ``high`` on, white below half of ``low``; the rim of what is kept stays soft."""
+def draw_kept(depth: np.ndarray, kept: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Ink where ``kept``: black from ``high`` on, white below half of ``low``; its rim stays soft.  (H, W) uint8.
+
+    Parameters
+    ----------
+    depth : ndarray, (H, W) float32
+        How deep or dark a line is.
+    kept : ndarray, (H, W) bool
+    low, high : float
+        The thresholds that chose ``kept``.
+    """
     rim = cv2.dilate(kept.view(np.uint8), np.ones((3, 3), np.uint8))
     floor = 0.5 * low
     ink = (depth - floor) * np.float32(255.0 / max(high - floor, 1e-6))

@@ -1,0 +1,116 @@
+"""Bring any drawing to black ink on white paper, whatever it is drawn on and with."""
+
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from sketchprep.ops._checks import check_image
+
+Polarity = Literal["dark-on-light", "light-on-dark", "blank"]
+
+# Grey levels that a stroke must differ from its surroundings.
+_CONTRAST = 24
+_GRID = 48
+_LARGEST = 1536
+# Paper of this level, on that share of the page, is white already.
+_WHITE, _WHITE_SHARE = 240, 0.4
+# Light falls off to this share of the brightest spot; what is darker still is ink.
+_DIMMEST = 0.3
+# Grain of the paper: as a share of its tone, and as what a page of one tone may vary by.
+_GRAIN, _GRAIN_LEVELS = 0.97, 6
+_BLACK_PAGE = 40
+
+
+def to_black_on_white(image: np.ndarray) -> np.ndarray:
+    """Black ink on white paper from dark or light ink on paper of any tone.
+
+    Parameters
+    ----------
+    image : ndarray, (H, W, 3) RGB or (H, W) grey, uint8
+
+    Returns
+    -------
+    ndarray, (H, W) uint8
+        Grey.  A drawing that is black on white already comes back as it is; a page of one tone, whether white, grey
+        or black, has no ink and comes back white.
+
+    Raises
+    ------
+    ValueError
+        For another shape or type.
+
+    Notes
+    -----
+    1. Each stroke is compared with the median of its surroundings: where more of the page's contrast is lighter than
+       its surroundings than darker, and the page is dark, the picture is inverted.
+    2. The tone of the paper is the 90th percentile in cells of about a fiftieth of the page, closed over areas of ink
+       and smoothed; the picture is divided by it, which flattens uneven light.  Shading wider than a sixth of the page
+       is taken for light rather than ink, if it is not too dark.
+    A photograph has no paper; it comes back with its shadows lifted.
+    """
+    check_image(image)
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
+    found = polarity(grey)
+    if found == "blank":
+        return np.full_like(grey, 255)
+    if found == "light-on-dark":
+        grey = 255 - grey
+    tone = _paper_tone(grey)
+    if tone is None:
+        return grey.copy()
+    height, width = grey.shape
+    paper = cv2.resize(tone, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.clip(cv2.divide(grey.astype(np.float32), paper, scale=255 / _GRAIN), 0, 255).round().astype(np.uint8)
+
+
+def polarity(grey: np.ndarray) -> Polarity:
+    """Whether ink is darker or lighter than the paper, or there is none.
+
+    Parameters
+    ----------
+    grey : ndarray, (H, W) uint8
+
+    Returns
+    -------
+    {"dark-on-light", "light-on-dark", "blank"}
+        In doubt dark-on-light.  Blank is a page of one tone, give or take 6 levels, and one that is black all over.
+    """
+    small = _sample(grey)
+    surroundings = cv2.medianBlur(_cells(small, 50).astype(np.uint8), 5)
+    height, width = small.shape
+    level = cv2.resize(surroundings, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.int16)
+    difference = small.astype(np.int16) - level
+    lighter = int(difference[difference > _CONTRAST].sum())
+    darker = -int(difference[difference < -_CONTRAST].sum())
+    if np.ptp(grey) <= _GRAIN_LEVELS or (lighter == darker == 0 and int(surroundings.max()) < _BLACK_PAGE):
+        return "blank"
+    dark_page = float(np.median(small)) < 128
+    return "light-on-dark" if dark_page and lighter > 2 * darker else "dark-on-light"
+
+
+def _paper_tone(grey: np.ndarray) -> np.ndarray | None:
+    """Level of the paper on a coarse grid, float32, at least 1; None where the paper is white already."""
+    tone: np.ndarray = _cells(_sample(grey), 90).astype(np.float32)
+    if (tone >= _WHITE).mean() >= _WHITE_SHARE:
+        return None
+    side = max(min(tone.shape) // 6, 1) | 1
+    tone = cv2.morphologyEx(tone, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8), borderType=cv2.BORDER_REPLICATE)
+    tone = np.maximum(tone, max(_DIMMEST * float(tone.max()), 1.0))
+    return cv2.GaussianBlur(tone, (0, 0), 1.0, borderType=cv2.BORDER_REPLICATE)
+
+
+def _sample(grey: np.ndarray) -> np.ndarray:
+    """Every n-th pixel of a large page: percentiles need no more, and averaging would thin the lines."""
+    step = -(-max(grey.shape) // _LARGEST)
+    return np.ascontiguousarray(grey[::step, ::step])
+
+
+def _cells(grey: np.ndarray, percentile: float) -> np.ndarray:
+    """A percentile of each square cell, about `_GRID` of them along the longer side."""
+    side = max(round(max(grey.shape) / _GRID), 8)
+    height, width = (-(-n // side) for n in grey.shape)
+    padded = np.pad(grey, ((0, height * side - grey.shape[0]), (0, width * side - grey.shape[1])), mode="edge")
+    cells = padded.reshape(height, side, width, side).swapaxes(1, 2).reshape(height, width, side * side)
+    rank = round(percentile / 100 * (side * side - 1))
+    return np.partition(cells, rank, axis=2)[..., rank]

@@ -10,6 +10,8 @@ The cache (``$SKETCHPREP_CACHE``, else ``$XDG_CACHE_HOME/sketchprep``, else ``~/
 
 Every use checks a ready file's size, which costs one ``stat``; its sha256 is computed when it is made, and again by
 `fetch` and ``state(verify=True)``.  A file whose size or sum is wrong is made again.
+
+A weight that travels with the package is used where it lies; the cache and the network have no part in it.
 """
 
 from __future__ import annotations
@@ -23,13 +25,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from . import resources
 from .errors import UserError
-from .manifest import Archive, Weight, manifest
+from .manifest import Archive, Bundled, Weight, manifest
 from .unpack import check, download, sha256_of, take_member
 
 __all__ = ["AssetState", "cache_folder", "fetch", "is_offline", "names", "path", "state"]
 
 Log = Callable[[str], None]
+_REINSTALL = "install sketchprep again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +47,11 @@ class AssetState:
     state : {"missing", "ready", "corrupt"}
         ``corrupt`` is a file of the wrong size, or, where it was verified, of the wrong sha256.
     path : Path
-        Where the ready file lies or would lie.
+        Where the ready file lies or would lie: in the cache, or in the package.
     bytes : int
         Size of the ready file.
     download_bytes : int
-        Size of the archive that a fetch downloads.
+        Size of the archive that a fetch downloads; 0 for a weight that travels with the package.
     licence, restriction : str
         Of the file, and what its training data adds.
     used_by : tuple of str
@@ -62,6 +66,11 @@ class AssetState:
     licence: str
     restriction: str
     used_by: tuple[str, ...]
+
+    @property
+    def remedy(self) -> str:
+        """What to do where it is not ready."""
+        return f"run `sketchprep fetch {self.name}`" if self.download_bytes else _REINSTALL
 
 
 def cache_folder() -> Path:
@@ -79,7 +88,7 @@ def is_offline(offline: bool = False) -> bool:
 
 
 def names() -> list[str]:
-    """Names of the weights that can be fetched."""
+    """Names of the weights, fetched or bundled."""
     return list(manifest().weights)
 
 
@@ -104,6 +113,7 @@ def path(name: str, *, offline: bool = False, log: Log | None = None) -> Path:
     ready = _ready_path(name)
     if _has_size(ready, _weight(name).bytes):
         return ready
+    _refuse_bundled(name)
     return _obtain(name, offline=offline, log=log or _to_stderr)
 
 
@@ -132,6 +142,7 @@ def fetch(wanted: Iterable[str], *, offline: bool = False, log: Log | None = Non
             paths[name] = _ready_path(name)
             log(f"{name}: ready, checksum verified")
         else:
+            _refuse_bundled(name)
             paths[name] = _obtain(name, offline=offline, log=log)
     return paths
 
@@ -151,14 +162,14 @@ def state(name: str, *, verify: bool = False) -> AssetState:
     if ready.exists():
         sound = _has_size(ready, weight.bytes) and (not verify or sha256_of(ready) == weight.sha256)
         found = "ready" if sound else "corrupt"
-    archive = manifest().archives[weight.archive]
+    download = 0 if isinstance(weight, Bundled) else manifest().archives[weight.archive].bytes
     return AssetState(
-        name, weight.title, found, ready, weight.bytes, archive.bytes, weight.licence, weight.restriction,
+        name, weight.title, found, ready, weight.bytes, download, weight.licence, weight.restriction,
         tuple(weight.used_by),
     )  # fmt: skip
 
 
-def _weight(name: str) -> Weight:
+def _weight(name: str) -> Weight | Bundled:
     try:
         return manifest().weights[name]
     except KeyError:
@@ -167,7 +178,15 @@ def _weight(name: str) -> Weight:
 
 def _ready_path(name: str) -> Path:
     weight = _weight(name)
+    if isinstance(weight, Bundled):
+        return resources.PACKAGE / weight.file
     return cache_folder() / "weights" / f"{name}-{weight.sha256[:8]}{weight.suffix}"
+
+
+def _refuse_bundled(name: str) -> None:
+    """Raise UserError if `name` travels with the package; called where it is not ready."""
+    if isinstance(_weight(name), Bundled):
+        raise UserError(f"the weight {name!r} in {_ready_path(name)} is missing or damaged: {_REINSTALL}")
 
 
 def _has_size(file: Path, size: int) -> bool:
@@ -184,6 +203,7 @@ def _to_stderr(line: str) -> None:
 def _obtain(name: str, *, offline: bool, log: Log) -> Path:
     """Make `name` ready under its archive's lock, with every other weight of the same archive that is missing."""
     weight = _weight(name)
+    assert isinstance(weight, Weight)
     archive = manifest().archives[weight.archive]
     root = cache_folder()
     try:
@@ -240,7 +260,11 @@ def _unpack_all(key: str, archive: Archive, name: str, *, offline: bool, log: Lo
             source = download(archive, partial, by_hand, log=log)
         # One download serves every weight of the archive, so that the next one asked for is there already.
         for other, weight in manifest().weights.items():
-            if weight.archive == key and (other == name or state(other).state != "ready"):
+            if (
+                isinstance(weight, Weight)
+                and weight.archive == key
+                and (other == name or state(other).state != "ready")
+            ):
                 _make_ready(other, weight, source, partial)
                 log(f"{other}: ready in {_ready_path(other)} ({_licence(weight)})")
     finally:

@@ -164,7 +164,8 @@ def _cache() -> Section:
 def _weights(states: list[assets.AssetState]) -> Section:
     rows = []
     for state in states:
-        size = _size(state.bytes) if state.state == "ready" else f"{_size(state.download_bytes)} to download"
+        there = state.state == "ready" or not state.download_bytes
+        size = _size(state.bytes) if there else f"{_size(state.download_bytes)} to download"
         licence = f"{state.licence}. {state.restriction}".rstrip(". ")
         rows.append(Row(state.name, f"{state.state}, {size}; {licence}", state.state == "ready"))
     return Section("Weights", rows)
@@ -193,7 +194,7 @@ def _decoders() -> Section:
 
 def _missing(sections: list[Section], states: list[assets.AssetState]) -> Section:
     rows = [
-        Row(state.name, f"for {', '.join(state.used_by)}: run `sketchprep fetch {state.name}`", False)
+        Row(state.name, f"for {', '.join(state.used_by)}: {state.remedy}", False)
         for state in states
         if state.state != "ready"
     ]

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from .convert import CONVERTERS
 from .errors import UserError
 from .resources import resource
 
-__all__ = ["Archive", "Dataset", "Manifest", "Weight", "load", "manifest"]
+__all__ = ["Archive", "Bundled", "Dataset", "Manifest", "Weight", "load", "manifest"]
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 # These become file names in the cache: no separators, no leading dot.
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+-]*$")]
 Suffix = Annotated[str, StringConstraints(pattern=r"^\.[a-z0-9]+$")]
 Size = Annotated[int, Field(gt=0)]
+# A file under the package's data folder, every part a plain name.
+PackagePath = Annotated[str, StringConstraints(pattern=r"^data(/[A-Za-z0-9_][A-Za-z0-9._+-]*)+$")]
 
 
 class _Entry(BaseModel):
@@ -53,6 +64,26 @@ class Weight(_Entry):
     used_by: list[str]
 
 
+class Bundled(_Entry):
+    """A weight that travels with the package: nothing to fetch."""
+
+    title: str
+    file: PackagePath
+    bytes: Size
+    sha256: Sha256
+    licence: str
+    restriction: str = ""
+    used_by: list[str]
+
+
+def _kind(entry: Any) -> str:
+    return "bundled" if isinstance(entry, Bundled) or (isinstance(entry, dict) and "file" in entry) else "fetched"
+
+
+_KINDS = ("bundled", "fetched")
+AnyWeight = Annotated[Annotated[Weight, Tag("fetched")] | Annotated[Bundled, Tag("bundled")], Discriminator(_kind)]
+
+
 class Dataset(_Entry):
     """Pictures that somebody brings, or that travel with the package."""
 
@@ -72,12 +103,14 @@ class Manifest(_Entry):
 
     version: int = Field(ge=1, le=1)
     archives: dict[FileName, Archive]
-    weights: dict[FileName, Weight]
+    weights: dict[FileName, AnyWeight]
     datasets: dict[FileName, Dataset]
 
     @model_validator(mode="after")
     def _references(self) -> Manifest:
         for name, weight in self.weights.items():
+            if isinstance(weight, Bundled):
+                continue
             if weight.archive not in self.archives:
                 raise ValueError(f"weights.{name}.archive is {weight.archive!r}, which archives does not list")
             if weight.convert is not None and weight.convert not in CONVERTERS:
@@ -106,7 +139,7 @@ def load(path: Path) -> Manifest:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "manifest"
+        key = ".".join(str(part) for part in first["loc"] if part not in _KINDS) or "manifest"
         raise UserError(f"{path}: {key}: {first['msg']}") from error
 
 

@@ -9,13 +9,9 @@ from typing import Any
 
 import click
 
-from sketchprep import __version__
+from sketchprep import __version__, cli_models
+from sketchprep.cli_options import DATA, DEVICE, OFFLINE, OUT
 from sketchprep.errors import UserError
-
-DATA = click.argument("data", type=click.Path(path_type=Path))
-OUT = click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for the result.")
-OFFLINE = click.option("--offline", is_flag=True, help="Never fetch a missing weight.")
-DEVICE = click.option("--device", default="auto", show_default=True, help="For networks: auto, cpu or cuda:N.")
 
 
 class Main(click.Group):
@@ -299,3 +295,7 @@ def doctor() -> None:
     from sketchprep import doctor as checks
 
     click.echo(checks.render(checks.report()))
+
+
+for command in cli_models.COMMANDS:
+    main.add_command(command)

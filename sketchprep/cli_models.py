@@ -1,0 +1,69 @@
+"""Commands around networks: simplify drawings, train, evaluate.  Registered by `sketchprep.cli`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sketchprep.cli_options import DEVICE, OFFLINE
+
+__all__ = ["COMMANDS"]
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder for the results.")
+@click.option("--tidy", is_flag=True, help="Turn the soft result into decided strokes.")
+@click.option("--svg", is_flag=True, help="Trace the result too.")
+@click.option(
+    "--weights", type=click.Path(path_type=Path), help="Other weights, ours or converted ones of Simo-Serra's."
+)
+@DEVICE
+@OFFLINE
+def simplify(images: tuple[Path, ...], out: Path, **options: Any) -> None:
+    """Clean rough drawings or photocopies: same height and width, a PNG named after each."""
+    from sketchprep.simplify import simplify_files
+
+    failures = simplify_files(images, out, **options)
+    for failure in failures:
+        click.echo(f"failed  {failure.id!r}: {failure.message}", err=True)
+    click.echo(f"{len(images) - len(failures)} of {len(images)} drawings in {out}")
+    sys.exit(1 if failures else 0)
+
+
+@click.group()
+def train() -> None:
+    """Train a network; the same command again goes on where it stopped."""
+
+
+@train.command("simplifier")
+@click.option(
+    "--run", type=click.Path(path_type=Path), default="runs/simplifier", show_default=True, help="Folder of the run."
+)
+@click.option("--preset", default="cpu", show_default=True, help="Of pipelines/simplifier.yaml.")
+@click.option("--photos", type=click.Path(path_type=Path), help="Portraits for real pairs; default: the bundled ones.")
+@click.option("--cache", type=click.Path(path_type=Path), help="Where their teacher lines are kept.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the preset.")
+@click.option("--max-minutes", type=float, help="Fit the number of images to this time.")
+@click.option("--seed", type=int, help="Of weights and pairs.")
+@click.option("--init-from", type=click.Path(path_type=Path), help="Run or checkpoint with weights to begin with.")
+@click.option("-n", "--dry-run", is_flag=True, help="Only measure a few steps: images/s, memory, hours.")
+@click.option("--device", help="auto, cpu or cuda:N.")
+def train_simplifier(run: Path, **options: Any) -> None:
+    """Train the sketch simplifier on pairs that it makes itself."""
+    from sketchprep.train.simplifier import train_simplifier as fit
+
+    result = fit(run, **options)
+    click.echo(result.text)
+    sys.exit(getattr(result, "exit_code", 0))
+
+
+@click.group()
+def evaluate() -> None:
+    """Measure a network on held-out data: table, JSON and contact sheet."""
+
+
+COMMANDS = (simplify, train, evaluate)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sketchprep import imageio, recipe, stages, store
+from sketchprep import files, imageio, recipe, stages
 from sketchprep.errors import SampleError, UserError
 from sketchprep.recipe import Recipe, Stage
 from sketchprep.records import Failure
@@ -46,18 +46,18 @@ def sketch_files(
         For an unknown stage, two inputs of one name, or a folder that cannot be written.
     """
     graph = _graph(recipe.load(recipe_name, overrides), stage)
-    targets = _targets(photos, out)
+    targets = files.targets(photos, out)
     networks = {name: _network(s, device, offline) for name, s in graph.items() if stages.OPS[s.op].asset}
     landmarker = _landmarker(offline) if any(stages.OPS[s.op].landmarks != "no" for s in graph.values()) else None
     failures = []
     for photo, target in zip(photos, targets, strict=True):
         try:
-            image = imageio.decode(_read(photo))
+            image = imageio.decode(files.read(photo))
             result = _run(image, graph, networks, landmarker)
         except SampleError as error:
             failures.append(Failure(str(photo), "file", stage, error.kind, error.message, error.rejected))
             continue
-        _write(result, target)
+        files.write(imageio.encode_png(result), target)
     return failures
 
 
@@ -68,22 +68,6 @@ def _graph(rec: Recipe, stage: str) -> dict[str, Stage]:
         return {stage: Stage(op=stage)}
     known = sorted({*rec.stages, *stages.OPS})
     raise UserError(f"--stage {stage}: unknown; stages of the recipe and ops: {', '.join(known)}")
-
-
-def _targets(photos: Sequence[Path], out: Path) -> list[Path]:
-    targets = [out / f"{photo.stem}.png" for photo in photos]
-    seen: dict[Path, Path] = {}
-    for photo, target in zip(photos, targets, strict=True):
-        other = seen.setdefault(target, photo)
-        if other != photo:
-            raise UserError(f"{photo} and {other} would both become {target}; rename one, or give them another -o")
-        if target.exists() and target.resolve() == photo.resolve():
-            raise UserError(f"{photo}: its sketch would overwrite it; give another folder with -o")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"-o {out}: cannot be made ({error.strerror}); choose another folder") from None
-    return targets
 
 
 def _network(stage: Stage, device: str, offline: bool) -> Any:
@@ -101,12 +85,6 @@ def _landmarker(offline: bool) -> Any:
     return Landmarker(assets.path("dlib-landmarks-68", offline=offline))
 
 
-def _read(photo: Path) -> bytes:
-    from sketchprep.sources.listing import Folder
-
-    return Folder(photo.resolve().parent).read(photo.resolve().name)
-
-
 def _run(image: Any, graph: dict[str, Stage], networks: dict[str, Any], landmarker: Any) -> Any:
     points = None
     if landmarker is not None:
@@ -118,11 +96,3 @@ def _run(image: Any, graph: dict[str, Stage], networks: dict[str, Any], landmark
             raise SampleError("no-face", f"no face was found, and {stage.op} needs one")
         results[name] = stages.run(stage.op, [results[stage.input]], [points], stage.params, networks.get(name))[0]
     return results[name]
-
-
-def _write(image: Any, target: Path) -> None:
-    try:
-        with store.atomic(target) as temporary:
-            temporary.write_bytes(imageio.encode_png(image))
-    except OSError as error:
-        raise UserError(f"{target} cannot be written ({error.strerror}); check -o and the space on the disk") from None

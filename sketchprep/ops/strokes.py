@@ -4,13 +4,15 @@ import cv2
 import numpy as np
 
 from sketchprep.ops._checks import check_landmarks, check_range, check_sketch
-from sketchprep.ops._components import hysteresis
+from sketchprep.ops._components import drop_small, hysteresis
 from sketchprep.ops.clean import draw_kept, feature_mask
 
 # How much fainter ink may be, and shorter a stroke: in the face's outline, and around eyes, brows, nose and mouth.
 _IN_FACE = 0.7
 _IN_FEATURES = 0.4
-_THICKEST = 9
+_AROUND = 15
+# What is an area rather than a stroke: this thick in pixels, and as many times as thick as a usual stroke.
+_THICKEST, _SURELY_AREA, _THICKER, _LARGER = 9, 25, 1.8, 1.6
 
 
 def tidy(
@@ -33,11 +35,11 @@ def tidy(
     min_length : float, at least 0
         What is shorter and narrower than this many pixels goes.
     width : float, 0.5 to 50, optional
-        Draw every stroke this many pixels wide, antialiased, along its middle.  What is at least three widths and
-        9 pixels thick, such as a pupil, stays an area.
+        Draw every stroke this many pixels wide, antialiased, along its middle.  What is at least three widths, 9
+        pixels and 1.8 usual strokes thick, such as a pupil, stays an area.
     landmarks : ndarray, (68, 2) float, optional
-        x and y in pixels.  Inside the face fainter and shorter strokes stay; around brows, eyes, nose and mouth all
-        ink of at least ``0.4 * low`` stays, however short, so that no eye gets lost.
+        x and y in pixels.  Inside the face fainter and shorter strokes stay; around brows, eyes, nose and mouth ink
+        of ``0.4 * low`` stays where there is none darker, however short, so that no eye gets lost.
 
     Returns
     -------
@@ -69,12 +71,20 @@ def tidy(
     if landmarks is not None:
         points = check_landmarks(landmarks)
         face, features = face_mask(points, sketch.shape), feature_mask(points, sketch.shape)
-        ink[face & ~features] *= np.float32(1 / _IN_FACE)
-        ink[features] *= np.float32(1 / _IN_FEATURES)
+        _strengthen(ink, face & ~features, high, 1 / _IN_FACE)
+        _strengthen(ink, features, high, 1 / _IN_FEATURES)
     kept = _kept(ink, low, high, min_length, face, features)
     if width is None:
         return draw_kept(ink, kept, low, high)
-    return constant_width(kept, width=check_range("width", width, 0.5, 50))
+    return constant_width(
+        kept, width=check_range("width", width, 0.5, 50), dark=kept & (ink >= high), features=features
+    )
+
+
+def _strengthen(ink: np.ndarray, where: np.ndarray, high: float, most: float) -> None:
+    """Raise what is faint, in place: up to ``most`` times, until the darkest ink around reaches ``high``."""
+    around = cv2.dilate(ink, np.ones((_AROUND, _AROUND), np.uint8))
+    ink[where] *= np.clip(high / np.maximum(around, 1e-3), 1, most)[where]
 
 
 def _kept(
@@ -88,7 +98,9 @@ def _kept(
     return anywhere | hysteresis(weak & face, strong & face, min_length=_IN_FACE * min_length)
 
 
-def constant_width(mask: np.ndarray, *, width: float = 2.0) -> np.ndarray:
+def constant_width(
+    mask: np.ndarray, *, width: float = 2.0, dark: np.ndarray | None = None, features: np.ndarray | None = None
+) -> np.ndarray:
     """Draw the middle lines of a mask's strokes ``width`` pixels wide.
 
     Parameters
@@ -96,7 +108,12 @@ def constant_width(mask: np.ndarray, *, width: float = 2.0) -> np.ndarray:
     mask : ndarray, (H, W) bool
         True on ink.
     width : float
-        In pixels.  What is at least three times as thick, and 9 pixels, stays an area.
+        In pixels.  What is at least three times as thick, 9 pixels, and 1.8 times as thick as the median stroke stays
+        an area.
+    dark : ndarray, (H, W) bool, optional
+        Where areas may be; default: all of the mask.
+    features : ndarray, (H, W) bool, optional
+        Where an area may be as small as a disc of that thickness.  Elsewhere such a disc is where strokes meet.
 
     Returns
     -------
@@ -113,11 +130,22 @@ def constant_width(mask: np.ndarray, *, width: float = 2.0) -> np.ndarray:
     middle = skeletonize(smooth) | (skeletonize(mask) & ~near)
     distance = cv2.distanceTransform((~middle).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     ink = np.clip(0.5 * width + 0.5 - distance, 0, 1)
-    side = max(int(3 * width) | 1, _THICKEST)
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    areas = cv2.morphologyEx(mask.astype(np.float32), cv2.MORPH_OPEN, disc)
-    ink = np.maximum(ink, cv2.GaussianBlur(areas, (0, 0), 0.5))
+    areas = _areas(mask, middle & mask, mask if dark is None else dark, width, features)
+    ink = np.maximum(ink, cv2.GaussianBlur(areas.astype(np.float32), (0, 0), 0.5))
     return np.rint(255 * (1 - ink)).astype(np.uint8)
+
+
+def _areas(
+    mask: np.ndarray, middle: np.ndarray, dark: np.ndarray, width: float, features: np.ndarray | None
+) -> np.ndarray:
+    """What is too thick to be a stroke.  Where strokes meet it is thick too, but no larger than a disc."""
+    depth = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    usual = 2 * float(np.median(depth[middle])) if middle.any() else 0.0
+    side = max(int(3 * width), min(max(_THICKEST, int(_THICKER * usual)), _SURELY_AREA)) | 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    thick = cv2.morphologyEx(dark.view(np.uint8), cv2.MORPH_OPEN, disc) > 0
+    large = drop_small(thick, min_area=_LARGER * float(disc.sum()))
+    return large if features is None else large | (thick & features)
 
 
 def face_mask(landmarks: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -104,12 +104,23 @@ def test_a_circle_keeps_its_radius() -> None:
 
 def test_pupils_stay_filled() -> None:
     sketch = paper()
+    cv2.line(sketch, (10, 140), (190, 140), 0, 3)
     cv2.circle(sketch, (100, 80), 9, 0, -1)
     result = tidy(sketch, width=2.0)
     y, x = np.indices(result.shape)
     distance = np.hypot(x - 100, y - 80)
     assert result[distance < 6].max() < 40
-    assert result[distance > 12].min() == 255
+    assert result[(distance > 12) & (y < 130)].min() == 255
+
+
+def test_haze_beside_strong_lines_is_not_drawn_black() -> None:
+    sketch = paper()
+    cv2.ellipse(sketch, (70, 60), (9, 7), 0, 0, 360, 205, -1)
+    cv2.ellipse(sketch, (70, 60), (6, 3), 0, 0, 360, 0, 1)
+    cv2.circle(sketch, (70, 60), 1, 0, -1)
+    result = tidy(sketch, landmarks=face_points())
+    assert result[60, 70] == 0
+    assert result[64, 62:66].min() > 180
 
 
 def test_whiskers_do_not_grow_on_a_ragged_stroke() -> None:

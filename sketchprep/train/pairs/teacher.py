@@ -1,0 +1,192 @@
+"""Line drawings of real photos, the target that photocopies are simplified to.
+
+Where a line runs is decided by three witnesses: a difference of Gaussians that follows the flow of the log-lightness,
+at two scales; an edge network's probability, which knows outlines from texture; and the face's landmarks, which know
+where eyelids, nose, lips and jaw must be even where the light hides them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from sketchprep.ops import flow
+from sketchprep.ops._components import hysteresis
+from sketchprep.train.pairs import contours, features, vector
+
+__all__ = ["PARTS", "coverage", "face_mask", "teacher_strokes"]
+
+PARTS = {
+    "left_eye": contours.EYES[0],
+    "right_eye": contours.EYES[1],
+    "nose": contours.NOSE,
+    "mouth": contours.MOUTH,
+    "jaw": contours.JAW,
+}
+_FEATURES = (
+    (features.brow, slice(17, 22)),
+    (features.brow, slice(22, 27)),
+    (features.eye, slice(36, 42)),
+    (features.eye, slice(42, 48)),
+)
+
+
+def teacher_strokes(photo: np.ndarray, edges: np.ndarray, landmarks: np.ndarray) -> list[vector.Stroke]:
+    """Draw the lines of a portrait.
+
+    Parameters
+    ----------
+    photo : ndarray, (512, 512, 3) uint8
+        In the FFHQ/CelebA-HQ frame; the widths below are made for it.
+    edges : ndarray, (512, 512) float32
+        Probability of an edge, 0 to 1, of the edge network.
+    landmarks : ndarray, (68, 2) float
+        x and y in the frame.
+
+    Returns
+    -------
+    list of ndarray, (N, 2) float32
+    """
+    grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    zones = _zones(landmarks, grey.shape)
+    evidence = _gated(*line_depth(grey), edges, zones)
+    kept = hysteresis(evidence > 0.35, evidence > 1.0, min_length=14.0, keep=zones.features > 0.5)
+    found = _long_enough(vector.trace(kept, gap=10.0, spur=8.0, sigma=2.5), zones)
+    witness = np.maximum(evidence, 1.5 * edges)
+    for draw, points in _FEATURES:
+        drawn, area = draw(grey, witness, landmarks[points])
+        found = vector.cut(found, vector.inside(area, grey.shape, margin=3.0))
+        found = [stroke for stroke, length in zip(found, vector.lengths(found), strict=True) if length >= 9.0]
+        found += drawn
+    return contours.complete(found, witness, landmarks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Zones:
+    """Soft masks, 1 inside: the face, its features, all of the person as far as can be guessed, head and hair."""
+
+    face: np.ndarray
+    features: np.ndarray
+    person: np.ndarray
+    hair: np.ndarray
+
+
+def _zones(landmarks: np.ndarray, shape: tuple[int, ...]) -> _Zones:
+    person = np.zeros(shape[:2], np.float32)
+    chin, brow = landmarks[8], landmarks[27]
+    half = 0.5 * float(np.hypot(*(landmarks[16] - landmarks[0])))
+    tall = float(np.hypot(*(chin - brow)))
+    up = (brow - chin) / max(tall, 1e-6)
+    turn = float(np.degrees(np.arctan2(up[0], -up[1])))
+    hair = np.zeros_like(person)
+    for mask, centre, axes in (
+        (hair, brow + 0.05 * tall * up, (1.35 * half, 1.45 * tall)),
+        (person, brow + 0.05 * tall * up, (1.7 * half, 1.5 * tall)),
+        (person, chin - 1.0 * tall * up, (2.6 * half, 1.2 * tall)),
+    ):
+        middle = tuple(np.rint(np.clip(centre, -8192, 8192)).astype(int).tolist())
+        size = (max(1, round(min(axes[0], 4096))), max(1, round(min(axes[1], 4096))))
+        cv2.ellipse(mask, middle, size, turn, 0, 360, 1.0, -1)
+    return _Zones(
+        face_mask(landmarks, shape, softness=12.0),
+        contours.feature_zone(landmarks, shape),
+        cv2.GaussianBlur(person, (0, 0), 15.0),
+        cv2.GaussianBlur(hair, (0, 0), 15.0),
+    )
+
+
+def line_depth(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How much darker than its surroundings a line is.
+
+    Parameters
+    ----------
+    grey : ndarray, (H, W) float32
+        0 to 1.
+
+    Returns
+    -------
+    depth, relative : ndarray, (H, W) float32
+        In log-lightness, and against the busyness around it: about 1 for a clear line.
+    """
+    plane = np.log(grey + np.float32(0.08))
+    field = flow.edge_tangent_flow(cv2.GaussianBlur(plane, (0, 0), 1.0), radius=5, iterations=3)
+    fine = -flow.flow_dog(plane, field, sigma_line=1.2, sigma_flow=4.0, rho=1.0)
+    broad = -flow.flow_dog(plane, field, sigma_line=2.4, sigma_flow=6.0, rho=1.0)
+    depth = np.maximum(np.maximum(fine, 0.8 * broad), 0.0)
+    busy = cv2.GaussianBlur(depth, (0, 0), 12.0)
+    return depth, np.maximum(depth - 0.7 * busy, 0.0) / (0.02 + 0.6 * busy)
+
+
+def _gated(depth: np.ndarray, relative: np.ndarray, edges: np.ndarray, zones: _Zones) -> np.ndarray:
+    """Evidence of a line: on a feature its plain depth, outside the face only where the edge network agrees."""
+    near = cv2.dilate(edges, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
+    crowd = cv2.GaussianBlur(edges, (0, 0), 16.0)
+    doubt = (1 - zones.person) * (0.2 + 1.2 * crowd) + 0.4 * zones.person * crowd
+    trust = np.maximum(np.clip((near - 0.12 - doubt) / 0.3, 0, 1), 0.33 * zones.hair)
+    skin = relative * np.maximum(trust, 0.45)
+    plain = np.maximum(depth / 0.035, 0.0)
+    return _mix(_mix(relative * trust, skin, zones.face), np.maximum(plain, skin), zones.features)
+
+
+def _mix(outer: np.ndarray, inner: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    return outer + mask * (inner - outer)
+
+
+def _long_enough(strokes: list[vector.Stroke], zones: _Zones) -> list[vector.Stroke]:
+    """Drop short strokes: the shorter, the nearer to a feature it must be."""
+    kept = []
+    height, width = zones.face.shape
+    for stroke, length in zip(strokes, vector.lengths(strokes), strict=True):
+        x, y = np.clip(np.rint(stroke).astype(int).T, 0, [[width - 1], [height - 1]])
+        person, face, feature = (m[y, x].mean() for m in (zones.person, zones.face, zones.features))
+        need = 80.0 + person * (26.0 - 80.0)
+        need += face * (18.0 - need)
+        need += feature * (8.0 - need)
+        if length >= need:
+            kept.append(stroke)
+    return kept
+
+
+def face_mask(landmarks: np.ndarray, shape: tuple[int, ...], *, softness: float = 0.0) -> np.ndarray:
+    """The face from the jaw to the brows' height again above them, 1 inside; (H, W) float32.
+
+    Parameters
+    ----------
+    landmarks : ndarray, (68, 2) float
+    shape : tuple of int
+        H, W.
+    softness : float
+        Standard deviation in pixels of the border.
+    """
+    outline = contours.face_outline(landmarks)
+    mask = np.zeros(shape[:2], np.float32)
+    cv2.fillPoly(mask, [np.rint(np.clip(outline, -8192, 8192)).astype(np.int32)], 1.0)
+    return cv2.GaussianBlur(mask, (0, 0), softness) if softness > 0 else mask
+
+
+def coverage(sketch: np.ndarray, landmarks: np.ndarray, *, reach: float = 3.0) -> dict[str, float]:
+    """Share of each part's landmark polyline that has ink nearby.
+
+    Parameters
+    ----------
+    sketch : ndarray, (H, W) uint8
+        Black ink on white.
+    landmarks : ndarray, (68, 2) float
+    reach : float
+        In pixels; 3 is meant for the frame of 512 px.
+
+    Returns
+    -------
+    dict of str to float
+        For the keys of `PARTS`, 0 to 1; points outside the picture are not counted.
+    """
+    away = cv2.distanceTransform((sketch >= 128).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    shares = {}
+    for part, polylines in PARTS.items():
+        points = np.concatenate([contours.dense(landmarks[list(line)]) for line in polylines])
+        x, y = np.rint(points).astype(int).T
+        inside = (x >= 0) & (y >= 0) & (x < sketch.shape[1]) & (y < sketch.shape[0])
+        shares[part] = float((away[y[inside], x[inside]] <= reach).mean()) if inside.any() else 1.0
+    return shares

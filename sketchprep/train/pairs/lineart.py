@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sketchprep.errors import SampleError
+from sketchprep.errors import SampleError, UserError
 from sketchprep.train.pairs import vector
 
 __all__ = ["FRAME", "Art", "load", "strokes_of"]
@@ -45,14 +45,17 @@ def load(path: Path) -> Art:
     ------
     SampleError
         If the file is too large, or no SVG that can be drawn.
+    UserError
+        If resvg_py is not installed.
     """
-    import resvg_py
-
+    try:
+        import resvg_py
+    except ImportError:
+        raise UserError("line art needs the package resvg_py: install sketchprep[train], or set its share to 0") from None
     if path.stat().st_size > _MAX_BYTES:
         raise SampleError("too-large", f"the SVG is larger than {_MAX_BYTES / 1e6:g} MB")
     text = path.read_text("utf-8", errors="replace")
     try:
-        # A box larger than the frame along one side would be cut: the drawing is fitted below.
         data = resvg_py.svg_to_bytes(svg_string=text, background="#ffffff", height=FRAME, skip_system_fonts=True)
     except Exception as error:
         raise SampleError("corrupt", f"the SVG cannot be drawn ({' '.join(str(error).split())})") from None

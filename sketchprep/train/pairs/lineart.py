@@ -51,7 +51,9 @@ def load(path: Path) -> Art:
     try:
         import resvg_py
     except ImportError:
-        raise UserError("line art needs the package resvg_py: install sketchprep[train], or set its share to 0") from None
+        raise UserError(
+            "line art needs the package resvg_py: install sketchprep[train], or set its share to 0"
+        ) from None
     if path.stat().st_size > _MAX_BYTES:
         raise SampleError("too-large", f"the SVG is larger than {_MAX_BYTES / 1e6:g} MB")
     text = path.read_text("utf-8", errors="replace")

@@ -33,7 +33,7 @@ def roughen(strokes: Sequence[Stroke], rng: np.random.Generator, size: int) -> n
     copies = int(rng.choice([1, 2, 3, 4], p=[0.35, 0.3, 0.22, 0.13]))
     pen = float(np.exp(rng.uniform(np.log(0.9), np.log(5.0 if copies == 1 else 3.0))))
     dark = rng.uniform(0.35, 1.0)
-    wobble = rng.uniform(0.2, 1.6 if copies == 1 else 2.2)
+    wobble = rng.uniform(0.3, 2.0 if copies == 1 else 2.8)
     ink: np.ndarray = np.zeros(shape, np.float32)
     for _ in range(copies):
         drawn = _by_hand(strokes, rng, size, wobble)
@@ -43,11 +43,11 @@ def roughen(strokes: Sequence[Stroke], rng: np.random.Generator, size: int) -> n
         if rng.random() < 0.6:
             layer *= np.clip(1.0 + rng.uniform(0.1, 0.35) * smooth_field(rng, shape, rng.uniform(8, 40)), 0, 1.2)
         ink = 1.0 - (1.0 - ink) * (1.0 - np.clip(layer, 0, 1))
-    if rng.random() < 0.3:
+    if rng.random() < 0.45:
         ink = np.maximum(ink, _hatching(strokes, rng, size))
     if rng.random() < 0.55:
         ink *= _grain(rng, shape)
-    if rng.random() < 0.3:
+    if rng.random() < 0.45:
         ink = np.maximum(ink, _dirt(rng, size))
     return photographed(255.0 * (1.0 - ink), rng)
 
@@ -147,7 +147,7 @@ def _hatching(strokes: Sequence[Stroke], rng: np.random.Generator, size: int) ->
             half = np.sqrt(max(0.0, radius**2 - offset**2)) * rng.uniform(0.7, 1.0)
             middle = centre + side * (offset + rng.normal(0, 0.8))
             lines.append(np.stack([middle - along * half, middle + along * half]).astype(np.float32))
-        tone = rng.uniform(0.12, 0.4)
+        tone = rng.uniform(0.15, 0.6)
         layer = np.maximum(layer, _pressed(lines, np.full(len(lines), rng.uniform(0.8, 1.8)), np.full(len(lines), tone),
                                            (size, size)))  # fmt: skip
     return layer

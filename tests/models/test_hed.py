@@ -15,7 +15,6 @@ from sketchprep.errors import UserError
 from sketchprep.models import hed
 from sketchprep.resources import resource
 
-pytest.importorskip("onnx")
 _spec = importlib.util.spec_from_file_location("hed_onnx", Path(__file__).parents[1] / "reference" / "hed_onnx.py")
 assert _spec is not None
 assert _spec.loader is not None

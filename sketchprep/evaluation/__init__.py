@@ -1,0 +1,1 @@
+"""How good sketches are: metrics of line drawings, and the evaluation of the simplifier."""

@@ -134,10 +134,10 @@ def main() -> None:
     from sketchprep.train.loop import fit
 
     changes = {key: yaml.safe_load(value) for key, value in (text.split("=") for text in sys.argv[3:])}
-    bare = {"norm": False} if changes.pop("bare", False) else {}
+    bare = {"norm": False} if changes.pop("bare", False) and sys.argv[1] != "rival" else {}
     values = {**QUICK.model_dump(), **changes}
     result = fit(TASKS[sys.argv[1]](**bare), Path(sys.argv[2]), Options.model_validate(values))
-    print(result.text(), flush=True)
+    print(result.text, flush=True)
     sys.exit(result.exit_code)
 
 

@@ -47,6 +47,7 @@ class Cost:
     peak_memory: int
     images: int
 
+    @property
     def text(self) -> str:
         """Describe it in a line."""
         hours = self.images / self.images_per_second / 3600
@@ -97,7 +98,7 @@ def _settle(fabric: Fabric) -> None:
 
 
 def dry_run(task: Task, options: Options) -> Cost:
-    """Measure a few steps without touching any run's folder; print `Cost.text` to say what training would take."""
+    """Measure a few steps without touching any run's folder; print its `text` to say what training would take."""
     options = devices.resolve(options)
     fabric = devices.launch(options)
     cost = measure(task, options, fabric)

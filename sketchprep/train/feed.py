@@ -123,8 +123,8 @@ class Feed:
             return self._pending.popleft().result()
         except BrokenProcessPool:
             raise UserError(
-                f"a process that makes batches was killed, perhaps for want of memory; run again with fewer "
-                f"workers than workers={self._workers}"
+                "a process that makes batches ended, for want of memory or because a script of your own calls this "
+                f'outside `if __name__ == "__main__"`; use fewer than workers={self._workers}, or workers=0'
             ) from None
         finally:
             self._waited += time.perf_counter() - start

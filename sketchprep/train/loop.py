@@ -62,6 +62,7 @@ class Result:
         """0 for a finished run, 128 + the signal's number for a stopped one, as shells have it."""
         return 128 + self.stopped_by if self.stopped_by else 0
 
+    @property
     def text(self) -> str:
         """Describe the result in a line."""
         if self.stopped_by:
@@ -157,7 +158,7 @@ def fit(
 
         newest = checkpoint.load_latest(run_dir)
         result = Result(run_dir, newest.path if newest else None, images, total, time.monotonic() - began, signal)
-        log.line(result.text())
+        log.line(result.text)
     return result
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -119,24 +118,32 @@ def step(
     optimiser = state.optimisers[phase.name]
     optimiser.zero_grad(set_to_none=True)
     sums: dict[str, Tensor] = {}
-    for number, batch in enumerate(batches):
-        with _synchronised(fabric, state, phase, last=number == len(batches) - 1):
-            losses = phase.loss(state.wrapped, batch)
-            losses["total"] = sum((phase.weights.get(name, 1.0) * value for name, value in losses.items()), start=0)  # type: ignore[assignment]
-            fabric.backward(losses["total"] / len(batches))
+    for batch in batches:
+        losses = phase.loss(state.wrapped, batch)
+        losses["total"] = sum((phase.weights.get(name, 1.0) * value for name, value in losses.items()), start=0)  # type: ignore[assignment]
+        fabric.backward(losses["total"] / len(batches))
         for name, value in losses.items():
             mean = value.detach().float() / len(batches)
             sums[name] = sums[name] + mean if name in sums else mean
+    _exchange(fabric, parameters)
     if clip is not None:
         torch.nn.utils.clip_grad_norm_(parameters, clip)
     optimiser.step()
     return {f"{phase.name}.{name}": value for name, value in sums.items()}
 
 
-def _synchronised(fabric: Fabric, state: State, phase: Phase, *, last: bool) -> ExitStack:
-    """Exchange gradients between processes only for trained modules, and only with the last of several batches."""
-    stack = ExitStack()
-    for name in state.trained:
-        silent = not last or name not in phase.modules
-        stack.enter_context(fabric.no_backward_sync(state.wrapped[name], enabled=silent))  # type: ignore[arg-type]
-    return stack
+def _exchange(fabric: Fabric, parameters: Sequence[nn.Parameter]) -> None:
+    """Replace gradients by their mean over the processes.
+
+    By hand, once a phase, and not by DistributedDataParallel: its reducer expects every parameter of a module in every
+    backward pass, which a frozen discriminator and an R1 penalty (blind to the last bias) do not give.
+    """
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if fabric.world_size == 1 or not gradients:
+        return
+    import torch
+
+    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+    flat = fabric.all_reduce(flat, reduce_op="mean")  # type: ignore[assignment]
+    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(mean.view(gradient.shape))

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from sketchprep.train import presets
+from sketchprep import host
+from sketchprep.errors import UserError
+from sketchprep.train import devices, presets
+from sketchprep.train.pairs import PairSampler
 from sketchprep.train.phases import Batch, Phase, Task
+from sketchprep.train.simplifier_pairs import data_of, mix_of, prepared
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from sketchprep.train.budget import Cost
     from sketchprep.train.loop import Result
-    from sketchprep.train.pairs import PairSampler
 
 __all__ = ["Settings", "SimplifierTask", "losses", "train_simplifier"]
 
-# Visit numbers that no training reaches: pairs for the sample grid and for the scores.
-GRID, HELD_OUT = range(1 << 40, (1 << 40) + 6), range(1 << 41, (1 << 41) + 48)
-SCORE_BATCH = 8
+# Held-out pairs: the first few are drawn in the sample grid, all of them give the scores.
+GRID, HELD_OUT, SCORE_BATCH = 6, 48, 8
 
 
 class Settings(BaseModel):
@@ -42,8 +44,11 @@ class Settings(BaseModel):
         Weights of the losses, see `losses`.
     ink_weight : float
         How much more a pixel of ink counts than one of paper.
-    mix : dict of str to float
-        Shares of the kinds of pairs, see `sketchprep.train.pairs.Mix`; 0 leaves a kind out.
+    mix : str or dict of str to float
+        ``"full"``, or for ablations ``"no-synthetic"`` or ``"no-teacher"``; or the share of each kind of pairs, see
+        `sketchprep.train.pairs.Mix`.
+    face_weight : bool
+        Count pixels of faces more.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -56,7 +61,17 @@ class Settings(BaseModel):
     dice: float = Field(default=0.5, ge=0)
     l1: float = Field(default=0.5, ge=0)
     ink_weight: float = Field(default=4.0, ge=1)
-    mix: dict[str, float] = Field(default_factory=dict)
+    mix: str | dict[str, float] = "full"
+    face_weight: bool = True
+
+    @field_validator("mix")
+    @classmethod
+    def _known_mix(cls, value: str | dict[str, float]) -> str | dict[str, float]:
+        try:
+            mix_of(value)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        return value
 
 
 class SimplifierTask(Task):
@@ -67,30 +82,24 @@ class SimplifierTask(Task):
     settings : Settings
     seed : int
         Of the pairs.
-    photos : Path, optional
-        Folder of portraits for teacher pairs; default the bundled ones.
     cache : Path, optional
-        Where the lines of the portraits are kept once they are drawn.
+        Portraits with the teacher's lines, see `sketchprep.train.pairs.prepare`; the mix may do without.
     """
 
     name = "simplifier"
     averaged = ("net",)
 
-    def __init__(
-        self, settings: Settings, *, seed: int = 0, photos: Path | None = None, cache: Path | None = None
-    ) -> None:
-        self.settings, self.seed, self.photos, self.cache = settings, seed, photos, cache
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Every process opens the pairs for itself.
-        return {key: value for key, value in self.__dict__.items() if key != "pairs"}
-
-    @cached_property
-    def pairs(self) -> PairSampler:
-        """The pairs, opened on first use."""
-        from sketchprep.train.pairs import Mix, PairSampler
-
-        return PairSampler(self.seed, size=self.settings.size, mix=Mix(**self.settings.mix), photos=self.photos)
+    def __init__(self, settings: Settings, *, seed: int = 0, cache: Path | None = None) -> None:
+        self.settings, self.cache = settings, cache
+        sampler = partial(
+            PairSampler,
+            seed,
+            size=settings.size,
+            mix=mix_of(settings.mix),
+            cache=cache,
+            weights=settings.face_weight,
+        )
+        self.pairs, self.held_out = sampler(), sampler(held_out=True)
 
     def modules(self) -> dict[str, nn.Module]:
         from sketchprep.models.simplifier import Simplifier
@@ -105,13 +114,7 @@ class SimplifierTask(Task):
         return [Phase("net", ("net",), self.loss, adamw, weights)]
 
     def batch(self, visits: Sequence[int]) -> dict[str, np.ndarray]:
-        made = [self.pairs.pair(visit) for visit in visits]
-        ones = np.ones((self.settings.size, self.settings.size), np.float32)
-        return {
-            "rough": np.stack([rough for rough, _, _ in made])[:, None],
-            "clean": np.stack([clean for _, clean, _ in made])[:, None],
-            "weight": np.stack([ones if weight is None else weight for _, _, weight in made])[:, None],
-        }
+        return _batch(self.pairs, visits)
 
     def loss(self, modules: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
         """Losses of a batch, see `losses`."""
@@ -119,13 +122,14 @@ class SimplifierTask(Task):
         return losses(modules["net"](batch["rough"].float() / 255), ink, batch["weight"], self.settings.ink_weight)
 
     def describe(self) -> dict[str, Any]:
-        return {**self.settings.model_dump(mode="json"), "pairs": self.pairs.describe()}
+        values = self.settings.model_dump(mode="json")
+        return {**values, "mix": self.pairs.shares, "data": data_of(self.pairs)}
 
     def samples(self, modules: Mapping[str, nn.Module]) -> np.ndarray:
         from sketchprep.models.simplifier import simplify
         from sketchprep.preview import contact_sheet
 
-        batch = self.batch(GRID)
+        batch = _batch(self.held_out, range(GRID))
         drawn = simplify(modules["net"], batch["rough"][:, 0])  # type: ignore[arg-type]
         rows = list(zip(batch["rough"][:, 0], drawn, batch["clean"][:, 0], strict=True))
         return contact_sheet(rows, ["rough", "simplified", "clean"], tile=self.settings.size)
@@ -135,13 +139,18 @@ class SimplifierTask(Task):
 
         sums: dict[str, float] = {}
         device = next(modules["net"].parameters()).device
-        for first in range(0, len(HELD_OUT), SCORE_BATCH):
-            visits = HELD_OUT[first : first + SCORE_BATCH]
-            batch = {k: torch.from_numpy(v).to(device) for k, v in self.batch(visits).items()}
+        for first in range(0, HELD_OUT, SCORE_BATCH):
+            made = _batch(self.held_out, range(first, first + SCORE_BATCH))
+            batch = {name: torch.from_numpy(array).to(device) for name, array in made.items()}
             for name, value in self.loss(modules, batch).items():
-                sums[name] = sums.get(name, 0.0) + float(value) * len(visits) / len(HELD_OUT)
+                sums[name] = sums.get(name, 0.0) + float(value) * SCORE_BATCH / HELD_OUT
         weights = self.phases()[0].weights
         return {**sums, "total": sum(weights[name] * value for name, value in sums.items())}
+
+
+def _batch(pairs: PairSampler, visits: Sequence[int]) -> dict[str, np.ndarray]:
+    rough, clean, weight = pairs.batch(visits)
+    return {"rough": rough[:, None], "clean": clean[:, None], "weight": weight[:, None]}
 
 
 def losses(logits: Tensor, ink: Tensor, weight: Tensor, ink_weight: float) -> dict[str, Tensor]:
@@ -201,10 +210,12 @@ def train_simplifier(
         `sketchprep.train.weights.export_weights`.
     preset : str
         Of ``pipelines/simplifier.yaml``.
-    photos, cache : path, optional
-        See `SimplifierTask`.
+    photos : path, optional
+        Folder of portraits for the teacher; default the bundled ones.
+    cache : path, optional
+        Where portraits with their lines are kept; default a folder for these photos in the cache of the package.
     overrides : iterable of str
-        ``key=value`` changes to the preset, for instance ``"mix.teacher=0"``.
+        ``key=value`` changes to the preset, for instance ``"mix=no-teacher"``.
     max_minutes : float, optional
         See `sketchprep.train.options.Options`.
     seed : int, optional
@@ -231,12 +242,11 @@ def train_simplifier(
     options, settings = presets.load(
         "simplifier", preset, Settings, overrides, max_minutes=max_minutes, seed=seed, device=device
     )
-    task = SimplifierTask(
-        settings,
-        seed=options.seed,
-        photos=Path(photos) if photos else None,
-        cache=Path(cache) if cache else None,
-    )
+    devices.patient_threads()
+    shares = mix_of(settings.mix).shares
+    teacher = shares["photocopies"] + shares["teacher_lines"] > 0
+    folder = prepared(photos, cache, device=host.resolve_device(options.device), quiet=quiet) if teacher else None
+    task = SimplifierTask(settings, seed=options.seed, cache=folder)
     if dry_run:
         from sketchprep.train import budget
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ class State:
     modules : dict of str to nn.Module
         As the task built them: what is saved.
     wrapped : dict of str to nn.Module
-        The same parameters behind precision, compilation and the exchange of gradients: what losses call.
+        The same parameters behind precision and compilation: what losses call.
     average : Average
     optimisers : dict of str to Optimizer
         One for each phase; phases that share one refer to the same object.
@@ -53,7 +53,10 @@ class State:
         }
         self.average = Average(self.modules, task.averaged, options.ema_half_life)
         self.optimisers = self._optimisers()
-        self.wrapped = {name: self._wrap(name, fabric, options.compile) for name in self.modules}
+        self.wrapped = {
+            name: _in_precision(torch.compile(module) if options.compile else module, fabric, module.training)
+            for name, module in self.modules.items()
+        }
 
     def _optimisers(self) -> dict[str, Optimizer]:
         made: dict[str, Optimizer] = {}
@@ -65,12 +68,6 @@ class State:
                 for group in made[phase.name].param_groups:
                     group["initial_lr"] = group["lr"]
         return made
-
-    def _wrap(self, name: str, fabric: Fabric, compile: bool) -> nn.Module:
-        import torch
-
-        module = torch.compile(self.modules[name]) if compile else self.modules[name]
-        return fabric.setup_module(module) if name in self.trained else _frozen(module, fabric)  # type: ignore[arg-type]
 
     def train_only(self, phase: Phase) -> list[nn.Parameter]:
         """Let gradients reach the phase's modules and no others; return what it trains."""
@@ -92,14 +89,15 @@ class State:
         import torch
 
         modules = {**self.modules, **self.average.modules}
+        modes = [(inner, inner.training) for module in modules.values() for inner in module.modules()]
         for module in modules.values():
             module.eval()
         try:
             with torch.no_grad():
                 yield modules
         finally:
-            for name in self.trained:
-                self.modules[name].train()
+            for inner, mode in modes:
+                inner.training = mode
 
     def parts(self) -> dict[str, dict[str, Any]]:
         """State by part: ``NAME`` and ``NAME.ema`` hold tensors, ``NAME.optimiser`` an optimiser's state."""
@@ -115,24 +113,28 @@ class State:
         )
 
 
-def _frozen(module: nn.Module, fabric: Fabric) -> nn.Module:
-    """Run a module that is not trained in the run's precision, gradients passing through to its input.
-
-    Fabric's own wrapper cannot be used: between processes it refuses modules without trained parameters.
-    """
+def _in_precision(module: Callable[..., Any], fabric: Fabric, training: bool) -> nn.Module:
+    """Run a module in the run's precision; what comes out is float32 again, so that losses are."""
     from torch import nn
 
-    class Frozen(nn.Module):
+    class InPrecision(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.module = module
+            self.training = training
 
-        def forward(self, *args: Any) -> Any:
+        def forward(self, *args: Any, **words: Any) -> Any:
             with fabric.autocast():
-                out = self.module(*args)
-            return out.float() if hasattr(out, "float") else out
+                out = self.module(*args, **words)
+            return _float(out)
 
-    return Frozen().eval()
+    return InPrecision()
+
+
+def _float(out: Any) -> Any:
+    if isinstance(out, list | tuple):
+        return type(out)(_float(value) for value in out)
+    return out.float() if hasattr(out, "is_floating_point") and out.is_floating_point() else out
 
 
 def checksum(module: nn.Module) -> str:

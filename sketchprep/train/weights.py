@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +74,12 @@ def card(facts: dict[str, Any]) -> str:
         What the header of the weights holds.
     """
     task = facts["task"]
-    mix = ", ".join(f"{kind} {share:g}" for kind, share in task["mix"].items()) or "the default mix"
+    mix = ", ".join(f"{share:.0%} {kind.replace('_', ' ')}" for kind, share in task["mix"].items() if share)
+    kinds = [
+        f"{value['files']} files of {kind.replace('_', ' ')} (`{value['sha256']}`)"
+        for kind, value in task["data"].items()
+    ]
+    made_of = f"Made of {' and '.join(kinds)}." if kinds else ""
     scores = "\n".join(f"| {name} | {value:.4f} |" for name, value in facts["scores"].items())
     return f"""# Sketch simplifier
 
@@ -83,8 +87,8 @@ Turns rough drawings and photocopies of photos into clean line drawings, black i
 U-Net with {task["width"]} channels at full resolution, fully convolutional; float16 safetensors.
 
 - Licence: {facts["licence"]}.
-- Data: pairs made on the fly ({mix}) from random strokes, CC0 line art and CC0 synthetic portraits; every fifth
-  portrait and every fifth piece of line art was never trained on. Details: `{json.dumps(task["pairs"])}`.
+- Data: pairs made on the fly: {mix}. {made_of}
+  Every fifth portrait and every fifth piece of line art was kept out.
 - Budget: {facts["images"]:,} pictures of {task["size"]} × {task["size"]} px, {facts["step"]} a step,
   {facts["precision"]}, seed {facts["seed"]}; the weights are the moving average at the end.
 - Losses: {task["bce"]:g} cross entropy + {task["dice"]:g} Dice + {task["l1"]:g} L1, with ink weighted

@@ -196,7 +196,7 @@ def test_a_dry_run_measures_and_writes_nothing(tmp_path: Path, monkeypatch: pyte
     assert cost.images == 96
     assert cost.images_per_second > 0
     assert 0 <= cost.waiting <= 1
-    assert "96 images in" in cost.text()
+    assert "96 images in" in cost.text
     assert not list(tmp_path.iterdir())
 
 

@@ -139,3 +139,20 @@ def test_a_new_run_from_old_weights_begins_with_the_averaged_ones(tmp_path: Path
         fit(Invert(width=6), tmp_path / "wide", QUICK, init_from=tmp_path / "old", quiet=True)
     with pytest.raises(UserError, match="nothing that rival trains"):
         fit(Rival(), tmp_path / "rival", QUICK, init_from=tmp_path / "old", quiet=True)
+
+
+@pytest.mark.parametrize("task", ["invert", "rival"])
+def test_two_processes_equal_one_with_two_accumulated_batches(tmp_path: Path, task: str) -> None:
+    from safetensors.torch import load_file
+
+    changes = ["bare=true", "images=160"]  # 20 steps; without BatchNorm, whose statistics are each batch's own
+    pair = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    for name, launcher, more in (("two", pair, "accumulate=1"), ("one", [], "accumulate=2")):
+        command = [sys.executable, *launcher, str(SCRIPT), task, str(tmp_path / name), *changes, more]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-2000:]
+    last = "checkpoints/000000160"
+    for path in (tmp_path / "one" / last).glob("*.safetensors"):
+        one, two = load_file(path), load_file(tmp_path / "two" / last / path.name)
+        assert all((one[key] - two[key]).abs().max() < 1e-5 for key in one)
+    assert stats(tmp_path / "one")[-1] == pytest.approx(stats(tmp_path / "two")[-1], rel=1e-4)

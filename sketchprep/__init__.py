@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from sketchprep.dataset import open_pairs as open_pairs
     from sketchprep.errors import SampleError as SampleError
     from sketchprep.errors import UserError as UserError
+    from sketchprep.single import sketch as sketch
 
 # No name here may also be a module's: importing the module would put it in the function's place.
 _HOMES = {
     "build": "sketchprep.builder",
     "crop_components": "sketchprep.crop",
     "open_pairs": "sketchprep.dataset",
+    "sketch": "sketchprep.single",
     "SampleError": "sketchprep.errors",
     "UserError": "sketchprep.errors",
 }

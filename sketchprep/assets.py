@@ -25,10 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from . import resources
-from .errors import UserError
-from .manifest import Archive, Bundled, Weight, manifest
-from .unpack import check, download, sha256_of, take_member
+from sketchprep import resources
+from sketchprep.errors import UserError
+from sketchprep.manifest import Archive, Bundled, Weight, manifest
+from sketchprep.unpack import check, download, sha256_of, take_member
 
 __all__ = ["AssetState", "cache_folder", "fetch", "is_offline", "names", "path", "state"]
 
@@ -272,7 +272,7 @@ def _unpack_all(key: str, archive: Archive, name: str, *, offline: bool, log: Lo
 
 
 def _make_ready(name: str, weight: Weight, source: Path, partial: Path) -> None:
-    from .convert import CONVERTERS
+    from sketchprep.convert import CONVERTERS
 
     taken, ready = partial / "member", _ready_path(name)
     take_member(source, weight.member, taken, size=weight.member_bytes, sha256=weight.member_sha256)

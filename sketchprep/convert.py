@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import UserError
+from sketchprep.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,16 +12,11 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import __version__, assets, host
-from .manifest import manifest
+from sketchprep import __version__, assets, host
+from sketchprep.clashes import clashes, installed_version
+from sketchprep.manifest import manifest
 
-__all__ = ["Row", "Section", "clashes", "render", "report"]
-
-# Distributions that install the same modules; the first is the one this package depends on.
-_SAME_MODULES = {
-    "cv2": ("opencv-python-headless", "opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless"),
-    "dlib": ("dlib-bin", "dlib"),
-}
+__all__ = ["Row", "Section", "render", "report"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,26 +67,6 @@ def render(sections: list[Section]) -> str:
     return "\n".join(lines)
 
 
-def clashes() -> list[str]:
-    """One sentence for each module that two installed distributions both claim; imports nothing."""
-    sentences = []
-    for module, distributions in _SAME_MODULES.items():
-        installed = [name for name in distributions if _version(name) is not None]
-        if len(installed) > 1:
-            sentences.append(
-                f"{' and '.join(installed)} both install the module {module} and overwrite each other's files: run "
-                f"`pip uninstall -y {' '.join(installed)}` and then `pip install {distributions[0]}`"
-            )
-    return sentences
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
 def _requirements() -> list[str]:
     """Names of the core dependencies, from the installed metadata."""
     try:
@@ -107,7 +82,7 @@ def _versions() -> Section:
         Row("sketchprep", __version__),
     ]
     for name in sorted(_requirements(), key=str.lower):
-        version = _version(name)
+        version = installed_version(name)
         rows.append(Row(name, version or f"missing: run `pip install {name}`", version is not None))
     rows += [Row("clash", sentence, False) for sentence in clashes()]
     return Section("Versions", rows)
@@ -187,7 +162,7 @@ def _decoders() -> Section:
 
         avif = bool(features.check("avif"))
         rows.append(Row("AVIF", "Pillow" if avif else "none: run `pip install 'pillow>=11.3'`", avif))
-    heif = _version("pillow-heif")
+    heif = installed_version("pillow-heif")
     rows.append(Row("HEIC", f"pillow-heif {heif}" if heif else "none: run `pip install pillow-heif`", heif is not None))
     return Section("Picture formats", rows)
 

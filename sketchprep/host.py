@@ -7,7 +7,7 @@ import platform
 from functools import cache
 from pathlib import Path
 
-from .errors import UserError
+from sketchprep.errors import UserError
 
 __all__ = ["cpu_flags", "cpu_level", "cpu_model", "has_native_bf16", "host", "resolve_device", "resolve_dtype"]
 

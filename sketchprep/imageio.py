@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from sketchprep.clashes import clashes
 from sketchprep.colour import convert_profile, is_srgb, over_white
 from sketchprep.errors import SampleError
 from sketchprep.probe import Header, jpeg_ends, open_pillow, png_is_sound, probe
@@ -37,6 +38,10 @@ MAX_PIXELS = 100_000_000
 
 # Each failure becomes a row with its reason; OpenCV's own lines on stderr would only tear the progress bar.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+# The first import of OpenCV is the moment to say that another distribution has overwritten its files.
+for _clash in clashes():
+    warnings.warn(_clash, stacklevel=2)
 
 
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:

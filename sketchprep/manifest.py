@@ -18,9 +18,9 @@ from pydantic import (
     model_validator,
 )
 
-from .convert import CONVERTERS
-from .errors import UserError
-from .resources import resource
+from sketchprep.convert import CONVERTERS
+from sketchprep.errors import UserError
+from sketchprep.resources import resource
 
 __all__ = ["Archive", "Bundled", "Dataset", "Manifest", "Weight", "load", "manifest"]
 

@@ -3,15 +3,76 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sketchprep import files, imageio, recipe, stages
 from sketchprep.errors import SampleError, UserError
 from sketchprep.recipe import Recipe, Stage
 from sketchprep.records import Failure
 
-__all__ = ["sketch_files"]
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["sketch", "sketch_files"]
+
+
+def sketch(
+    image: np.ndarray,
+    op: str,
+    *,
+    landmarks: np.ndarray | None = None,
+    device: str = "auto",
+    offline: bool = False,
+    **params: Any,
+) -> np.ndarray:
+    """Run one op, by its name, on one picture.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (H, W, 3) or (H, W)
+        RGB photo, or grey sketch, as the op takes it.
+    op : str
+        A key of `sketchprep.stages.OPS`: ``"hed"``, ``"canny"``, ``"photocopy"`` and so on.
+    landmarks : ndarray, shape (68, 2), optional
+        (x, y) in pixels, for ops that use them.
+    device : str
+        For networks: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
+    offline : bool
+        Never fetch missing weights.
+    **params
+        The op's own parameters.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W)
+        Black ink on white.
+
+    Raises
+    ------
+    UserError
+        For an unknown op or parameter, missing landmarks, or missing weights.
+
+    Examples
+    --------
+    >>> import numpy as np, sketchprep
+    >>> sketchprep.sketch(np.full((8, 8, 3), 255, np.uint8), "canny").min()
+    np.uint8(255)
+    """
+    try:
+        stages.check_graph({op: (op, "photo", params)})
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    if stages.OPS[op].landmarks == "required" and landmarks is None:
+        raise UserError(f"{op} needs landmarks; give the 68 points of the face")
+    network = _cached_network(op, params.get("weights"), device, offline) if stages.OPS[op].asset else None
+    return stages.run(op, [image], [landmarks], params, network)[0]
+
+
+@cache
+def _cached_network(op: str, weights: str | None, device: str, offline: bool) -> Any:
+    return _network(Stage(op=op, weights=weights), device, offline)  # type: ignore[call-arg]
 
 
 def sketch_files(

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from .errors import UserError
-from .manifest import Archive
+from sketchprep.errors import UserError
+from sketchprep.manifest import Archive
 
 __all__ = ["check", "download", "sha256_of", "take_member"]
 

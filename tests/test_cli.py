@@ -168,6 +168,8 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(recipe_file: Path, photos: P
         if (out / "log").exists() and list((out / "log").glob("*.json")):
             break
         time.sleep(0.05)
+    assert "at work" in run("status", out).output
+    assert run("failures", out).exit_code == 0
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the driver and its workers
     _, said = process.communicate(timeout=60)
     if process.returncode != 0:  # it may have been quick enough to finish

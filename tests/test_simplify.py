@@ -154,6 +154,7 @@ def test_wrong_weights_and_devices_are_one_sentence(weights: Path, tmp_path: Pat
 
 def test_the_svg_shows_the_same_drawing(weights: Path, tmp_path: Path) -> None:
     import resvg_py as resvg
+
     path = save(tmp_path / "page.png", drawing())
     assert simplify_files([path], tmp_path / "out", weights=weights, svg=True) == []
     text = (tmp_path / "out/page.svg").read_text(encoding="utf-8")
@@ -170,6 +171,7 @@ def test_the_svg_shows_the_same_drawing(weights: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("level", [0, 255])
 def test_pages_of_one_tone_trace(level: int) -> None:
     import resvg_py as resvg
+
     text = tracing.trace(np.full((30, 50), level, np.uint8))
     drawn = cv2.imdecode(np.frombuffer(bytes(resvg.svg_to_bytes(svg_string=text)), np.uint8), cv2.IMREAD_GRAYSCALE)
     assert drawn.shape == (30, 50)
@@ -178,6 +180,7 @@ def test_pages_of_one_tone_trace(level: int) -> None:
 
 def test_a_large_sketch_is_traced_at_a_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
     import resvg_py as resvg
+
     monkeypatch.setattr(tracing, "_PIXELS", 40_000)
     page = np.full((400, 600), 255, np.uint8)
     cv2.circle(page, (300, 200), 120, 0, 12, cv2.LINE_AA)

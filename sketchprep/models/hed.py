@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import UserError
+from sketchprep.errors import UserError
 
 __all__ = ["CAFFE_MARGIN", "HED", "load_hed", "probability", "sketch"]
 

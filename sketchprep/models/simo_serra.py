@@ -23,10 +23,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import UserError
-from ._pictures import as_grey, run_batch
-from .simplifier import NAME, STRIDE, Simplifier, load_simplifier
-from .simplifier import sketch as simplifier_sketch
+from sketchprep.errors import UserError
+from sketchprep.models._pictures import as_grey, run_batch
+from sketchprep.models.simplifier import NAME, STRIDE, Simplifier, load_simplifier
+from sketchprep.models.simplifier import sketch as simplifier_sketch
 
 __all__ = ["SimoSerra", "load_any", "load_simo_serra", "sketch", "sketch_any"]
 

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import UserError
-from ._pictures import as_grey, run_batch
+from sketchprep.errors import UserError
+from sketchprep.models._pictures import as_grey, run_batch
 
 __all__ = ["REACH", "Simplifier", "fold", "load_simplifier", "save_simplifier", "simplify", "sketch"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from sketchprep import __version__, cli_models
-from sketchprep.cli_options import DATA, DEVICE, OFFLINE, OUT
+from sketchprep.cli_options import DATA, DEVICE, OFFLINE, OUT, OUT_NEEDED
 from sketchprep.errors import UserError
 
 
@@ -242,7 +242,7 @@ def crop_components(data: Path, out: Path | None, **options: Any) -> None:
 @main.command()
 @DATA
 @click.option("--to", required=True, help="Layout: pix2pix, pix2pixhd, imagefolder, controlnet, apdrawing or shards.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder for the result.")
+@OUT_NEEDED
 @click.option("--split", help="Only this split.")
 @click.option("--size", type=int, help="Side of the pictures in pixels, at most the dataset's.")
 @click.option("--limit", type=int, help="At most N pairs of each split.")

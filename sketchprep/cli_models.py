@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from sketchprep.cli_options import DEVICE, OFFLINE
+from sketchprep.cli_options import DEVICE, OFFLINE, OUT_NEEDED
 
 __all__ = ["COMMANDS"]
 
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder for the results.")
+@OUT_NEEDED
 @click.option("--tidy", is_flag=True, help="Turn the soft result into decided strokes.")
 @click.option("--svg", is_flag=True, help="Trace the result too.")
 @click.option(
@@ -64,6 +64,32 @@ def train_simplifier(run: Path, **options: Any) -> None:
 @click.group()
 def evaluate() -> None:
     """Measure a network on held-out data: table, JSON and contact sheet."""
+
+
+@evaluate.command("simplifier")
+@OUT_NEEDED
+@click.option(
+    "--preset", default="simplify-eval", show_default=True, metavar="NAME|FILE", help="Sets, methods and limits."
+)
+@click.option("--photos", type=click.Path(path_type=Path), help="Portraits; only those never trained on are used.")
+@click.option(
+    "--celebamask",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Aligned faces: folder or zip; may be repeated.",
+)
+@click.option("--weights", type=click.Path(path_type=Path), help="Network to measure; default: the bundled one.")
+@click.option("--cache", type=click.Path(path_type=Path), help="Where teacher lines are kept; default: OUT/teacher.")
+@click.option("--limit", type=int, help="At most N pictures of each set.")
+@DEVICE
+@OFFLINE
+def evaluate_simplifier(out: Path, celebamask: tuple[Path, ...], **options: Any) -> None:
+    """Measure the simplifier against Otsu, FDoG, the classical clean-up and the raw photocopy."""
+    from sketchprep import progress
+    from sketchprep.evaluation.simplify import evaluate_simplifier as measure
+
+    report = measure(out, celebamask=list(celebamask) or None, progress=progress.bar, **options)
+    click.echo(report.text())
 
 
 COMMANDS = (simplify, train, evaluate)

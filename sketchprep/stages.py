@@ -66,6 +66,7 @@ OPS: dict[str, Op] = {
         ),
         Op("tidy", "sketchprep.ops.strokes", "tidy", landmarks="optional"),
         Op("clean", "sketchprep.ops.clean", "clean", landmarks="optional"),
+        Op("complete", "sketchprep.ops.complete", "complete", landmarks="optional"),
         Op("lines", "sketchprep.ops.lines", "lines"),
         Op("two_tone", "sketchprep.ops.two_tone", "two_tone", landmarks="optional"),
         Op("jawline", "sketchprep.ops.jawline", "jawline", landmarks="required"),

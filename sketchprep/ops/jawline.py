@@ -39,17 +39,21 @@ def jawline(image: np.ndarray, *, landmarks: np.ndarray, width: float = 2.0) -> 
     """
     check_sketch(image)
     check_range("width", width, 0, 100, above=True)
-    curve = catmull_rom(check_landmarks(landmarks)[_JAW])
     result = image.copy()
+    draw_curve(result, catmull_rom(check_landmarks(landmarks)[_JAW]), width)
+    return result
+
+
+def draw_curve(sketch: np.ndarray, curve: np.ndarray, width: float) -> None:
+    """Ink a polyline of (x, y) points into a grey sketch, in place and antialiased; ink only gets darker."""
     margin = int(np.ceil(width)) + 2
-    height, span = image.shape
+    height, span = sketch.shape
     left, top = np.clip(np.floor(curve.min(0)).astype(int) - margin, 0, [span, height])
     right, bottom = np.clip(np.ceil(curve.max(0)).astype(int) + margin + 1, 0, [span, height])
     if right <= left or bottom <= top:
-        return result
-    window = result[top:bottom, left:right]
+        return
+    window = sketch[top:bottom, left:right]
     window[:] = np.minimum(window, 255 - _stroke(curve - [left, top], width, window.shape))
-    return result
 
 
 def _stroke(curve: np.ndarray, width: float, shape: tuple[int, int], scale: int = 4) -> np.ndarray:

@@ -72,7 +72,8 @@ def test_lines_move_onto_faint_ink() -> None:
     points = frontal_face()
     page = np.full((512, 512), 255, np.uint8)
     faint = page.copy()
-    cv2.polylines(faint, [np.rint((points[:17] + np.array([0, 2])) * 16).astype(np.int32)], False, 170, 2, cv2.LINE_AA, 4)
+    below = np.rint((points[:17] + np.array([0, 2])) * 16).astype(np.int32)
+    cv2.polylines(faint, [below], False, 170, 2, cv2.LINE_AA, 4)
     column = slice(240, 272)
     rows = [np.argwhere(complete(p, landmarks=points)[430:480, column] < 128)[:, 0].mean() for p in (page, faint)]
     assert 0.8 < rows[1] - rows[0] < 2.6

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sketchprep import datasetfolder, environment, plan, store
+from sketchprep import datasetfolder, environment, plan, replan, store
 from sketchprep.errors import UserError
 from sketchprep.merge import complete_shards, merge, shard_failures
 from sketchprep.request import Request, prepare
@@ -186,8 +186,8 @@ def _plan(request: Request, jobs: int, *, extend: bool, retry_failed: bool, quie
         return table
     table = pq.read_table(path)
     mended = failed_ids(request.out) if retry_failed else set()
-    if plan.check_listing(table, listing, extend=extend, mended=mended):
-        table = plan.extend(table, _hash_and_plan(request, listing, table, jobs, quiet))
+    if replan.check_listing(table, listing, extend=extend, mended=mended):
+        table = replan.extend(table, _hash_and_plan(request, listing, table, jobs, quiet))
         store.write_parquet(table, path)
     return table
 
@@ -216,7 +216,7 @@ def _forget_failed(request: Request, table: pa.Table) -> pa.Table:
     failed = failed_ids(request.out)
     if not failed:
         return table
-    table = plan.rehash(table, request.sources, failed)
+    table = replan.rehash(table, request.sources, failed)
     store.write_parquet(table, request.out / "plan.parquet")
     for shard in plan.shards_of(table, failed):
         (request.out / "shards" / f"{shard}.parquet").unlink(missing_ok=True)

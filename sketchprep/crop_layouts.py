@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -38,7 +39,7 @@ class Subject:
         return len(next(iter(self.images.values())))
 
 
-class Layout:
+class Layout(ABC):
     """A system's parts.
 
     Attributes
@@ -57,6 +58,7 @@ class Layout:
     frame: ClassVar[str | None] = "ffhq"
     needs_labels: ClassVar[bool] = False
 
+    @abstractmethod
     def windows(self, subject: Subject, centre: str) -> dict[str, Window]:
         """Return the window of every part this subject has, in order.
 
@@ -65,11 +67,10 @@ class Layout:
         SampleError
             If landmarks or labels are needed and missing.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def cut(self, subject: Subject, found: Mapping[str, Window]) -> dict[tuple[str, str], np.ndarray]:
         """Return the pictures by (part, kind); nothing of the subject is changed."""
-        raise NotImplementedError
 
 
 class DeepFaceDrawing(Layout):

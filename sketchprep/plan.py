@@ -20,12 +20,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Listing",
     "ShardPlan",
-    "check_listing",
-    "extend",
     "failures",
     "list_sources",
     "make",
-    "rehash",
     "shards",
     "shards_in_order",
     "shards_of",
@@ -134,12 +131,12 @@ def make(
         `schema`'s columns, one row a listed sample, in planning order.
     """
     known = {} if before is None else _digest_owners(before)
-    planned = set() if before is None else set(zip(_column(before, "source"), _column(before, "id"), strict=True))
+    planned = set() if before is None else set(zip(column(before, "source"), column(before, "id"), strict=True))
     samples = [s for s in listing.samples if (s.source, s.id) not in planned]
-    digests = _hash(samples, {s.name: s for s in sources}, jobs, hashed) if hashing else [None] * len(samples)
+    digests = hash_samples(samples, {s.name: s for s in sources}, jobs, hashed) if hashing else [None] * len(samples)
     drops = [_drop(recipe, s, d, known) for s, d in zip(samples, digests, strict=True)]
     kept = [i for i, drop in enumerate(drops) if drop is None]
-    first = 0 if before is None else 1 + max((o for o in _column(before, "ordinal") if o is not None), default=-1)
+    first = 0 if before is None else 1 + max((o for o in column(before, "ordinal") if o is not None), default=-1)
     splits = _splits(recipe, [samples[i] for i in kept])
     names = _shard_names(recipe, splits, {} if before is None else _shard_counts(before))
     rows = [_row(s, d, drop) for s, d, drop in zip(samples, digests, drops, strict=True)]
@@ -149,56 +146,6 @@ def make(
     import pyarrow as pa
 
     return pa.Table.from_pylist(rows, schema=schema())
-
-
-def extend(before: pa.Table, after: pa.Table) -> pa.Table:
-    """Append the rows of a further planning pass."""
-    import pyarrow as pa
-
-    return pa.concat_tables([before, after]).combine_chunks()
-
-
-def check_listing(
-    plan: pa.Table, listing: Listing, *, extend: bool, mended: Collection[tuple[str, str]] = frozenset()
-) -> int:
-    """Compare what the sources offer now with what was planned.
-
-    Parameters
-    ----------
-    extend : bool
-        Whether new samples are welcome.
-    mended : collection of (source, id)
-        Samples that failed and may have changed since.
-
-    Returns
-    -------
-    int
-        Number of new samples; 0 unless `extend` is set.
-
-    Raises
-    ------
-    UserError
-        If samples vanished or changed their size, or if new ones came and `extend` is not set.
-    """
-    columns = (_column(plan, name) for name in ("source", "id", "size", "path"))
-    planned = {(source, id_): size for source, id_, size, path in zip(*columns, strict=True) if path}
-    now = {(s.source, s.id): s.size for s in listing.samples}
-    gone = [id_ for (source, id_) in planned if (source, id_) not in now]
-    changed = [key[1] for key, size in planned.items() if key in now and now[key] != size and key not in mended]
-    new = [id_ for (source, id_) in now if (source, id_) not in planned]
-    if gone or changed:
-        what = f"{len(gone)} planned photos are gone" if gone else f"{len(changed)} photos changed their size"
-        raise UserError(
-            f"the source is not what was planned: {what} (first: {(gone or changed)[0]!r}); "
-            "put them back as they were, accept mended files that had failed with --retry-failed, "
-            "or build into a new folder with -o"
-        )
-    if new and not extend:
-        raise UserError(
-            f"the source has {len(new)} photos that were not planned (first: {new[0]!r}); "
-            "add --extend to append them as new shards, or build into a new folder with -o"
-        )
-    return len(new)
 
 
 def shards(plan: pa.Table) -> dict[str, ShardPlan]:
@@ -212,29 +159,13 @@ def shards(plan: pa.Table) -> dict[str, ShardPlan]:
 
 def shards_in_order(plan: pa.Table) -> list[str]:
     """Names of the planned shards, sorted."""
-    return sorted(set(_column(plan, "shard")) - {None})
+    return sorted(set(column(plan, "shard")) - {None})
 
 
 def shards_of(plan: pa.Table, keys: Collection[tuple[str, str]]) -> list[str]:
     """Names of the shards that hold the given (source, id)."""
-    columns = (_column(plan, name) for name in ("source", "id", "shard"))
+    columns = (column(plan, name) for name in ("source", "id", "shard"))
     return sorted({shard for source, id_, shard in zip(*columns, strict=True) if shard and (source, id_) in keys})
-
-
-def rehash(plan: pa.Table, sources: Sequence[Source], keys: Collection[tuple[str, str]]) -> pa.Table:
-    """Take over size and sha256 of samples whose files were mended after they had failed."""
-    by_name = {s.name: s for s in sources}
-    wanted = {name for name, _ in keys}
-    now = {(s.source, s.id): s for name in sorted(wanted) for s in by_name[name].samples()}
-    rows = plan.to_pylist()
-    for row in rows:
-        sample = now.get((row["source"], row["id"]))
-        if sample is not None and (sample.source, sample.id) in keys:
-            row["size"] = sample.size
-            row["sha256"] = _hash([sample], by_name, 1, lambda: None)[0]
-    import pyarrow as pa
-
-    return pa.Table.from_pylist(rows, schema=schema())
 
 
 def failures(plan: pa.Table) -> list[Failure]:
@@ -264,8 +195,8 @@ def _shard(name: str, rows: list[dict[str, Any]]) -> ShardPlan:
     )
 
 
-def _hash(
-    samples: Sequence[Sample], sources: dict[str, Source], jobs: int, hashed: Callable[[], Any]
+def hash_samples(
+    samples: Sequence[Sample], sources: dict[str, Source], jobs: int = 1, hashed: Callable[[], Any] = lambda: None
 ) -> list[str | None]:
     """Digest of every sample, None where it cannot be read: the shard will say why, and may be retried."""
 
@@ -338,7 +269,7 @@ def _shard_names(recipe: Recipe, splits: Iterable[str], shards_before: dict[str,
 
 def _shard_counts(plan: pa.Table) -> dict[str, int]:
     counts: dict[str, int] = {}
-    for name in set(_column(plan, "shard")) - {None}:
+    for name in set(column(plan, "shard")) - {None}:
         split, number = name.rsplit("-", 1)
         counts[split] = max(counts.get(split, 0), int(number) + 1)
     return counts
@@ -346,13 +277,14 @@ def _shard_counts(plan: pa.Table) -> dict[str, int]:
 
 def _digest_owners(plan: pa.Table) -> dict[str, str]:
     owners: dict[str, str] = {}
-    for digest, id_ in zip(_column(plan, "sha256"), _column(plan, "id"), strict=True):
+    for digest, id_ in zip(column(plan, "sha256"), column(plan, "id"), strict=True):
         if digest is not None:
             owners.setdefault(digest, id_)
     return owners
 
 
-def _column(table: pa.Table, name: str) -> list[Any]:
+def column(table: pa.Table, name: str) -> list[Any]:
+    """Return a column as a list."""
     return table[name].to_pylist()
 
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sketchprep import plan, recipe, sources
+from sketchprep import plan, recipe, replan, sources
 from sketchprep.errors import UserError
 
 VALUES = {"name": "x", "sources": ["folder"], "stages": {"canny": {}}, "sketch": "canny", "shard_size": 4}
@@ -97,7 +97,7 @@ def test_extending_appends_and_changes_nothing_that_was_planned(tmp_path: Path) 
         draw(root / f"00{number}-new.png", number)  # sorts before most of the old ones
     (root / "new-copy.png").write_bytes((root / "002.png").read_bytes())
     added = make(root, before=before, split={"test": 2, "of": 10})
-    whole = plan.extend(before, added)
+    whole = replan.extend(before, added)
     assert whole.slice(0, len(before)).equals(before)
     old, new = (set(t["shard"].to_pylist()) - {None} for t in (before, added))
     assert not old & new
@@ -112,7 +112,7 @@ def test_a_changed_source_is_refused_with_the_remedy(tmp_path: Path) -> None:
 
     def check(**options):
         listing = plan.list_sources([sources.open_source("folder", root)])
-        return plan.check_listing(table, listing, **{"extend": False, **options})
+        return replan.check_listing(table, listing, **{"extend": False, **options})
 
     assert check() == 0
     draw(root / "new.png", 99)

@@ -62,8 +62,11 @@ class Exporter:
         """Raise UserError if the dataset does not suit the layout."""
 
     def paths(self, row: Mapping[str, Any]) -> list[str]:
-        """Return the files that a pair becomes, relative to the folder; `row` has the columns `LIGHT`."""
-        raise NotImplementedError
+        """Return the files that a pair becomes, relative to the folder; `row` has the columns `LIGHT`.
+
+        A layout that does not write file by file leaves this as it is and defines `write`.
+        """
+        return []
 
     def contents(self, pair: Pair) -> list[bytes]:
         """Return the contents of these files, in the same order.
@@ -73,7 +76,7 @@ class Exporter:
         SampleError
             If the pair cannot be used.
         """
-        raise NotImplementedError
+        return []
 
     def finish(self, failed: Set[int]) -> None:
         """Write tables once all files are there; `failed` are ordinals."""

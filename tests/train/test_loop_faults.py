@@ -175,7 +175,6 @@ def test_the_newest_and_the_best_checkpoints_are_kept(tmp_path: Path) -> None:
 
 
 def test_mirrors_are_off_and_a_missing_one_is_named(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
     fit(Invert(), tmp_path / "plain", QUICK, quiet=True)
     assert not (tmp_path / "plain" / "tensorboard").exists()
     fit(Invert(), tmp_path / "board", QUICK.model_copy(update={"mirrors": ("tensorboard",)}), quiet=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -77,7 +76,6 @@ def test_a_killed_process_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     assert stats(tmp_path / "killed") == stats(tmp_path / "whole")
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
     process = start("slow", tmp_path / "run", "save_every=100000", "images=100000", "workers=1")

@@ -64,7 +64,7 @@ class Exporter:
     def paths(self, row: Mapping[str, Any]) -> list[str]:
         """Return the files that a pair becomes, relative to the folder; `row` has the columns `LIGHT`.
 
-        A layout that does not write file by file leaves this as it is and defines `write`.
+        A layout that does not write file by file leaves this as it is and defines `run`.
         """
         return []
 

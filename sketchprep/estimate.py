@@ -17,16 +17,20 @@ __all__ = ["dry_run"]
 
 # Stored bytes per pixel of the frame, measured on aligned portraits at 512 px; the estimate says so.
 BYTES_PER_PIXEL = {
-    "photo": 0.55,
-    "hed": 0.42,
-    "canny": 0.05,
-    "photocopy": 0.60,
-    "lines": 0.15,
-    "two_tone": 0.10,
-    "jawline": 0.10,
-    "clean": 0.20,
-    "labels": 0.02,
+    "photo": 0.38,
+    "hed": 0.43,
+    "canny": 0.07,
+    "photocopy": 0.38,
+    "lines": 0.28,
+    "two_tone": 0.05,
+    "jawline": 0.05,
+    "clean": 0.12,
+    "complete": 0.12,
+    "simplify": 0.2,
+    "tidy": 0.1,
+    "labels": 0.03,
 }
+OVERHEAD = 7000  # bytes a pair: JSON, tar headers, rows
 
 
 def dry_run(request: Request, device: str = "auto") -> str:
@@ -83,10 +87,10 @@ def _unjudged(rec: Recipe, listing: plan.Listing) -> list[str]:
 def _disk(rec: Recipe, pairs: int) -> float:
     """Gigabytes."""
     stored: list[Any] = [*rec.store, *([rec.sketch] if rec.sketch else [])]
-    per_pixel = BYTES_PER_PIXEL["photo"] * (2 if rec.photo.format == "png" else 1)
+    per_pixel = BYTES_PER_PIXEL["photo"] * (4 if rec.photo.format == "png" else 1)
     per_pixel += sum(BYTES_PER_PIXEL.get(rec.stages[name].op, 0.4) for name in stored)
     per_pixel += BYTES_PER_PIXEL["labels"] if rec.labels else 0
-    return pairs * (per_pixel * rec.size**2 + 6000) / 1e9
+    return pairs * (per_pixel * rec.size**2 + OVERHEAD) / 1e9
 
 
 def _assets(rec: Recipe) -> str:

@@ -165,7 +165,13 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(photos: Path, tmp_path: Path
     slow = {**QUICK, "size": 512, "upscale": True, "stages": {**QUICK["stages"], "hed": {}}, "store": ["hed"]}
     recipe_file.write_text(yaml.safe_dump(slow))  # seconds of work, so that there is something to interrupt
     command = [sys.executable, "-m", "sketchprep", "build", "--recipe", recipe_file, "--root", photos, "-o", out, "-j2"]
-    process = subprocess.Popen([str(c) for c in command], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        [str(c) for c in command],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a suite run in the background ignores it
+    )
     for _ in range(600):
         if (out / "log").exists() and list((out / "log").glob("*.json")):
             break

@@ -90,11 +90,19 @@ def _draw_missing(
     sketch: np.ndarray, line: np.ndarray, evidence: np.ndarray, near: float, reach: float, width: float
 ) -> None:
     """Draw in place those stretches of a line that have no ink nearby."""
-    away = cv2.distanceTransform((sketch >= 128).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     height, span = sketch.shape
     x, y = np.rint(line).astype(int).T
     inside = (x >= 0) & (y >= 0) & (x < span) & (y < height)
-    missing = inside & (away[np.clip(y, 0, height - 1), np.clip(x, 0, span - 1)] > near)
+    if not inside.any():
+        return
+    # Ink farther away than `near` has no say, so only the surroundings of the line are looked at.
+    margin = int(np.ceil(near)) + 2
+    left, top = max(0, x[inside].min() - margin), max(0, y[inside].min() - margin)
+    right, bottom = x[inside].max() + margin + 1, y[inside].max() + margin + 1
+    paper = (sketch[top:bottom, left:right] >= 128).astype(np.uint8)
+    away = cv2.distanceTransform(paper, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    at = away[np.clip(y - top, 0, away.shape[0] - 1), np.clip(x - left, 0, away.shape[1] - 1)]
+    missing = inside & (at > near)
     if not missing.any():
         return
     moved = snap(line, evidence, reach=reach)

@@ -1,0 +1,155 @@
+"""Settings of DeepFaceDrawing's two stages besides the loop's options: network, data, losses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from sketchprep.ops.components import PARTS
+
+if TYPE_CHECKING:
+    from sketchprep.models.deepfacedrawing import Architecture
+    from sketchprep.train.faces import Augment
+
+__all__ = ["ARCHITECTURE", "Augmentation", "Settings", "part_list"]
+
+Share = Annotated[int, Field(ge=1)]
+Weight = Annotated[float, Field(ge=0)]
+
+#: Keys that make up the network of both stages, and those of them that stage 1 depends on.
+ARCHITECTURE = (
+    "size", "latent", "width", "fm_channels", "fm_width", "ngf", "downs", "blocks", "slope", "upsample", "narrow",
+    "innermost",
+)  # fmt: skip
+ENCODER = ("size", "latent", "width", "slope", "upsample", "narrow", "innermost")
+
+
+class Augmentation(BaseModel):
+    """Changes made to training sketches, see `sketchprep.train.faces.Augment`; all off by default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    flip: float = Field(default=0.0, ge=0, le=1)
+    jitter: float = Field(default=0.0, ge=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    thickness: int = Field(default=0, ge=0)
+    erase_part: float = Field(default=0.0, ge=0, lt=1)
+
+
+class Settings(BaseModel):
+    """What decides DeepFaceDrawing besides the loop's options.
+
+    Attributes
+    ----------
+    size, latent, width, fm_channels, fm_width, ngf, downs, blocks, slope, upsample, narrow, innermost
+        The networks, see `sketchprep.models.deepfacedrawing.Architecture`.
+    sketch : str
+        Which of the dataset's pictures is the sketch: ``"sketch"`` or a stored stage.
+    split : str
+        The part of the dataset that is trained on.
+    limit : int, optional
+        Only the first so many pairs.
+    augment : Augmentation
+    lr : float
+        Peak learning rate of Adam.
+    betas : pair of float
+    parts : tuple of str
+        Autoencoders of stage 1.
+    shares : dict of str to int
+        Stage 1: a part's autoencoder takes a step in every so many; 1 where none is given.
+    ink_weight : float
+        Stage 1: how much more a pixel of ink counts than one of paper; 1 is the plain mean square.
+    gan, feature_matching, l1, perceptual : float
+        Stage 2: weights of the generator's losses.
+    perceptual_layers : tuple of int
+        Stages of the VGG trunk that are compared, 1 (fine) to 5 (coarse).
+    perceptual_size : int
+        Side in pixels of the random crop that is compared; 0 compares whole pictures.
+    perceptual_weights : str, optional
+        File with weights of VGG16 or VGG19; default the trunk of HED, which sketches are made with.
+    ndf, scales : int
+        Stage 2: channels and number of the discriminators.
+    condition : {"sketch", "features"}
+        What the discriminators see beside the picture.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    size: int = Field(default=512, ge=64, le=512, multiple_of=64)
+    latent: int = Field(default=512, ge=1)
+    width: int = Field(default=32, ge=1)
+    fm_channels: int = Field(default=32, ge=1)
+    fm_width: int = Field(default=64, ge=4)
+    ngf: int = Field(default=56, ge=1)
+    downs: int = Field(default=4, ge=1)
+    blocks: int = Field(default=9, ge=1)
+    slope: float = Field(default=0.2, ge=0, le=1)
+    upsample: Literal["transpose", "resize"] = "transpose"
+    narrow: int | None = Field(default=None, ge=1)
+    innermost: int | None = Field(default=None, ge=1)
+
+    sketch: str = "sketch"
+    split: str = "train"
+    limit: int | None = Field(default=None, ge=1)
+    augment: Augmentation = Augmentation()
+
+    lr: float = Field(default=2e-4, gt=0)
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.5, 0.999)
+
+    parts: tuple[str, ...] = PARTS
+    shares: dict[str, Share] = {}
+    ink_weight: float = Field(default=1.0, ge=1)
+
+    gan: Weight = 1.0
+    feature_matching: Weight = 10.0
+    l1: Weight = 10.0
+    perceptual: Weight = 10.0
+    perceptual_layers: tuple[Annotated[int, Field(ge=1, le=5)], ...] = (1, 2, 3, 4, 5)
+    perceptual_size: int = Field(default=0, ge=0)
+    perceptual_weights: str | None = None
+    ndf: int = Field(default=64, ge=1)
+    scales: int = Field(default=3, ge=1, le=4)
+    condition: Literal["sketch", "features"] = "sketch"
+
+    @field_validator("size")
+    @classmethod
+    def _known_size(cls, value: int) -> int:
+        if value not in (64, 128, 256, 512):
+            raise ValueError("a frame is 64, 128, 256 or 512 px")
+        return value
+
+    @field_validator("parts")
+    @classmethod
+    def _known_parts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return part_list(value)
+
+    @field_validator("shares")
+    @classmethod
+    def _shares_of_parts(cls, value: dict[str, int]) -> dict[str, int]:
+        part_list(value or PARTS)
+        return value
+
+    def architecture(self) -> Architecture:
+        """The networks' description."""
+        from sketchprep.models.deepfacedrawing import Architecture
+
+        return Architecture(**{key: getattr(self, key) for key in ARCHITECTURE})
+
+    def encoder(self) -> dict[str, Any]:
+        """The keys of the architecture that stage 1 depends on."""
+        return {key: getattr(self, key) for key in ENCODER}
+
+    def augmentation(self) -> Augment:
+        """What the data side is told."""
+        from sketchprep.train.faces import Augment
+
+        return Augment(**self.augment.model_dump())
+
+
+def part_list(names: Any) -> tuple[str, ...]:
+    """Return parts in their order; ValueError for an unknown one, or none."""
+    unknown = sorted(set(names) - set(PARTS))
+    if unknown or not names:
+        raise ValueError(f"parts are {', '.join(PARTS)}")
+    return tuple(part for part in PARTS if part in names)

@@ -75,8 +75,9 @@ class Faces:
 
         self.size, self.split, self.seed, self.photos = size, split, seed, photos
         self.augment = augment or Augment()
-        pairs = open_pairs(data, None if split == ALL else split)
+        pairs = open_pairs(data)
         self._hash = _checked_recipe(pairs, size)
+        _keep_split(pairs, split)
         self.sketch = _stage(pairs, sketch)
         if limit is not None and limit < 1:
             raise UserError(f"limit={limit}: must be at least 1")
@@ -233,6 +234,16 @@ def _checked_recipe(pairs: Pairs, size: int) -> str | None:
             + f"build with size={size}"
         )
     return read_recipe(pairs.folder).get("hash")
+
+
+def _keep_split(pairs: Pairs, split: str) -> None:
+    import pyarrow.compute as pc
+
+    known = sorted(pairs.table["split"].unique().to_pylist())
+    if split not in (*known, ALL):
+        raise UserError(f"split={split}: {pairs.folder} has no such split; name one of {', '.join([*known, ALL])}")
+    if split != ALL:
+        pairs.table = pairs.table.filter(pc.equal(pairs.table["split"], split))
 
 
 def _stage(pairs: Pairs, sketch: str) -> str:

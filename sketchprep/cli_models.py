@@ -34,9 +34,64 @@ def simplify(images: tuple[Path, ...], out: Path, **options: Any) -> None:
     sys.exit(1 if failures else 0)
 
 
-@click.group()
+class WithDefault(click.Group):
+    """A group whose first command may be left out when options follow."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0].startswith("-") and args[0] not in ctx.help_option_names:
+            args = [next(iter(self.commands)), *args]
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=WithDefault)
 def train() -> None:
-    """Train a network; the same command again goes on where it stopped."""
+    """Train a network; the same command again goes on where it stopped.
+
+    Without a command's name, options go to `deepfacedrawing`.
+    """
+
+
+@train.command("deepfacedrawing")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="A built dataset.")
+@click.option(
+    "--run",
+    type=click.Path(path_type=Path),
+    default="runs/deepfacedrawing",
+    show_default=True,
+    help="Folder of the run.",
+)
+@click.option(
+    "--stage",
+    type=click.Choice(["all", "ce", "fm-is"]),
+    default="all",
+    show_default=True,
+    help="ce: an autoencoder for each part of the sketch; fm-is: from their codes to faces.",
+)
+@click.option("--preset", default="small", show_default=True, help="paper (512 px), small (256 px) or tiny (128 px).")
+@click.option("--part", metavar="PART", help="With --stage ce: this part's autoencoder alone, for instance remainder.")
+@click.option("--encoders", type=click.Path(path_type=Path), help="With --stage fm-is: take stage 1 from this run.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a key of the preset; ce.KEY or fm-is.KEY in one stage only.",
+)
+@click.option("--max-minutes", type=float, help="Fit the number of images to this time, half of it for each stage.")
+@click.option("--seed", type=int, help="Of weights, order and variations.")
+@click.option("--init-from", type=click.Path(path_type=Path), help="Run or checkpoint with weights to begin with.")
+@click.option("-n", "--dry-run", is_flag=True, help="Only measure a few steps: images/s, memory, hours.")
+@click.option("--device", help="auto, cpu or cuda:N.")
+def train_deepfacedrawing(data: Path, run: Path, **options: Any) -> None:
+    """Train DeepFaceDrawing on a dataset: sketch to face, in two stages."""
+    from sketchprep.train.deepfacedrawing import train_deepfacedrawing as fit
+
+    outcome = fit(data, run, **options)
+    click.echo(outcome.text)
+    sys.exit(outcome.exit_code)
 
 
 @train.command("simplifier")

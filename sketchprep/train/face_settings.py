@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from sketchprep.ops.components import PARTS
+from sketchprep.train.augment import Augment
 
 if TYPE_CHECKING:
     from sketchprep.models.deepfacedrawing import Architecture
-    from sketchprep.train.faces import Augment
 
-__all__ = ["ARCHITECTURE", "Augmentation", "Settings", "part_list"]
+__all__ = ["ARCHITECTURE", "ENCODER", "Settings", "part_list"]
 
 Share = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0)]
@@ -23,18 +23,6 @@ ARCHITECTURE = (
     "innermost",
 )  # fmt: skip
 ENCODER = ("size", "latent", "width", "slope", "upsample", "narrow", "innermost")
-
-
-class Augmentation(BaseModel):
-    """Changes made to training sketches, see `sketchprep.train.faces.Augment`; all off by default."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    flip: float = Field(default=0.0, ge=0, le=1)
-    jitter: float = Field(default=0.0, ge=0)
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    thickness: int = Field(default=0, ge=0)
-    erase_part: float = Field(default=0.0, ge=0, lt=1)
 
 
 class Settings(BaseModel):
@@ -50,7 +38,8 @@ class Settings(BaseModel):
         The part of the dataset that is trained on.
     limit : int, optional
         Only the first so many pairs.
-    augment : Augmentation
+    augment : Augment
+        Changes made to training sketches, see `sketchprep.train.augment.Augment`; all off by default.
     lr : float
         Peak learning rate of Adam.
     betas : pair of float
@@ -92,7 +81,7 @@ class Settings(BaseModel):
     sketch: str = "sketch"
     split: str = "train"
     limit: int | None = Field(default=None, ge=1)
-    augment: Augmentation = Augmentation()
+    augment: Augment = Augment()
 
     lr: float = Field(default=2e-4, gt=0)
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.5, 0.999)
@@ -139,12 +128,6 @@ class Settings(BaseModel):
     def encoder(self) -> dict[str, Any]:
         """The keys of the architecture that stage 1 depends on."""
         return {key: getattr(self, key) for key in ENCODER}
-
-    def augmentation(self) -> Augment:
-        """What the data side is told."""
-        from sketchprep.train.faces import Augment
-
-        return Augment(**self.augment.model_dump())
 
 
 def part_list(names: Any) -> tuple[str, ...]:

@@ -21,11 +21,17 @@ Settings = TypeVar("Settings", bound=BaseModel)
 
 def names(model: str) -> list[str]:
     """Names of the presets in ``pipelines/MODEL.yaml``."""
-    return list(_read(model))
+    return list(_read(model)["presets"])
 
 
 def load(
-    model: str, preset: str, settings: type[Settings], overrides: Iterable[str] = (), **values: Any
+    model: str,
+    preset: str,
+    settings: type[Settings],
+    overrides: Iterable[str] = (),
+    *,
+    stage: str | None = None,
+    **values: Any,
 ) -> tuple[Options, Settings]:
     """Read a preset and apply overrides.
 
@@ -37,6 +43,9 @@ def load(
         The task's own settings; keys that are none of the loop's options belong to it.
     overrides : iterable of str
         ``key=value`` with dots for nested keys and YAML for values, for instance ``"schedule.end=0.1"``.
+        Where the file has stages, ``STAGE.key=value`` changes one of them.
+    stage : str, optional
+        One of the file's ``stages``: its block in the preset goes over the preset's other keys.
     **values
         Top-level keys that replace the preset's; None leaves them alone.
 
@@ -49,12 +58,20 @@ def load(
     UserError
         For an unknown preset or key, or a value of the wrong type or range.
     """
-    presets = _read(model)
+    file = _read(model)
+    presets, stages = file["presets"], file.get("stages", ())
     if preset not in presets:
         raise UserError(f"--preset {preset}: unknown; known: {', '.join(presets)}")
-    data = dict(presets[preset])
+    data = {key: value for key, value in presets[preset].items() if key not in stages}
+    if stage is not None:
+        data |= presets[preset].get(stage, {})
+    of_stages = [text for text in overrides if _stage_of(text, stages)]
     for text in overrides:
-        _override(data, text)
+        if text not in of_stages:
+            _override(data, text)
+    for text in of_stages:
+        if _stage_of(text, stages) == stage:
+            _override(data, text.partition(".")[2])
     data |= {key: value for key, value in values.items() if value is not None}
     known = {**Options.model_fields, **settings.model_fields}
     for key in data:
@@ -73,5 +90,10 @@ def load(
         raise UserError(f"--set {key}: {first['msg'].removeprefix('Value error, ')}, not {first['input']!r}") from None
 
 
-def _read(model: str) -> dict[str, dict[str, Any]]:
-    return yaml.safe_load((resource("pipelines") / f"{model}.yaml").read_text(encoding="utf-8"))["presets"]
+def _stage_of(override: str, stages: Iterable[str]) -> str | None:
+    head, dot, _ = override.partition("=")[0].partition(".")
+    return head.strip() if dot and head.strip() in stages else None
+
+
+def _read(model: str) -> dict[str, Any]:
+    return yaml.safe_load((resource("pipelines") / f"{model}.yaml").read_text(encoding="utf-8"))

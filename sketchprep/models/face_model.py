@@ -1,0 +1,182 @@
+"""A trained DeepFaceDrawing in one file: encoders, image decoders, face generator, and what they were trained on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sketchprep.errors import UserError
+from sketchprep.models.deepfacedrawing import Architecture, Encoders, FaceGenerator, ImageDecoder, fuse
+from sketchprep.ops.components import PARTS
+
+if TYPE_CHECKING:
+    from safetensors import safe_open
+
+__all__ = ["FaceModel", "build", "load_face_model", "save_face_model"]
+
+NAME, VERSION = "sketchprep-deepfacedrawing", 1
+HALF = torch.finfo(torch.float16).max
+# No network of this kind has more of anything; a file that says so is not one of ours.
+LARGEST = 8192
+
+
+@dataclass
+class FaceModel:
+    """Networks that turn a sketch into a face, in eval mode and frozen.
+
+    Attributes
+    ----------
+    architecture : Architecture
+    encoders : Encoders
+    image_decoders : ModuleDict
+        From a part's code back to its sketch, by part.
+    generator : FaceGenerator
+    facts : dict
+        What the file says of data, licence, lengths and scores.
+    """
+
+    architecture: Architecture
+    encoders: Encoders
+    image_decoders: nn.ModuleDict
+    generator: FaceGenerator
+    facts: dict[str, Any]
+
+    def encode(self, sketches: np.ndarray) -> Tensor:
+        """Codes (B, 5, latent) of sketches (B, size, size), uint8, black on white."""
+        device = next(self.encoders.parameters()).device
+        with torch.inference_mode():
+            return self.encoders(
+                torch.from_numpy(np.ascontiguousarray(sketches)).to(device)[:, None].float() / 127.5 - 1
+            )
+
+    def faces(self, codes: Tensor) -> np.ndarray:
+        """Faces (B, size, size, 3), uint8 RGB, of codes (B, 5, latent)."""
+        with torch.inference_mode():
+            image, _ = self.generator(codes)
+        return _levels(image).movedim(1, -1).contiguous().numpy()
+
+    def redraw(self, codes: Tensor) -> np.ndarray:
+        """Sketches (B, size, size), uint8, that the codes (B, 5, latent) stand for."""
+        with torch.inference_mode():
+            maps = {part: self.image_decoders[part](codes[:, at]) for at, part in enumerate(PARTS)}
+            return _levels(fuse(maps, self.architecture.size))[:, 0].contiguous().numpy()
+
+    def draw(self, sketches: np.ndarray) -> np.ndarray:
+        """Faces (B, size, size, 3), uint8 RGB, of sketches (B, size, size), uint8, black on white."""
+        return self.faces(self.encode(sketches))
+
+
+def _levels(pictures: Tensor) -> Tensor:
+    return ((pictures.float() + 1) * 127.5).round().clamp(0, 255).byte().cpu()
+
+
+def build(architecture: Architecture) -> nn.ModuleDict:
+    """The three networks with fresh weights: their state is what the file holds."""
+    return nn.ModuleDict(
+        {
+            "encoders": Encoders(architecture),
+            "image_decoders": nn.ModuleDict({part: ImageDecoder(part, architecture) for part in PARTS}),
+            "generator": FaceGenerator(architecture),
+        }
+    )
+
+
+def save_face_model(
+    tensors: Mapping[str, Tensor],
+    architecture: Architecture,
+    path: str | Path,
+    *,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a model as safetensors, in float16 where that holds the numbers.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        State of what `build` gives.
+    architecture : Architecture
+    path : path
+    facts : mapping, optional
+        JSON values for the header.
+    """
+    from safetensors.torch import save_file
+
+    header = {"network": NAME, "version": VERSION, "architecture": asdict(architecture), **(facts or {})}
+    stored = {name: _half(tensor.detach().cpu()).contiguous() for name, tensor in tensors.items()}
+    save_file(stored, path, metadata={"sketchprep": json.dumps(header, sort_keys=True)})
+
+
+def _half(tensor: Tensor) -> Tensor:
+    return tensor.half() if tensor.is_floating_point() and float(tensor.abs().max()) <= HALF else tensor
+
+
+def load_face_model(path: str | Path, *, device: str = "cpu") -> FaceModel:
+    """Open a model for drawing: eval mode, frozen, float32.
+
+    Parameters
+    ----------
+    path : path
+        The file, or the folder of the run that wrote it.
+    device : str
+        ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, partial or holds something else.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    path = path / "deepfacedrawing.safetensors" if path.is_dir() else path
+    try:
+        with safe_open(path, "pt") as file:
+            facts, architecture = _header(file, path)
+            with torch.device("meta"):
+                networks = build(architecture)
+            _refuse_other_shapes(networks, file, path)
+            tensors = {name: _full(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as a model of faces ({error}); name another file") from None
+    networks.load_state_dict(tensors, assign=True)
+    networks.eval().requires_grad_(False).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    encoders, decoders, generator = (networks[name] for name in ("encoders", "image_decoders", "generator"))
+    return FaceModel(architecture, encoders, decoders, generator, facts)  # type: ignore[arg-type]
+
+
+def _full(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor
+
+
+def _header(file: safe_open, path: Path) -> tuple[dict[str, Any], Architecture]:
+    try:
+        facts = json.loads((file.metadata() or {})["sketchprep"])
+        if facts["network"] != NAME:
+            raise ValueError
+        numbers = [value for value in facts["architecture"].values() if not isinstance(value, str | None)]
+        if not all(isinstance(value, int | float) and 0 <= value <= LARGEST for value in numbers):
+            raise ValueError
+        return facts, Architecture(**facts["architecture"])
+    except (KeyError, ValueError, TypeError, AttributeError, UserError):
+        raise UserError(
+            f"{path}: holds no model of faces; name the deepfacedrawing.safetensors of a run of "
+            "`sketchprep train deepfacedrawing`"
+        ) from None
+
+
+def _refuse_other_shapes(networks: nn.Module, file: safe_open, path: Path) -> None:
+    expected = {name: list(value.shape) for name, value in networks.state_dict().items()}
+    found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+    odd = next((name for name in sorted(expected | found) if expected.get(name) != found.get(name)), None)
+    if odd is not None:
+        raise UserError(
+            f"{path}: does not fit its own description: {odd} has shape {found.get(odd, 'missing')}, expected "
+            f"{expected.get(odd, 'nothing of that name')}; export it again"
+        )

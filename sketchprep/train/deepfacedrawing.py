@@ -1,0 +1,335 @@
+"""Training of DeepFaceDrawing on a built dataset: its two stages, one after the other, in one folder."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sketchprep import imageio, store
+from sketchprep.errors import UserError
+from sketchprep.ops.components import PARTS
+from sketchprep.train import checkpoint, curves, devices, presets, runs, stage_one
+from sketchprep.train.face_settings import Settings
+from sketchprep.train.faces import Faces, held_out
+
+if TYPE_CHECKING:
+    from sketchprep.train.budget import Cost
+    from sketchprep.train.ce import CeTask
+    from sketchprep.train.fm_is import FmIsTask
+    from sketchprep.train.loop import Result
+    from sketchprep.train.options import Options
+
+__all__ = ["STAGES", "Outcome", "Settings", "train_deepfacedrawing"]
+
+MODEL, CE, FM_IS = "deepfacedrawing", "ce", "fm-is"
+STAGES = (CE, FM_IS)
+CURVES, TEXT = "curves.png", "log.txt"
+LEAST_PAIRS = 2
+
+
+@dataclass
+class Outcome:
+    """What a training, or its dry run, came to.
+
+    Attributes
+    ----------
+    stages : dict of str to Result or Cost
+        By the stage's folder or name.
+    lines : list of str
+        Where pictures, curves and the finished model are.
+    """
+
+    stages: dict[str, Result | Cost] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """Describe it, a line a stage."""
+        costs = [f"{name}: {s.text}" if not hasattr(s, "run") else s.text for name, s in self.stages.items()]
+        return "\n".join([*costs, *self.lines])
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 128 + the signal's number if one stopped it."""
+        return max((getattr(stage, "exit_code", 0) for stage in self.stages.values()), default=0)
+
+
+def train_deepfacedrawing(
+    data: str | Path,
+    run: str | Path,
+    *,
+    stage: str = "all",
+    preset: str = "small",
+    part: str | None = None,
+    overrides: Iterable[str] = (),
+    max_minutes: float | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+    dry_run: bool = False,
+    init_from: str | Path | None = None,
+    encoders: str | Path | None = None,
+    quiet: bool = False,
+) -> Outcome:
+    """Train DeepFaceDrawing; the same call again goes on where an earlier one stopped, in either stage.
+
+    Parameters
+    ----------
+    data : path
+        A built dataset in the FFHQ frame, of the preset's size or a multiple.
+    run : path
+        Stage 1 is kept in ``ce`` or ``ce-PART``, stage 2 in ``fm-is``.  Stage 2 leaves ``deepfacedrawing.safetensors``
+        and its card, see `sketchprep.train.facemodel`; each leaves ``curves.png``.
+    stage : {"all", "ce", "fm-is"}
+    preset : str
+        Of ``pipelines/deepfacedrawing.yaml``.
+    part : str, optional
+        Train only this part's autoencoder, in a folder of its own that goes before that of all.
+    overrides : iterable of str
+        ``key=value`` changes to the preset in both stages, ``ce.key=value`` or ``fm-is.key=value`` in one.
+    max_minutes : float, optional
+        For all of it.  Both stages get half, unless ``ce.max_minutes`` or ``fm-is.max_minutes`` is among `overrides`.
+    seed : int, optional
+        Of weights, order and variations.
+    device : str, optional
+        ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
+    dry_run : bool
+        Only measure a few steps of each stage.
+    init_from : path, optional
+        Run, stage's folder or checkpoint with weights to begin with.
+    encoders : path, optional
+        Another run, its ``ce`` folder or a checkpoint, whose stage 1 is used; only with ``stage="fm-is"``.
+    quiet : bool
+        No bar and no lines.
+
+    Returns
+    -------
+    Outcome
+        With `text` and `exit_code`.
+
+    Raises
+    ------
+    UserError
+        For any mistake in the arguments or the dataset, a stage 1 that is missing, unfinished or of another network,
+        and as `sketchprep.train.loop.fit`.
+    """
+    wanted = _wanted(stage, part, encoders)
+    devices.patient_threads()
+    values = {"seed": seed, "device": device, "parts": (part,) if part else None}
+    plans = {name: _plan(name, preset, overrides, max_minutes, wanted, values) for name in wanted}
+    training = _Training(Path(data), Path(run), preset, plans, part, init_from, encoders, quiet)
+    if dry_run:
+        return training.measure()
+    for name in wanted:
+        if not (training.stage_one() if name == CE else training.stage_two()):
+            break
+    return training.outcome
+
+
+def _wanted(stage: str, part: str | None, encoders: str | Path | None) -> tuple[str, ...]:
+    if stage not in ("all", *STAGES):
+        raise UserError(f"--stage {stage}: unknown; known: all, {', '.join(STAGES)}")
+    if part is not None and part not in PARTS:
+        raise UserError(f"--part {part}: unknown; known: {', '.join(PARTS)}")
+    if part is not None and stage != CE:
+        raise UserError(f"--part {part}: trains one autoencoder of stage 1; add --stage ce")
+    if encoders is not None and stage != FM_IS:
+        raise UserError(f"--encoders {encoders}: takes the place of stage 1; add --stage fm-is")
+    return STAGES if stage == "all" else (stage,)
+
+
+def _plan(
+    stage: str,
+    preset: str,
+    overrides: Iterable[str],
+    max_minutes: float | None,
+    wanted: tuple[str, ...],
+    values: dict[str, Any],
+) -> tuple[Options, Settings]:
+    """Options and settings of a stage, with its part of the time."""
+    overrides = tuple(overrides)
+
+    def load(name: str, minutes: float | None = None) -> tuple[Options, Settings]:
+        return presets.load(MODEL, preset, Settings, overrides, stage=name, max_minutes=minutes, **values)
+
+    chosen = {name: load(name)[0].max_minutes for name in wanted}
+    if max_minutes is None or chosen[stage] is not None:
+        return load(stage)
+    left = max_minutes - sum(minutes or 0 for minutes in chosen.values())
+    share = left / sum(1 for minutes in chosen.values() if minutes is None)
+    if share <= 0:
+        raise UserError(f"--max-minutes {max_minutes:g}: leaves no time for stage {stage}; give more")
+    return load(stage, share)
+
+
+class _Training:
+    """One command's work in one folder."""
+
+    def __init__(
+        self,
+        data: Path,
+        run: Path,
+        preset: str,
+        plans: dict[str, tuple[Options, Settings]],
+        part: str | None,
+        init_from: str | Path | None,
+        encoders: str | Path | None,
+        quiet: bool,
+    ) -> None:
+        self.data, self.run, self.preset, self.plans, self.part = data, run, preset, plans, part
+        self.init_from = Path(init_from) if init_from else None
+        self.encoders = Path(encoders) if encoders else None
+        self.quiet, self.outcome = quiet, Outcome()
+        # Mistakes that concern stage 2 alone must not wait until stage 1 is done.
+        self.faces = {name: self._faces(name) for name in plans}
+        self.held_out = {name: self._held_out(name) for name in plans}
+        if FM_IS in plans and plans[FM_IS][1].perceptual:
+            from sketchprep.models.perceptual import weights_sum
+
+            weights_sum(plans[FM_IS][1].perceptual_weights)
+
+    def _faces(self, stage: str) -> Faces:
+        options, s = self.plans[stage]
+        faces = Faces(
+            self.data, size=s.size, split=s.split, sketch=s.sketch, seed=options.seed, photos=stage == FM_IS,
+            augment=s.augment, limit=s.limit,
+        )  # fmt: skip
+        if len(faces) < LEAST_PAIRS:
+            raise UserError(
+                f"{self.data}: has only {len(faces)} pair to train on (split {s.split}); training needs "
+                f"{LEAST_PAIRS} at the very least, and thousands to be of use"
+            )
+        return faces
+
+    def _held_out(self, stage: str) -> Faces:
+        s = self.plans[stage][1]
+        return held_out(self.data, size=s.size, sketch=s.sketch, photos=stage == FM_IS)
+
+    def _ce(self) -> CeTask:
+        from sketchprep.train.ce import CeTask
+
+        return CeTask(self.plans[CE][1], self.faces[CE], self.held_out[CE])
+
+    def _fm_is(self, encoders: Path) -> FmIsTask:
+        from sketchprep.train.fm_is import FmIsTask
+
+        options, settings = self.plans[FM_IS]
+        return FmIsTask(settings, self.faces[FM_IS], encoders, held_out=self.held_out[FM_IS], seed=options.seed)
+
+    def measure(self) -> Outcome:
+        """A few steps of each stage; stage 2 on encoders that have learnt nothing, which costs the same."""
+        from sketchprep.train import budget
+
+        if CE in self.plans:
+            self.outcome.stages[CE] = budget.dry_run(self._ce(), self.plans[CE][0])
+        if FM_IS in self.plans:
+            with tempfile.TemporaryDirectory() as folder:
+                encoders = stage_one.write_fresh(self.plans[FM_IS][1], Path(folder))
+                self.outcome.stages[FM_IS] = budget.dry_run(self._fm_is(encoders), self.plans[FM_IS][0])
+        return self.outcome
+
+    def stage_one(self) -> bool:
+        """Train the autoencoders unless that is done; say whether stage 2 may follow."""
+        self._refuse_foreign()
+        options, _ = self.plans[CE]
+        task, folder = self._ce(), stage_one.folder_of(self.run, self.part)
+        if FM_IS in self.plans and self._done(folder, task, options):
+            self._say(f"{folder}: stage 1 is finished and used as it is")
+            return True
+        return self._fit(task, folder, options, CE)
+
+    def stage_two(self) -> bool:
+        """Train the face generator on what stage 1 left, and write the model."""
+        from sketchprep.train.facemodel import export_face_model, licences
+
+        self._refuse_foreign()
+        options, settings = self.plans[FM_IS]
+        source = self.encoders or self.run
+        parts = stage_one.find(source, settings, option="--encoders" if self.encoders else "--run")
+        for line in stage_one.warnings(parts):
+            self._say(f"warning: {line}", always=True)
+        task = self._fm_is(stage_one.write(parts, self.run))
+        finished = self._fit(task, self.run / FM_IS, options, FM_IS)
+        if _first_process():
+            about = {"preset": self.preset, "licences": licences(self.data)}
+            path = export_face_model(self.run, about=about)
+            self.outcome.lines.append(f"model: {path} ({path.stat().st_size / 1e6:.1f} MB), card: {path.stem}.md")
+        return finished
+
+    def _fit(self, task: CeTask | FmIsTask, folder: Path, options: Options, stage: str) -> bool:
+        from sketchprep.train.loop import fit
+
+        self._say(f"{folder}: pictures in {folder / 'samples'}, figures in {folder / 'stats.jsonl'}")
+        if self.held_out[stage].split == self.faces[stage].split:
+            self._say(f"{self.data}: no pairs are held out, so pictures and scores are of pairs trained on")
+        result = fit(task, folder, options, init_from=self._init(stage), quiet=self.quiet)
+        self.outcome.stages[stage] = result
+        where = f"pictures: {folder / 'samples'}, figures: {folder / 'stats.jsonl'}"
+        if _first_process() and self._draw_curves():
+            where += f", curves: {self.run / CURVES}"
+        self.outcome.lines.append(where)
+        return not result.stopped_by
+
+    def _done(self, folder: Path, task: CeTask, options: Options) -> bool:
+        """Whether this folder, or folders of single parts, hold all of this stage 1, whatever its length was."""
+        alone = [checkpoint.load_latest(stage_one.folder_of(self.run, part)) for part in PARTS]
+        if all(stage_one.finished(found) for found in alone):
+            return True
+        found = checkpoint.load_latest(folder)
+        if found is None or not stage_one.finished(found):
+            return False
+        same = runs.binding(task, options, 1, None)
+        return found.settings["task"] == same["task"] and found.settings["options"]["seed"] == options.seed
+
+    def _init(self, stage: str) -> Path | None:
+        """The weights that a stage begins with: its own folder of a run named by the user, or what was named."""
+        if self.init_from is None:
+            return None
+        folders = [stage_one.folder_of(self.init_from, self.part), self.init_from / CE] if stage == CE else []
+        own = next((f for f in (*folders, self.init_from / stage) if f.is_dir()), None)
+        if own is not None:
+            return own
+        if any((self.init_from / name).is_dir() for name in STAGES):
+            return None
+        if len(self.plans) > 1 and checkpoint.read(self.init_from).task == next(n for n in STAGES if n != stage):
+            return None
+        return self.init_from
+
+    def _refuse_foreign(self) -> None:
+        """Refuse a folder that holds neither nothing nor a training of this kind."""
+        try:
+            there = {path.name for path in self.run.iterdir()}
+        except OSError:
+            return
+        ours = {FM_IS, stage_one.ENCODERS, *(stage_one.folder_of(self.run, part).name for part in (None, *PARTS))}
+        if there - {TEXT} and not there & ours:
+            raise UserError(f"--run {self.run}: the folder holds something else; choose an empty or a new one")
+
+    def _draw_curves(self) -> bool:
+        folders = [stage_one.folder_of(self.run, part) for part in (None, *PARTS)] + [self.run / FM_IS]
+        picture = curves.draw({folder.name: folder / "stats.jsonl" for folder in folders})
+        if picture is None:
+            return False
+        with runs.disk_errors(self.run), store.atomic(self.run / CURVES) as temporary:
+            temporary.write_bytes(imageio.encode_png(picture, level=6))
+        return True
+
+    def _say(self, text: str, *, always: bool = False) -> None:
+        """A line in the run's log, and for the user."""
+        if not _first_process():
+            return
+        with runs.disk_errors(self.run):
+            self.run.mkdir(parents=True, exist_ok=True)
+            with (self.run / TEXT).open("a", encoding="utf-8") as file:
+                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
+        if always or not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+
+def _first_process() -> bool:
+    return os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"

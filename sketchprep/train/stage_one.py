@@ -1,0 +1,193 @@
+"""What stage 1 left for stage 2: which run holds each part's autoencoder, whether it fits, how much it explains."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sketchprep import store
+from sketchprep.errors import UserError
+from sketchprep.ops.components import PARTS
+from sketchprep.train import checkpoint, runs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sketchprep.train.checkpoint import Checkpoint
+    from sketchprep.train.face_settings import Settings
+
+__all__ = [
+    "DECODERS",
+    "ENCODERS",
+    "TASK",
+    "Part",
+    "find",
+    "finished",
+    "folder_of",
+    "refuse_others",
+    "warnings",
+    "write",
+    "write_fresh",
+]
+
+TASK = "ce"
+ENCODERS, DECODERS = "encoders.safetensors", "image_decoders.safetensors"
+# A code that explains less of its part than this hardly carries it to stage 2.
+WEAK = 0.3
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part's autoencoder in a checkpoint.
+
+    Attributes
+    ----------
+    name : str
+    found : Checkpoint
+    """
+
+    name: str
+    found: Checkpoint
+
+    @property
+    def explained(self) -> float | None:
+        """Share of the held-out variance that its code explains, at most 1; None if it was not measured."""
+        unexplained = self.found.scores.get(f"unexplained.{self.name}")
+        return None if unexplained is None else 1 - unexplained
+
+    def tensors(self, half: str) -> dict[str, Tensor]:
+        """The averaged weights of its ``encoder`` or ``decoder``: those that were scored."""
+        whole = self.found.tensors(f"{self.name}.ema")
+        return {key.removeprefix(f"{half}."): value for key, value in whole.items() if key.startswith(f"{half}.")}
+
+
+def folder_of(run: Path, part: str | None) -> Path:
+    """Where stage 1 trains: ``ce`` for all parts at once, ``ce-PART`` for one alone."""
+    return run / (TASK if part is None else f"{TASK}-{part}")
+
+
+def finished(found: Checkpoint | None) -> bool:
+    """Whether a run came to its end."""
+    return found is not None and found.images >= found.settings["options"]["images"]
+
+
+def find(run: Path, settings: Settings, *, option: str = "--run") -> dict[str, Part]:
+    """Look up a finished autoencoder for each part.
+
+    Parameters
+    ----------
+    run : Path
+        A run of DeepFaceDrawing with ``ce`` or ``ce-PART`` folders, of which one of its own goes before that of all;
+        or a run of stage 1 or one of its checkpoints, finished or not.
+    settings : Settings
+        The network that stage 2 will have.
+    option : str
+        How the user named the folder.
+
+    Raises
+    ------
+    UserError
+        If a part is missing or not finished, or belongs to another stage or another network.
+    """
+    if (run / checkpoint.FOLDER).is_dir() or (run / checkpoint.STATE).is_file():
+        chosen = checkpoint.read(run)
+        refuse_others(chosen, settings, f"{option} {run}")
+        found = {part: Part(part, chosen) for part in PARTS if part in chosen.modules()}
+    else:
+        found = {}
+        for part in PARTS:
+            alone, together = (_latest(folder_of(run, p), settings, part) for p in (part, None))
+            best = next((c for c in (alone, together) if finished(c)), None) or alone or together
+            if best is not None:
+                found[part] = Part(part, best)
+        _refuse_unfinished(found)
+    missing = [part for part in PARTS if part not in found]
+    if missing:
+        what = "no stage 1" if len(missing) == len(PARTS) else f"no autoencoder of {', '.join(missing)}"
+        raise UserError(
+            f"{option} {run}: holds {what}, which stage fm-is needs; train it first with --stage ce, or name a run "
+            "that has it with --encoders"
+        )
+    return found
+
+
+def _latest(folder: Path, settings: Settings, part: str) -> Checkpoint | None:
+    found = checkpoint.load_latest(folder)
+    if found is None or part not in found.modules():
+        return None
+    refuse_others(found, settings, str(folder))
+    return found
+
+
+def _refuse_unfinished(found: Mapping[str, Part]) -> None:
+    for part in found.values():
+        if not finished(part.found):
+            folder, total = part.found.path.parent.parent, part.found.settings["options"]["images"]
+            raise UserError(
+                f"{folder}: stage 1 stopped at {part.found.images:,} of {total:,} images; finish it by running its "
+                f"command again, or take it as it is with --stage fm-is --encoders {folder}"
+            )
+
+
+def refuse_others(found: Checkpoint, settings: Settings, where: str) -> None:
+    """Raise UserError unless a checkpoint is of stage 1 and of the network of these settings."""
+    if found.task != TASK:
+        raise UserError(f"{where}: is a run of {found.task}, not of stage ce; name one of stage 1")
+    theirs, ours = found.settings["task"]["architecture"], settings.encoder()
+    differing = [f"{key} {theirs.get(key)}, not {ours[key]}" for key in ours if theirs.get(key) != ours[key]]
+    if differing:
+        raise UserError(
+            f"{where}: was trained with another network ({'; '.join(differing)}); use the preset it was trained with, "
+            "or another --run"
+        )
+
+
+def warnings(parts: Mapping[str, Part]) -> list[str]:
+    """A sentence for each part whose code explains too little, and what to do about it."""
+    remedies = (
+        "train its autoencoder longer (--stage ce --part {part}, a larger ce.images or --max-minutes), or try "
+        "ink_weight=8 or a larger latent"
+    )
+    return [
+        f"{name}: its code explains {part.explained:.0%} of the variance of held-out sketches; what it leaves out will "
+        f"not reach the faces: look at {part.found.path.parent.parent / 'samples'}, and {remedies.format(part=name)}"
+        for name, part in parts.items()
+        if part.explained is not None and part.explained < WEAK
+    ]
+
+
+def write(parts: Mapping[str, Part], run: Path) -> Path:
+    """Write the five encoders as stage 2 loads them, and beside them the image decoders; return the encoders' file.
+
+    The bytes depend on nothing but the weights.
+    """
+    from safetensors.torch import save
+
+    notes: dict[str, Any] = {
+        name: {"images": part.found.images, "explained": part.explained} for name, part in parts.items()
+    }
+    with runs.disk_errors(run):
+        run.mkdir(parents=True, exist_ok=True)
+        for file, half in ((DECODERS, "decoder"), (ENCODERS, "encoder")):
+            tensors = {
+                f"parts.{name}.{key}": value
+                for name, part in parts.items()
+                for key, value in part.tensors(half).items()
+            }
+            data = save(tensors, metadata={"sketchprep": json.dumps(notes, sort_keys=True)})
+            with store.atomic(run / file) as temporary:
+                temporary.write_bytes(data)
+    return run / ENCODERS
+
+
+def write_fresh(settings: Settings, folder: Path) -> Path:
+    """Write encoders that have learnt nothing, for measuring what stage 2 costs."""
+    from safetensors.torch import save_file
+
+    from sketchprep.models.deepfacedrawing import Encoders
+
+    save_file(Encoders(settings.architecture()).state_dict(), folder / ENCODERS)
+    return folder / ENCODERS

@@ -51,10 +51,9 @@ class FaceModel:
     def encode(self, sketches: np.ndarray) -> Tensor:
         """Codes (B, 5, latent) of sketches (B, size, size), uint8, black on white."""
         device = next(self.encoders.parameters()).device
+        pixels = torch.from_numpy(np.ascontiguousarray(sketches)).to(device)
         with torch.inference_mode():
-            return self.encoders(
-                torch.from_numpy(np.ascontiguousarray(sketches)).to(device)[:, None].float() / 127.5 - 1
-            )
+            return self.encoders(pixels[:, None].float() / 127.5 - 1)
 
     def faces(self, codes: Tensor) -> np.ndarray:
         """Faces (B, size, size, 3), uint8 RGB, of codes (B, 5, latent)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -56,12 +56,10 @@ class CeTask(Task):
     def phases(self) -> list[Phase]:
         import torch
 
-        adam = partial(torch.optim.Adam, lr=self.settings.lr, betas=self.settings.betas)
+        s, watched = self.settings, {"unexplained": 0.0}
+        adam = partial(torch.optim.Adam, lr=s.lr, betas=s.betas)
         return [
-            Phase(
-                part, (part,), partial(self.loss, part), adam, {"unexplained": 0.0}, self.settings.shares.get(part, 1)
-            )
-            for part in self.settings.parts
+            Phase(part, (part,), partial(self.loss, part), adam, watched, s.shares.get(part, 1)) for part in s.parts
         ]
 
     def batch(self, visits: Sequence[int]) -> dict[str, np.ndarray]:
@@ -136,13 +134,12 @@ class CeTask(Task):
             words = part.replace("_", " ")
             columns[words] = to_uint8(images[part])
             columns[f"{words}, from its code"] = to_uint8(drawn[part])
-        return contact_sheet(
-            list(zip(*columns.values(), strict=True)), list(columns), tile=max(192, self.settings.size)
-        )
+        rows = list(zip(*columns.values(), strict=True))
+        return contact_sheet(rows, list(columns), tile=max(192, self.settings.size))
 
     def _chunks(
         self, sketches: np.ndarray, device: torch.device | str, *, at_once: int = CHUNK
-    ) -> list[dict[str, Tensor]] | Any:
+    ) -> Iterator[dict[str, Tensor]]:
         import torch
 
         for first in range(0, len(sketches), at_once):

@@ -79,21 +79,21 @@ def draw(files: Mapping[str, Path]) -> np.ndarray | None:
 
 def _panel(title: str, lines: Panel) -> np.ndarray:
     picture = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
-    lines = {name: _thinned(*line) for name, line in lines.items()}
-    ys = np.concatenate([y for _, y in lines.values()])
-    right = max(float(x[-1]) for x, _ in lines.values())
+    thin = {name: _thinned(*line) for name, line in lines.items()}
+    ys = np.concatenate([y for _, y in thin.values()])
+    right = max(float(x[-1]) for x, _ in thin.values())
     # A few wild values at the start must not flatten the rest.
     low, high = float(ys.min()), float(np.percentile(ys, 98)) if len(ys) > 20 else float(ys.max())
     low, high = (low, high) if high > low else (low - 0.5 * abs(low) - 1e-6, low + 0.5 * abs(low) + 1e-6)
     _text(picture, title, (LEFT, 16), (20, 20, 20), 0.45)
     for share in (0.0, 0.5, 1.0):
-        y = round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM))
-        cv2.line(picture, (LEFT, y), (WIDTH - RIGHT, y), FRAME, 1)
-        _text(picture, f"{low + share * (high - low):.3g}", (4, y + 4), GREY)
-        x = round(LEFT + share * (WIDTH - LEFT - RIGHT))
-        _text(picture, _count(share * right), (x - (0 if share == 0 else 14 if share < 1 else 30), HEIGHT - 8), GREY)
+        down = round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM))
+        cv2.line(picture, (LEFT, down), (WIDTH - RIGHT, down), FRAME, 1)
+        _text(picture, f"{low + share * (high - low):.3g}", (4, down + 4), GREY)
+        across = round(LEFT + share * (WIDTH - LEFT - RIGHT) - share * 32)
+        _text(picture, _count(share * right), (across, HEIGHT - 8), GREY)
     at = LEFT
-    for (name, (x, y)), colour in zip(lines.items(), COLOURS * 9, strict=False):
+    for (name, (x, y)), colour in zip(thin.items(), COLOURS * 9, strict=False):
         columns = LEFT + x / max(right, 1.0) * (WIDTH - LEFT - RIGHT)
         rows = HEIGHT - BOTTOM - np.clip((y - low) / (high - low), 0, 1.04) * (HEIGHT - TOP - BOTTOM)
         points = np.rint(np.stack([columns, rows], 1) * 16).astype(np.int32)

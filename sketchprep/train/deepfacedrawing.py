@@ -251,8 +251,8 @@ class _Training:
         options, settings = self.plans[FM_IS]
         source = self.encoders or self.run
         parts = stage_one.find(source, settings, option="--encoders" if self.encoders else "--run")
-        for line in stage_one.warnings(parts):
-            self._say(f"warning: {line}", always=True)
+        if (weak := stage_one.warning(parts)) is not None:
+            self._say(f"warning: {weak}", always=True)
         task = self._fm_is(stage_one.write(parts, self.run))
         finished = self._fit(task, self.run / FM_IS, options, FM_IS)
         if _first_process():
@@ -269,10 +269,8 @@ class _Training:
             self._say(f"{self.data}: no pairs are held out, so pictures and scores are of pairs trained on")
         result = fit(task, folder, options, init_from=self._init(stage), quiet=self.quiet)
         self.outcome.stages[stage] = result
-        where = f"pictures: {folder / 'samples'}, figures: {folder / 'stats.jsonl'}"
-        if _first_process() and self._draw_curves():
-            where += f", curves: {self.run / CURVES}"
-        self.outcome.lines.append(where)
+        drawn = f", curves in {self.run / CURVES}" if _first_process() and self._draw_curves() else ""
+        self.outcome.lines.append(f"{stage}: pictures in {folder / 'samples'}{drawn}")
         return not result.stopped_by
 
     def _done(self, folder: Path, task: CeTask, options: Options) -> bool:

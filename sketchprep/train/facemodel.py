@@ -126,13 +126,13 @@ def card(facts: dict[str, Any], size: int) -> str:
     preset = f", preset `{facts['preset']}`" if "preset" in facts else ""
     return f"""# DeepFaceDrawing, {task["size"]} px
 
-Turns a sketch of a front face, black ink on white in the FFHQ frame, into a photo of {task["size"]} × {task["size"]} px.
+Turns a sketch of a front face, black ink on white in the FFHQ frame, into a photo of as many pixels.
 Networks after Chen et al., DeepFaceDrawing (SIGGRAPH 2020){preset}; {size / 1e6:.1f} MB of float16 safetensors.
 
 ## Data and licence
 
-Trained on {data["pairs"]:,} pairs (split `{data["split"]}`, sketches `{data["sketch"]}`). The weights are made from these
-photos; what their licences ask goes for the weights too:
+Trained on {data["pairs"]:,} pairs (split `{data["split"]}`, sketches `{data["sketch"]}`). The weights are made from
+these photos; what their licences ask goes for the weights too:
 
 {asked}
 
@@ -146,8 +146,8 @@ Under {WEAK:.0%}, what is in that part of a sketch hardly reaches the face.
 
 ## Stage 2: from codes to a face
 
-{images[STAGE]:,} of {facts["of"]:,} images, {facts["step"]} a step, {facts["precision"]}, seed {facts["seed"]}; the weights are
-the moving average. Losses: {weights}.
+{images[STAGE]:,} of {facts["of"]:,} images, {facts["step"]} a step, {facts["precision"]}, seed {facts["seed"]}.
+The weights are the moving average. Losses: {weights}.
 
 | on held-out pairs | |
 |---|---|
@@ -164,4 +164,4 @@ _LOSSES = ("gan", "feature_matching", "l1", "perceptual")
 
 
 def _percent(share: float | None) -> str:
-    return "not measured" if share is None else f"{share:.0%}"
+    return "not measured" if share is None else f"{max(0.0, share):.0%}"

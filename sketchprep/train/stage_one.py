@@ -23,12 +23,13 @@ __all__ = [
     "DECODERS",
     "ENCODERS",
     "TASK",
+    "WEAK",
     "Part",
     "find",
     "finished",
     "folder_of",
     "refuse_others",
-    "warnings",
+    "warning",
     "write",
     "write_fresh",
 ]
@@ -145,18 +146,19 @@ def refuse_others(found: Checkpoint, settings: Settings, where: str) -> None:
         )
 
 
-def warnings(parts: Mapping[str, Part]) -> list[str]:
-    """A sentence for each part whose code explains too little, and what to do about it."""
-    remedies = (
-        "train its autoencoder longer (--stage ce --part {part}, a larger ce.images or --max-minutes), or try "
-        "ink_weight=8 or a larger latent"
+def warning(parts: Mapping[str, Part]) -> str | None:
+    """A sentence that names the parts whose codes explain too little, and what to do; None if all are strong."""
+    weak = {n: p for n, p in parts.items() if p.explained is not None and p.explained < WEAK}
+    if not weak:
+        return None
+    shares = ", ".join(f"{name} {max(0.0, part.explained or 0.0):.0%}" for name, part in weak.items())
+    worst = min(weak, key=lambda name: weak[name].explained or 0.0)
+    return (
+        f"the codes explain little of held-out sketches ({shares}; {WEAK:.0%} is the least to go on with): what they "
+        f"leave out will not reach the faces; look at {weak[worst].found.path.parent.parent / 'samples'}, and train "
+        f"longer, all of it (a new --run, more --max-minutes) or one part (--stage ce --part {worst}), or try a larger "
+        "ink_weight or latent"
     )
-    return [
-        f"{name}: its code explains {part.explained:.0%} of the variance of held-out sketches; what it leaves out will "
-        f"not reach the faces: look at {part.found.path.parent.parent / 'samples'}, and {remedies.format(part=name)}"
-        for name, part in parts.items()
-        if part.explained is not None and part.explained < WEAK
-    ]
 
 
 def write(parts: Mapping[str, Part], run: Path) -> Path:
@@ -172,11 +174,8 @@ def write(parts: Mapping[str, Part], run: Path) -> Path:
     with runs.disk_errors(run):
         run.mkdir(parents=True, exist_ok=True)
         for file, half in ((DECODERS, "decoder"), (ENCODERS, "encoder")):
-            tensors = {
-                f"parts.{name}.{key}": value
-                for name, part in parts.items()
-                for key, value in part.tensors(half).items()
-            }
+            halves = {name: part.tensors(half) for name, part in parts.items()}
+            tensors = {f"parts.{name}.{key}": v for name, values in halves.items() for key, v in values.items()}
             data = save(tensors, metadata={"sketchprep": json.dumps(notes, sort_keys=True)})
             with store.atomic(run / file) as temporary:
                 temporary.write_bytes(data)

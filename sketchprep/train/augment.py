@@ -13,6 +13,8 @@ from sketchprep.train.pairs.field import smooth_field
 
 __all__ = ["Augment", "drop", "erase", "jitter", "territories", "thicken", "vary"]
 
+_SQUARE = np.ones((3, 3), np.uint8)
+_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 PAPER = 250  # lighter grey is no ink
 STROKE = 48  # pixels at 512, about the length of what is left out at a time
 WAVES = ((112, 1.0), (32, 0.25))  # pixels at 512 and share: proportions are off by more than a line trembles
@@ -129,13 +131,15 @@ def thicken(sketch: np.ndarray, *, pixels: float) -> np.ndarray:
 
 
 def _broader(sketch: np.ndarray) -> np.ndarray:
-    return cv2.erode(sketch, np.ones((3, 3), np.uint8))
+    return cv2.erode(sketch, _SQUARE)
 
 
 def _finer(sketch: np.ndarray) -> np.ndarray:
-    kernel = np.ones((3, 3), np.uint8)
-    vanished = cv2.morphologyEx(sketch, cv2.MORPH_BLACKHAT, kernel)
-    return np.minimum(cv2.dilate(sketch, kernel), 255 - vanished)
+    finer = cv2.dilate(sketch, _CROSS)
+    vanished = cv2.morphologyEx(sketch, cv2.MORPH_BLACKHAT, _CROSS)
+    # One pixel more than vanished, so that it stays joined to what got finer.
+    kept = np.minimum(cv2.dilate(vanished, _SQUARE), 255 - sketch)
+    return np.minimum(finer, 255 - kept)
 
 
 def erase(sketch: np.ndarray, parts: Iterable[str], *, landmarks: np.ndarray | None = None) -> np.ndarray:
@@ -174,7 +178,10 @@ def territories(size: int, landmarks: np.ndarray | None = None) -> np.ndarray:
     for part, (members, usual) in _BOXES.items():
         (x, y), half = (np.multiply(v, scale) for v in usual) if landmarks is None else _box(landmarks[members])
         a, b = half + np.multiply(_MARGINS[part], scale)
-        far = (((at - x) / a) ** 4 + (((at - y) / b) ** 4)[:, None]).astype(np.float32)  # a box with round corners
+        down = ((at - y) / b)[:, None]
+        if part == "nose":  # narrow between the eyes, broad at its wings
+            a = a * (0.4 + 0.3 * np.clip(down + 1, 0, 2))
+        far = (((at - x) / a) ** 4 + down**4).astype(np.float32)  # a box with round corners
         owner[far < nearest] = PARTS.index(part)
         nearest = np.minimum(far, nearest)
     return owner

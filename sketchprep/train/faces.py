@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +22,16 @@ if TYPE_CHECKING:
 __all__ = ["Augment", "Faces", "held_out"]
 
 ALL = "all"
+_ARGUMENTS = ("data", "size", "split", "sketch", "seed", "photos", "augment", "limit")
 HELD_OUT = 8  # pairs that stand in where nothing was held out
 
 
 class Faces:
     """Pairs of one split, in an order and with variations that only depend on the seed.
 
-    Visit v looks at pair ``permutation(seed, v // N)[v % N]``, so each epoch has every pair once.  Picklable; a worker
-    process opens the shards anew.  Needs the built dataset alone: neither landmarks' detector nor original photos.
+    Visit v looks at pair ``permutation(seed, v // N)[v % N]``, so each epoch has every pair once.  Picklable in few
+    bytes; a worker process opens the dataset once.  Needs the built dataset alone: neither landmarks' detector nor
+    original photos.
 
     Parameters
     ----------
@@ -75,6 +78,8 @@ class Faces:
 
         self.size, self.split, self.seed, self.photos = size, split, seed, photos
         self.augment = augment or Augment()
+        given = (str(data), size, split, sketch, seed, photos, self.augment, limit)
+        self._given = tuple(zip(_ARGUMENTS, given, strict=True))
         pairs = open_pairs(data)
         self._hash = _checked_recipe(pairs, size)
         _keep_split(pairs, split)
@@ -95,8 +100,9 @@ class Faces:
         """Names of the pairs, in the dataset's order."""
         return self._pairs.table["id"].to_pylist()
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_orders": {}}
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A feed sends its task along with every batch: the arguments are short, and the shards stay open over there.
+        return _opened, (self._given,)
 
     def batch(self, visits: Sequence[int]) -> dict[str, np.ndarray]:
         """Make a batch.
@@ -201,6 +207,11 @@ def held_out(
     split = next((name for name in ("test", "val") if name in there), "train")
     few = limit if split != "train" else min(limit or HELD_OUT, HELD_OUT)
     return Faces(data, size=size, split=split, sketch=sketch, photos=photos, limit=few)
+
+
+@lru_cache(maxsize=8)
+def _opened(given: tuple[tuple[str, Any], ...]) -> Faces:
+    return Faces(**dict(given))
 
 
 def _stack(pairs: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:

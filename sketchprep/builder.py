@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections import Counter
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sketchprep import datasetfolder, environment, plan, replan, store
+from sketchprep import datasetfolder, environment, executors, placement, plan, replan, store
 from sketchprep.errors import UserError
 from sketchprep.merge import complete_shards, merge, shard_failures
 from sketchprep.request import Request, prepare
@@ -20,12 +19,16 @@ from sketchprep.worker import Job, Stopped
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from sketchprep.cluster.submit import Submission
+    from sketchprep.executors import Options
     from sketchprep.plan import Listing
     from sketchprep.recipe import Recipe
 
-__all__ = ["Result", "TooManyFailures", "build"]
+__all__ = ["Cancelled", "Result", "TooManyFailures", "build", "finish", "preview_jobs"]
 
-EXECUTOR_NAMES = ("inline", "joblib")
+
+# There from the moment when work on shards begins until index, card and preview tell of it.
+UNMERGED = Path("log") / "unmerged"
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Result:
         Photos of the whole dataset that could not be processed.
     too_many_failures : bool
         Whether `failed` is over the limit that was given.
+    submitted : Submission or None
+        The jobs that do the work, where it was given to Slurm; the other figures then say what was there before.
     """
 
     out: Path
@@ -51,6 +56,11 @@ class Result:
     made: int
     failed: int
     too_many_failures: bool
+    submitted: Submission | None = None
+
+
+class Cancelled(Exception):
+    """The run was stopped by `sketchprep cancel`."""
 
 
 class TooManyFailures(Exception):
@@ -73,6 +83,9 @@ def build(
     device: str = "auto",
     offline: bool = False,
     quiet: bool = False,
+    slurm: Iterable[str] = (),
+    backend: str | None = None,
+    scheduler: str | None = None,
 ) -> Result:
     """Turn face photos into a paired photo/sketch dataset.
 
@@ -93,7 +106,8 @@ def build(
     jobs : int
         Processes; default one a core.
     executor : str
-        ``"inline"`` or ``"joblib"``; default inline for one job.
+        ``"inline"``, ``"joblib"`` or ``"slurm"``; default inline for one job.  Slurm's jobs are only submitted: they
+        work on when this returns, and the last one merges.
     limit : int
         Take only the first so many photos of each source.
     retry_failed : bool
@@ -108,6 +122,12 @@ def build(
         Never fetch a missing weight.
     quiet : bool
         No progress bar.
+    slurm : iterable of str
+        YAML files and ``"key=value"`` that change ``pipelines/slurm.yaml``.
+    backend : str
+        ``"dask"`` or ``"ray"``: a cluster that joblib hands the shards to.
+    scheduler : str
+        Its address, for instance ``"tcp://host:8786"``; default one on this machine, for this build alone.
 
     Returns
     -------
@@ -118,52 +138,61 @@ def build(
     UserError
         For any mistake in the arguments, a changed recipe or source, or a full disk.
     """
+    from sketchprep.cluster import settings, submit
+
     start = time.monotonic()
     request = prepare(source, root=root, out=out, recipe_name=recipe, overrides=overrides, limit=limit)
-    allowed = _limit_of(max_failures)
-    here = environment.resolve(request.recipe, device)
-    count = _workers(jobs, here["device"])
-    name = executor or ("inline" if count == 1 else "joblib")
-    if name not in EXECUTOR_NAMES:
-        raise UserError(f"--executor {name}: unknown; known: {', '.join(EXECUTOR_NAMES)}")
+    allowed = placement.failure_limit(max_failures)
+    name = placement.executor(executor, backend, scheduler, jobs)
+    if slurm and name != "slurm":
+        raise UserError(f"--slurm {next(iter(slurm))}: goes with --executor slurm")
+    if name == "slurm":
+        site = settings.load(slurm)
+        here = submit.planned_environment(request.out, request.recipe, device, site)
+        count = placement.workers(jobs, "cpu")
+    else:
+        here = environment.resolve(request.recipe, device)
+        count = placement.workers(jobs, here["device"])
+        name = name or ("inline" if count == 1 else "joblib")
     with datasetfolder.hold(request.out, request.recipe, here):
         _need_assets(request.recipe, offline)
         table = _plan(request, count, extend=extend, retry_failed=retry_failed, quiet=quiet)
         if retry_failed:
             table = _forget_failed(request, table)
         job = Job(request.out, request.recipe, here, request.roots, device, offline)
-        made = _run(job, table, name, count, allowed, quiet)
+        if name == "slurm":
+            names, there = plan.shards_in_order(table), complete_shards(request.out)
+            if set(names) - set(there):
+                (request.out / UNMERGED).touch()
+                most = None if max_failures is None else allowed(_planned(table))
+                sent = submit.submit(job, names, there, site, jobs=jobs, most_failures=most)
+                return Result(request.out, time.monotonic() - start, 0, 0, False, sent)
+            made = 0
+        else:
+            made = _run(job, table, name, executors.Options(count, backend, scheduler), allowed, quiet)
         failed = _finish(request.out, table, made)
     over = failed > allowed(_planned(table))
     return Result(request.out, time.monotonic() - start, made, failed, over)
 
 
-def _workers(jobs: int | None, device: str) -> int:
-    """Processes to use: as asked, else one a core, or one alone where the networks run on a GPU."""
-    if jobs is not None:
-        if jobs < 1:
-            raise UserError(f"-j {jobs}: must be at least 1")
-        return jobs
-    if device.startswith("cuda"):
-        return 1
-    import joblib
+def preview_jobs(request: Request, jobs: Iterable[str]) -> str:
+    """Text of the batch scripts that a build by Slurm would submit; writes nothing and opens no photo."""
+    from sketchprep.cluster import settings, submit
 
-    return joblib.cpu_count()
+    path = request.out / "plan.parquet"
+    if path.exists():
+        names = plan.shard_names(path)
+    else:
+        listing = plan.list_sources(request.sources, request.recipe.limit)
+        names = plan.shards_in_order(plan.make(request.recipe, request.sources, listing, hashing=False))
+    return submit.preview(request.out, request.recipe, names, complete_shards(request.out), settings.load(jobs))
 
 
-def _limit_of(text: str | int | None) -> Any:
-    """How many failures are allowed, as a function of the number of planned photos."""
-    if text is None:
-        return lambda planned: float("inf")
-    with contextlib.suppress(ValueError):
-        value = str(text).strip()
-        if value.endswith("%"):
-            share = float(value[:-1])
-            if 0 <= share <= 100:
-                return lambda planned: planned * share / 100
-        elif int(value) >= 0:
-            return lambda planned: int(value)
-    raise UserError(f"--max-failures {text}: give a number of photos, or a share such as 5%")
+def finish(out: Path) -> int:
+    """Merge the finished shards of a planned dataset and report; return how many photos failed."""
+    import pyarrow.parquet as pq
+
+    return _finish(out, pq.read_table(out / "plan.parquet"), made=1)
 
 
 def _need_assets(rec: Recipe, offline: bool) -> None:
@@ -227,9 +256,8 @@ def _planned(table: pa.Table) -> int:
     return len(table) - table["shard"].null_count
 
 
-def _run(job: Job, table: pa.Table, executor: str, jobs: int, allowed: Any, quiet: bool) -> int:
+def _run(job: Job, table: pa.Table, executor: str, options: Options, allowed: Any, quiet: bool) -> int:
     """Run the shards that lack their marker; return the number of photos in them."""
-    from sketchprep import executors
     from sketchprep.progress import Poller, bar
 
     finished = set(complete_shards(job.out))
@@ -237,6 +265,7 @@ def _run(job: Job, table: pa.Table, executor: str, jobs: int, allowed: Any, quie
     todo = [shard for name, shard in shards.items() if name not in finished]
     if not todo:
         return 0
+    (job.out / UNMERGED).touch()
     for shard in todo:  # an earlier run's figures would count as this one's
         (job.out / "log" / f"{shard.name}.json").unlink(missing_ok=True)
     before = sum(len(shards[name]) for name in finished if name in shards)
@@ -250,11 +279,13 @@ def _run(job: Job, table: pa.Table, executor: str, jobs: int, allowed: Any, quie
     display = bar(total, "building", initial=before, quiet=quiet)
     try:
         with Poller(job.out / "log", {s.name for s in todo}, display, check):
-            executors.EXECUTORS[executor](todo, job, executors.Options(jobs), lambda name: None)
+            executors.EXECUTORS[executor](todo, job, options, lambda name: None)
     except BaseException as error:
         if executor == "joblib":
             executors.shut_down()
         if isinstance(error, Stopped):
+            if (job.out / "log" / "stop").read_text().startswith("cancelled"):
+                raise Cancelled("the build was cancelled; run the same command again to go on") from None
             raise TooManyFailures(
                 f"more than {most:g} photos failed, the limit of --max-failures; see `sketchprep failures {job.out}`"
             ) from None
@@ -275,8 +306,9 @@ def _finish(out: Path, table: pa.Table, made: int) -> int:
         litter.unlink(missing_ok=True)
     names = list(plan.shards_in_order(table))
     outputs = [out / name for name in ("index.parquet", "failures.parquet", "README.md", "preview.jpg")]
-    if made or not all(path.exists() for path in outputs):
+    if made or (out / UNMERGED).exists() or not all(path.exists() for path in outputs):
         merge(out, table, names)
         report.write_card(out)
         report.write_preview(out)
+        (out / UNMERGED).unlink(missing_ok=True)
     return len(failed_ids(out))

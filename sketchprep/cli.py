@@ -72,8 +72,15 @@ def build_options(command: Any) -> Any:
 @build_options
 @click.option("-j", "--jobs", type=int, help="Processes; default: one a core.")
 @click.option(
-    "--executor", type=click.Choice(["inline", "joblib"]), help="Where shards run; default: joblib, inline for -j1."
+    "--executor",
+    type=click.Choice(["inline", "joblib", "slurm"]),
+    help="Where shards run; default: joblib, inline for -j1.  slurm submits a job array.",
 )
+@click.option(
+    "--slurm", multiple=True, metavar="FILE|KEY=VALUE", help="What Slurm is asked for; see pipelines/slurm.yaml."
+)
+@click.option("--backend", type=click.Choice(["dask", "ray"]), help="Cluster that joblib hands the shards to.")
+@click.option("--scheduler", metavar="ADDRESS", help="Of that cluster, for instance tcp://host:8786.")
 @click.option("-n", "--dry-run", is_flag=True, help="Only show what would be done, as `sketchprep plan` does.")
 @click.option("--retry-failed", is_flag=True, help="Work again on photos that failed; mended files are accepted.")
 @click.option("--extend", is_flag=True, help="Append photos that came since as new shards.")
@@ -86,13 +93,18 @@ def build(dry_run: bool, max_failures: str | None, roots: tuple[str, ...], **opt
 
     if dry_run:
         wanted = ("source", "out", "recipe", "overrides", "limit", "device")
-        click.echo(_plan(roots, **{key: options[key] for key in wanted}))
+        jobs = options["slurm"] if options["executor"] == "slurm" else None
+        click.echo(_plan(roots, jobs, **{key: options[key] for key in wanted}))
         return
     try:
         result = builder.build(root=_roots(roots), max_failures=max_failures, **options)
-    except builder.TooManyFailures as error:
+    except (builder.TooManyFailures, builder.Cancelled) as error:
         click.echo(f"Stopped: {error}", err=True)
         sys.exit(1)
+    if result.submitted is not None:
+        click.echo(result.submitted.text())
+        click.echo(f"  follow it: sketchprep status --watch {result.out}\n  end it:    sketchprep cancel {result.out}")
+        return
     click.echo(report.summary(report.status(result.out)))
     rate = f", {result.made / result.seconds:.1f} photos/s" if result.made else "; everything was there already"
     click.echo(f"  {result.seconds:.1f} s{rate}\n  look at {result.out / 'preview.jpg'}")
@@ -113,11 +125,18 @@ def _roots(roots: tuple[str, ...]) -> str | dict[str, str] | None:
     return {name: folder for name, _, folder in pairs}
 
 
-def _plan(roots: tuple[str, ...], *, recipe: str | None, device: str, **words: Any) -> str:
+def _plan(
+    roots: tuple[str, ...], jobs: tuple[str, ...] | None = None, *, recipe: str | None, device: str, **words: Any
+) -> str:
     from sketchprep.estimate import dry_run
     from sketchprep.request import prepare
 
-    return dry_run(prepare(root=_roots(roots), recipe_name=recipe, **words), device)
+    request = prepare(root=_roots(roots), recipe_name=recipe, **words)
+    if jobs is None:
+        return dry_run(request, device)
+    from sketchprep.builder import preview_jobs
+
+    return preview_jobs(request, jobs)
 
 
 @main.command()
@@ -172,20 +191,25 @@ def preview(data: Path, stages: str | None, people: int, out: Path | None) -> No
 
 @main.command()
 @DATA
-@click.option("-w", "--watch", is_flag=True, help="Repeat every two seconds until the build is complete.")
+@click.option("-w", "--watch", is_flag=True, help="Show a bar until the build is complete.")
 def status(data: Path, watch: bool) -> None:
-    """Show where a build stands; reads files only, also while it runs."""
-    import time
-
+    """Show where a build stands; reads files only, also while it runs, from any machine that sees them."""
     from sketchprep import report
+    from sketchprep.watch import watch as follow
 
-    found = report.status(data)
-    while watch and found.complete < found.shards:
-        click.clear()
-        click.echo(report.summary(found))
-        time.sleep(2)
-        found = report.status(data)
-    click.echo(report.summary(found))
+    if watch:
+        follow(data)
+    click.echo(report.summary(report.status(data)))
+
+
+@main.command()
+@DATA
+def cancel(data: Path) -> None:
+    """Stop a build: its Slurm jobs, or local workers.  Finished shards stay; the same build command goes on."""
+    from sketchprep.cluster import submit
+
+    jobs = submit.cancel(data)
+    click.echo(f"{data}: {f'{jobs} Slurm jobs ended' if jobs else 'no Slurm job; workers stop after their photo'}")
 
 
 @main.command()

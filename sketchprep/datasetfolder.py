@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sketchprep import recipe, store
+from sketchprep.cluster.submit import refuse_if_active
 from sketchprep.dataset import read_recipe
 from sketchprep.errors import UserError
 from sketchprep.outfolder import disk_sentence
@@ -38,8 +39,8 @@ def hold(out: Path, rec: Recipe, depends_on: dict[str, Any]) -> Iterator[None]:
     Raises
     ------
     UserError
-        If the folder holds something else, was begun with another recipe, is at work already, cannot be written, or if
-        the disk fills up.
+        If the folder holds something else, was begun with another recipe, is at work already (here or in jobs), cannot
+        be written, or if the disk fills up.
     """
     import filelock
 
@@ -50,6 +51,8 @@ def hold(out: Path, rec: Recipe, depends_on: dict[str, Any]) -> Iterator[None]:
     except filelock.Timeout:
         raise UserError(f"-o {out}: another build is at work in this folder; see `sketchprep status {out}`") from None
     try:
+        refuse_if_active(out)
+        (out / "log" / "stop").unlink(missing_ok=True)
         _check_recipe(out, rec, depends_on)
         yield
     except OSError as error:
@@ -65,7 +68,6 @@ def _make(out: Path) -> None:
             raise UserError(f"-o {out}: the folder holds something else; choose an empty or a new one")
         for folder in (out, out / "shards", out / "log"):
             folder.mkdir(parents=True, exist_ok=True)
-        (out / "log" / "stop").unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"-o {out}: cannot be written ({error.strerror}); choose another folder") from None
 

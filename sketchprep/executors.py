@@ -16,9 +16,11 @@ __all__ = ["EXECUTORS", "Options", "inline", "joblib_executor"]
 
 @dataclass(frozen=True)
 class Options:
-    """How to spread the shards: number of processes."""
+    """How to spread the shards: number of processes; or a cluster that joblib knows, and its address."""
 
     jobs: int = 1
+    backend: str | None = None
+    scheduler: str | None = None
 
 
 def inline(todo: Sequence[ShardPlan], job: Job, options: Options, done: Callable[[str], None]) -> None:
@@ -32,6 +34,12 @@ def joblib_executor(todo: Sequence[ShardPlan], job: Job, options: Options, done:
     import joblib
     from joblib.parallel import get_active_backend
 
+    if options.backend is not None:
+        from sketchprep.cluster.backends import connected
+
+        with connected(options.backend, options.scheduler):
+            joblib_executor(todo, job, replace(options, backend=None), done)
+        return
     backend, _ = get_active_backend()
     if type(backend).__name__ != "LokyBackend":
         # Dask, Ray and the like place and watch their workers themselves.

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sketchprep.errors import SampleError, UserError
@@ -23,6 +24,8 @@ __all__ = [
     "failures",
     "list_sources",
     "make",
+    "read_shards",
+    "shard_names",
     "shards",
     "shards_in_order",
     "shards_of",
@@ -160,6 +163,21 @@ def shards(plan: pa.Table) -> dict[str, ShardPlan]:
 def shards_in_order(plan: pa.Table) -> list[str]:
     """Names of the planned shards, sorted."""
     return sorted(set(column(plan, "shard")) - {None})
+
+
+def shard_names(path: Path) -> list[str]:
+    """Names of the shards planned in a ``plan.parquet``, sorted, reading that column alone."""
+    import pyarrow.parquet as pq
+
+    column_ = pq.read_table(path, columns=["shard"], read_dictionary=["shard"])["shard"]
+    return sorted(set(column_.unique().to_pylist()) - {None})
+
+
+def read_shards(path: Path, names: Collection[str]) -> dict[str, ShardPlan]:
+    """Read only the given shards of a ``plan.parquet``, sorted by name."""
+    import pyarrow.parquet as pq
+
+    return shards(pq.read_table(path, filters=[("shard", "in", sorted(names))]))
 
 
 def shards_of(plan: pa.Table, keys: Collection[tuple[str, str]]) -> list[str]:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from sketchprep import store
+
 __all__ = ["Meter", "Poller", "bar", "read_reports"]
 
 EVERY_SECONDS = 0.5
@@ -68,7 +70,7 @@ class Meter:
             "pid": os.getpid(),
             "peak_mb": round(_peak_mb(), 1),
         }
-        temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
+        temporary = self.path.with_suffix(f".{store.process_name()}.tmp")
         temporary.write_text(json.dumps(values))
         temporary.replace(self.path)
 
@@ -82,11 +84,15 @@ def _peak_mb() -> float:
 
 def read_reports(folder: Path) -> dict[str, dict[str, Any]]:
     """Read what the meters left: shard name to its figures.  A file caught while being replaced is left out."""
-    reports = {}
-    for path in sorted(folder.glob("*.json")):
-        with contextlib.suppress(OSError, ValueError):
-            reports[path.stem] = json.loads(path.read_text())
-    return reports
+    found = ((path.stem, read_report(path)) for path in sorted(folder.glob("*.json")))
+    return {name: report for name, report in found if report is not None}
+
+
+def read_report(path: Path) -> dict[str, Any] | None:
+    """Read what one meter left, or None if there is nothing whole; ``updated`` is the file server's time."""
+    with contextlib.suppress(OSError, ValueError), path.open() as file:
+        return {**json.load(file), "updated": os.fstat(file.fileno()).st_mtime}
+    return None
 
 
 class Lines:

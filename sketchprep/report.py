@@ -38,6 +38,8 @@ class Status:
         Time spent by stage, summed over workers, of the shards whose figures are there.
     measured : int
         Photos that these seconds cover.
+    refused : Counter
+        Sentence with which tasks of the last job array ended to number of tasks.
     """
 
     folder: Path
@@ -53,6 +55,7 @@ class Status:
     failures: Counter[tuple[bool, str]] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=dict)
     measured: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
 
     @property
     def failed(self) -> int:
@@ -89,6 +92,8 @@ def status(folder: str | Path) -> Status:
         result.bytes += meta["tar_bytes"]
     result.done = sum(name in finished for name in shard_column)
     _add_reports(result, out, finished)
+    for path in (out / "log" / "slurm").glob("*.error"):
+        result.refused[path.read_text(encoding="utf-8").strip()] += 1
     for row in read_failures(out, table, sorted(finished)).to_pylist():
         result.failures[bool(row["rejected"]), row["kind"]] += 1
     return result
@@ -97,10 +102,13 @@ def status(folder: str | Path) -> Status:
 def _add_reports(result: Status, out: Path, finished: set[str]) -> None:
     """Add what the shards at work say of themselves, and everybody's seconds."""
     seconds: defaultdict[str, float] = defaultdict(float)
-    for name, report in read_reports(out / "log").items():
+    reports = read_reports(out / "log")
+    # Clocks differ between nodes, file servers and this machine: the newest sign of life is never in the future.
+    now = max([time.time(), *(report["updated"] for report in reports.values())])
+    for name, report in reports.items():
         counts = Counter(report["counts"])
         if name not in finished:
-            if time.time() - report["updated"] > STALE_SECONDS:
+            if now - report["updated"] > STALE_SECONDS:
                 continue
             result.working += 1
             result.pairs += counts["pair"]
@@ -111,13 +119,13 @@ def _add_reports(result: Status, out: Path, finished: set[str]) -> None:
     result.seconds = dict(seconds)
 
 
-def read_plan(out: Path) -> Any:
-    """Read ``plan.parquet``."""
+def read_plan(out: Path, columns: list[str] | None = None) -> Any:
+    """Read ``plan.parquet``, or some of its columns."""
     import pyarrow.parquet as pq
 
     if not (out / "plan.parquet").is_file():
         raise UserError(f"{out}: holds no planned dataset (plan.parquet is missing); make one with `sketchprep build`")
-    return pq.read_table(out / "plan.parquet")
+    return pq.read_table(out / "plan.parquet", columns=columns)
 
 
 def summary(found: Status) -> str:
@@ -134,6 +142,7 @@ def summary(found: Status) -> str:
         f"  failed           {found.failed:>9,}",
         *_kind_lines(found, rejected=False),
     ]
+    lines += [f"  {n} tasks ended: {sentence}" for sentence, n in found.refused.most_common()]
     if found.seconds:
         lines.append(f"  seconds by stage (summed over workers, {found.measured:,} photos)")
         for stage, value in sorted(found.seconds.items(), key=lambda item: -item[1]):

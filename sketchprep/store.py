@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import platform
 import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -158,12 +159,17 @@ def write_parquet(table: pa.Table, path: Path, meta: Mapping[str, Any] | None = 
         pq.write_table(table, temporary, compression="zstd")
 
 
+def process_name() -> str:
+    """Name of this process among all that may share a folder, on this machine and on others."""
+    return f"{platform.node()}-{os.getpid()}"
+
+
 class atomic:
     """Context manager: gives a temporary path beside `path`, then fsyncs and renames it, or removes it on error."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self.temporary = path.with_name(f".{path.name}.{process_name()}.tmp")
 
     def __enter__(self) -> Path:
         return self.temporary

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -140,12 +141,11 @@ def run_shard(job: Job, shard: ShardPlan) -> str:
         If the disk is full, the folder cannot be written, or this machine cannot make the planned bytes.
     """
     folder = job.out / "shards"
-    for stale in folder.glob(f".{shard.name}.*.tmp"):
-        stale.unlink(missing_ok=True)
+    _clear(folder, shard.name)
     tools = tools_for(job)
     limit_threads(job.recipe.threads)
     meter = Meter(job.out / "log" / f"{shard.name}.json", len(shard))
-    temporary = folder / f".{shard.name}.{os.getpid()}.tmp"
+    temporary = folder / f".{shard.name}.{store.process_name()}.tmp"
     marker = folder / f"{shard.name}.parquet"
     try:
         meter.write(done=False)
@@ -164,8 +164,18 @@ def run_shard(job: Job, shard: ShardPlan) -> str:
         temporary.unlink(missing_ok=True)
         if not isinstance(error, OSError):
             raise
+        if marker.exists():  # a twin finished it, and its driver cleared the folder
+            return shard.name
         raise UserError(disk_sentence(job.out, error)) from error
     return shard.name
+
+
+def _clear(folder: Path, name: str) -> None:
+    """Take away what processes of this machine left of a shard when they died; others may be at work on it."""
+    for stale in folder.glob(f".{name}.*.tmp"):
+        node, _, pid = stale.name.removeprefix(f".{name}.").removesuffix(".tmp").rpartition("-")
+        if node == platform.node() and not Path(f"/proc/{pid}").exists():
+            stale.unlink(missing_ok=True)
 
 
 def _write_tar(tools: Tools, shard: ShardPlan, path: Path, meter: Meter) -> tuple[list[dict[str, Any]], int, str]:

@@ -1,0 +1,121 @@
+"""Batch scripts: pure functions from settings to text, so that a user can read what will run."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from sketchprep.cluster.settings import Resources, Settings
+
+__all__ = ["array_script", "array_spec", "batches", "merge_script", "on_node"]
+
+
+def batches(total: int, processes: int, limit: int, settings: Settings) -> int:
+    """Shards a task, so that no index reaches the limit of the site or the length that was asked for.
+
+    Parameters
+    ----------
+    total : int
+        Shards of the whole plan, finished or not: a task's index says which ones are its own.
+    processes : int
+        Shards that a task works on at once.
+    limit : int
+        The site's MaxArraySize: indices run from 0 to one below.
+    """
+    most = max(1, min(limit, settings.max_tasks))
+    return max(settings.shards_per_task or processes, -(-total // most))
+
+
+def array_spec(indices: Collection[int], throttle: int = 0) -> str:
+    """Write task indices as Slurm does: ``0-3,7,9-10%2``."""
+    runs: list[list[int]] = []
+    for index in sorted(indices):
+        if runs and index == runs[-1][1] + 1:
+            runs[-1][1] = index
+        else:
+            runs.append([index, index])
+    text = ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+    return f"{text}%{throttle}" if throttle else text
+
+
+def array_script(settings: Settings, *, name: str, spec: Path, indices: Collection[int]) -> str:
+    """The script of the array: each task works on its shards, and queues itself again near its time limit.
+
+    Parameters
+    ----------
+    name : str
+        Of the job.
+    spec : Path
+        The submission's file, absolute; logs lie beside it.
+    indices : collection of int
+        The tasks that have something to do.
+    """
+    again = f"{settings.requeues}"
+    head = _head(settings, name, spec.parent / "%A_%a.log")
+    head += [f"--array={array_spec(indices, settings.throttle)}", "--requeue", f"--signal=B:USR1@{settings.warn}"]
+    return f"""{_lines(head)}
+{_setup(settings)}
+near_the_limit() {{
+  trap '' USR1
+  if [ "${{SLURM_RESTART_COUNT:-0}}" -lt {again} ]; then
+    echo "the time limit is near: back into the queue"
+    scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}"
+  fi
+}}
+trap near_the_limit USR1
+
+for attempt in $(seq {settings.attempts}); do
+  {_python(settings)} shards {shlex.quote(str(spec))} "$SLURM_ARRAY_TASK_ID" &
+  worker=$!
+  while :; do
+    status=0
+    wait "$worker" || status=$?
+    kill -0 "$worker" 2>/dev/null || break   # a signal ends "wait" before the work ends
+  done
+  [ "$status" -eq 0 ] && exit 0
+  [ "$status" -eq 2 ] && exit 2   # refused in one sentence: another attempt would hear the same
+  echo "attempt $attempt of {settings.attempts} ended with status $status"
+done
+exit "$status"
+"""
+
+
+def merge_script(settings: Settings, *, name: str, spec: Path) -> str:
+    """The script of the last job, which writes index, failures, card and preview."""
+    head = _head(settings.for_merge(), name, spec.parent / "%j_merge.log")
+    return f"""{_lines([*head, "--requeue"])}
+{_setup(settings)}
+exec {_python(settings)} merge {shlex.quote(str(spec))}
+"""
+
+
+def on_node(settings: Settings, command: str) -> str:
+    """One of the package's own commands as shell text, after the site's setup."""
+    return f"{_setup(settings)}exec {_python(settings)} {command}"
+
+
+def _head(resources: Resources, name: str, log: Path) -> list[str]:
+    # Only the file's own name holds Slurm's patterns.
+    folder = str(log.parent).replace("%", "%%")
+    return [
+        f"--job-name={name}",
+        *resources.options(),
+        f'--output="{folder}/{log.name}"',
+        "--open-mode=append",
+    ]
+
+
+def _lines(options: Iterable[str]) -> str:
+    return "\n".join(["#!/bin/bash", *(f"#SBATCH {option}" for option in options)])
+
+
+def _setup(settings: Settings) -> str:
+    return "\n".join(["set -uo pipefail", *settings.setup, ""])
+
+
+def _python(settings: Settings) -> str:
+    python = shlex.quote(settings.python or sys.executable)
+    # -P: a folder of the user's that is named like a module must not shadow it.
+    return f"{settings.command} {python} -P -m sketchprep.cluster".strip()

@@ -1,0 +1,92 @@
+"""The handful of Slurm's own commands that a build uses.  No accounting database is asked for anything."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from sketchprep.errors import UserError
+
+__all__ = ["active", "cancel", "is_there", "job_name", "max_array_size", "run", "submit"]
+
+FALLBACK_ARRAY = 1001  # what Slurm ships with
+SECONDS = 60
+
+
+def job_name(out: Path) -> str:
+    """Name of every job of a dataset: the folder's, and a digest of its path."""
+    word = re.sub(r"[^A-Za-z0-9._-]+", "_", out.name)[:40]
+    return f"sketchprep-{word}-{hashlib.sha256(str(out).encode()).hexdigest()[:8]}"
+
+
+def is_there() -> bool:
+    """Whether this machine has Slurm's commands."""
+    import shutil
+
+    return shutil.which("sbatch") is not None
+
+
+def max_array_size() -> int:
+    """The site's MaxArraySize: task indices must stay below it."""
+    try:
+        found = re.search(r"^MaxArraySize\s*=\s*(\d+)", run(["scontrol", "show", "config"]), re.MULTILINE)
+    except UserError:
+        found = None
+    return int(found[1]) if found and int(found[1]) > 0 else FALLBACK_ARRAY
+
+
+def submit(script: Path, *options: str) -> str:
+    """Submit a script; return the job's number."""
+    answer = run(["sbatch", "--parsable", *options, str(script)])
+    number = answer.strip().splitlines()[-1].partition(";")[0] if answer.strip() else ""
+    if not number.isdecimal():
+        raise UserError(f"sbatch {script}: answered {answer.strip()!r} where a job number was expected")
+    return number
+
+
+def active(name: str) -> list[str]:
+    """Numbers of the jobs of that name which wait, run or are being ended."""
+    lines = run(["squeue", "--noheader", f"--name={name}", "--format=%F"]).split()
+    return sorted(set(lines), key=int)
+
+
+def cancel(name: str, wait_seconds: float = SECONDS) -> int:
+    """End all jobs of that name and wait until they are gone; return how many there were."""
+    jobs = active(name)
+    if not jobs:
+        return 0
+    run(["scancel", f"--name={name}"])
+    end = time.monotonic() + wait_seconds
+    while active(name) and time.monotonic() < end:
+        time.sleep(0.5)
+    return len(jobs)
+
+
+def run(command: Sequence[str], text: str | None = None, seconds: float | None = SECONDS) -> str:
+    """Output of a command of Slurm's.
+
+    Raises
+    ------
+    UserError
+        If it is not there, refuses, or does not answer.
+    """
+    # Inside another job its own variables would decide instead of the script.
+    env = {k: v for k, v in os.environ.items() if not k.startswith("SLURM_") or k == "SLURM_CONF"}
+    try:
+        done = subprocess.run(
+            command, input=text, capture_output=True, text=True, timeout=seconds, env=env, check=False
+        )
+    except FileNotFoundError:
+        raise UserError(
+            f"--executor slurm: there is no `{command[0]}` on this machine; run it on a login node of the cluster"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise UserError(f"`{command[0]}` did not answer within {seconds:.0f} s; try again later") from None
+    if done.returncode:
+        raise UserError(f"`{' '.join(command[:3])}` failed: {' '.join(done.stderr.split())}")
+    return done.stdout

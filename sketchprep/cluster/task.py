@@ -1,0 +1,221 @@
+"""What runs on a node: one task of the array, the job that merges, and the question for the node's environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sketchprep import executors, plan, progress
+from sketchprep.dataset import read_recipe
+from sketchprep.errors import UserError
+from sketchprep.merge import complete_shards
+from sketchprep.worker import Job, Stopped
+
+__all__ = ["Spec", "describe", "merge", "run"]
+
+HANGS = 75  # EX_TEMPFAIL: the script starts the work again
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a submission tells its tasks; the dataset is the folder that its file lies in."""
+
+    path: Path
+    roots: dict[str, str]
+    device: str
+    offline: bool
+    per_task: int
+    processes: int
+    stall: int
+    most_failures: float | None
+
+    @classmethod
+    def read(cls, path: Path) -> Spec:
+        return cls(path=path, **json.loads(path.read_text(encoding="utf-8")))
+
+    @property
+    def out(self) -> Path:
+        return self.path.parents[2]
+
+    def job(self) -> Job:
+        """What the workers are told."""
+        from sketchprep import recipe
+
+        stored = read_recipe(self.out)
+        roots = {name: Path(root) for name, root in self.roots.items()}
+        return Job(self.out, recipe.load(stored["recipe"]), stored["depends_on"], roots, self.device, self.offline)
+
+
+def run(path: Path, index: int) -> None:
+    """Work on the shards of one task that are not there yet.
+
+    Parameters
+    ----------
+    path : Path
+        The submission's file.
+    index : int
+        Of the task: it owns that many-th batch of the plan's shards.
+
+    Raises
+    ------
+    UserError
+        If this node cannot make the planned bytes, or the folder cannot be written; kept beside `path` for `status`.
+    """
+    spec = Spec.read(path)
+    complaint = path.with_suffix(f".{index}.error")
+    try:
+        _run(spec, index)
+        complaint.unlink(missing_ok=True)
+    except Stopped:
+        print("stopped: the build was cancelled, or too many photos failed", flush=True)
+    except UserError as error:
+        complaint.write_text(f"{error}\n", encoding="utf-8")
+        raise
+
+
+def _run(spec: Spec, index: int) -> None:
+    finished = set(complete_shards(spec.out))
+    names = plan.shard_names(spec.out / "plan.parquet")[index * spec.per_task : (index + 1) * spec.per_task]
+    todo = [name for name in names if name not in finished]
+    print(f"task {index}: {len(todo)} of {len(names)} shards to make, {spec.processes} processes", flush=True)
+    if (spec.out / "log" / "stop").exists():
+        raise Stopped
+    if not todo:
+        return
+    shards = list(plan.read_shards(spec.out / "plan.parquet", todo).values())
+    watchdog = Watchdog(spec.out / "log", todo, spec.stall)
+    watchdog.start()
+
+    def done(name: str) -> None:
+        print(f"{name} is there", flush=True)
+        _check_failures(spec)
+
+    name = "inline" if spec.processes == 1 else "joblib"
+    try:
+        executors.EXECUTORS[name](shards, spec.job(), executors.Options(spec.processes), done)
+    except BaseException:
+        if name == "joblib":
+            executors.shut_down()
+        raise
+    finally:
+        watchdog.stop()
+
+
+def _check_failures(spec: Spec) -> None:
+    """Stop every task of the build if more photos failed than are allowed."""
+    if spec.most_failures is None:
+        return
+    failed = sum(r["counts"].get("failed", 0) for r in progress.read_reports(spec.out / "log").values())
+    if failed > spec.most_failures:
+        (spec.out / "log" / "stop").touch()
+
+
+class Watchdog(threading.Thread):
+    """Ends a process in which no photo gets done any more.
+
+    It compares what it sees with what it saw, never a file's time with a clock: the clocks of nodes and file servers
+    differ.
+    """
+
+    def __init__(self, folder: Path, names: Sequence[str], seconds: float) -> None:
+        super().__init__(daemon=True)
+        self._paths = [folder / f"{name}.json" for name in names]
+        self._seconds = seconds
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._stopped.set()
+
+    def run(self) -> None:
+        seen, since = self._look(), time.monotonic()
+        while not self._stopped.wait(min(5.0, self._seconds / 4)):
+            now = self._look()
+            if now != seen:
+                seen, since = now, time.monotonic()
+            elif time.monotonic() - since > self._seconds:
+                print(f"no photo was finished for {self._seconds} s: this process ends itself", flush=True)
+                self._kill_children()
+                os._exit(HANGS)
+
+    def _look(self) -> list[tuple[int, int] | None]:
+        return [_stamp(path) for path in self._paths]
+
+    def _kill_children(self) -> None:
+        """SIGKILL the workers: one that hangs hears nothing else."""
+        for child in _children(os.getpid()):
+            os.kill(child, signal.SIGKILL)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == parent:
+            found.append(int(folder.name))
+    return found
+
+
+def merge(path: Path) -> bool:
+    """Merge the dataset if all its shards are there; return whether they are."""
+    from sketchprep import builder
+
+    spec = Spec.read(path)
+    names = plan.shard_names(spec.out / "plan.parquet")
+    missing = set(names) - set(complete_shards(spec.out))
+    if missing:
+        print(
+            f"{len(missing)} of {len(names)} shards are not there (first: {min(missing)}); their logs lie beside this "
+            "one; run the same `sketchprep build` command again to go on",
+            flush=True,
+        )
+        return False
+    builder.finish(spec.out)
+    print(f"{spec.out}: {len(names)} shards merged", flush=True)
+    return True
+
+
+def describe(question: str) -> str:
+    """Resolve what the bytes depend on, on this node; JSON in, one line of JSON out."""
+    from sketchprep import environment, recipe
+
+    values: dict[str, Any] = json.loads(question)
+    return json.dumps(environment.resolve(recipe.load(values["recipe"]), values["device"]))
+
+
+def main(words: Sequence[str]) -> int:
+    """Run one of the three; return the exit status."""
+    try:
+        match list(words):
+            case ["shards", path, index]:
+                run(Path(path), int(index))
+            case ["merge", path]:
+                return 0 if merge(Path(path)) else 1
+            case ["environment"]:
+                print(describe(sys.stdin.read()))
+            case _:
+                print("this module is for batch scripts; see `sketchprep build --help`", file=sys.stderr)
+                return 2
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr, flush=True)
+        return 2
+    return 0

@@ -31,7 +31,8 @@ class Architecture:
     width : int
         Channels after an encoder's first convolution, doubled with each of the others.
     innermost : int, optional
-        Channels of the encoders' last map, instead of what the doubling gives.
+        Channels of the innermost map of encoders and both kinds of decoders, instead of what the doubling gives: the
+        linear layers, which hold most weights of a small model, shrink with it.
     narrow : int, optional
         Channels to which a 1×1 convolution narrows the remainder's inner map before its linear layer, and from which
         one widens it after that in the decoders.  Without it, that layer holds most of a model's weights.
@@ -96,7 +97,10 @@ class Architecture:
     @property
     def feature_channels(self) -> list[int]:
         """Channels of a feature decoder's maps, from the innermost to the one of full size."""
-        return [self.fm_width * factor for factor in _FEATURE_PLAN[-self.stages - 1 :]]
+        channels = [self.fm_width * factor for factor in _FEATURE_PLAN[-self.stages - 1 :]]
+        if self.innermost is not None:
+            channels[0] = self.innermost
+        return channels
 
     def side(self, part: str) -> int:
         """Height and width of a part's inner map: 4, 5, 6 or 16."""

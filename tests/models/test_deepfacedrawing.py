@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 import torch
@@ -111,8 +112,8 @@ def test_smaller_frames_drop_the_innermost_stages_of_an_encoder_and_the_first_wi
     assert count(on_meta(FeatureDecoder, "nose", arch)) == decoder
 
 
-def test_innermost_sets_the_last_map_of_encoder_and_image_decoder() -> None:
-    arch = Architecture(size=128, latent=50, width=16, innermost=32)
+def test_innermost_sets_the_innermost_map_of_encoder_and_decoders() -> None:
+    arch = Architecture(size=128, latent=50, width=16, innermost=32, fm_width=64, fm_channels=2)
     encoder = 4 * 4 * 16 + 2 * 16 + BLOCK[16] + 4 * 4 * 16 * 32 + 2 * 32 + BLOCK[32]
     encoder += 4 * 4 * 32 * 32 + 2 * 32 + BLOCK[32] + 32 * 16 * 50 + 50
     assert count(on_meta(Encoder, "left_eye", arch)) == encoder
@@ -120,6 +121,10 @@ def test_innermost_sets_the_last_map_of_encoder_and_image_decoder() -> None:
     decoder += 4 * 4 * 32 * 32 + 2 * 32 + BLOCK[32] + 4 * 4 * 32 * 16 + 2 * 16 + BLOCK[16]
     decoder += 4 * 4 * 16 * 16 + 2 * 16 + BLOCK[16] + 5 * 5 * 16 + 1
     assert count(on_meta(ImageDecoder, "left_eye", arch)) == decoder
+    features = 50 * 32 * 16 + 32 * 16 + BLOCK[32]
+    features += 4 * 4 * 32 * 128 + 2 * 128 + BLOCK[128] + 4 * 4 * 128 * 64 + 2 * 64 + BLOCK[64]
+    features += 4 * 4 * 64 * 64 + 2 * 64 + BLOCK[64] + 5 * 5 * 64 * 2 + 2
+    assert count(on_meta(FeatureDecoder, "left_eye", arch)) == features
 
 
 @pytest.mark.parametrize("kind", [Encoder, ImageDecoder, FeatureDecoder])

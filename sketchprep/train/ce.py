@@ -22,6 +22,7 @@ __all__ = ["CeTask", "drawn_error", "to_tensor", "to_uint8"]
 # Training pictures whose mean and variance are what an explanation is measured against; held-out ones that are
 # scored, at once, and drawn.
 MEAN_OF, HELD_OUT, CHUNK, GRID = 256, 48, 8, 6
+PAPER = 1.0
 # Below this variance (in -1..1, per pixel) a part is blank everywhere and there is nothing to explain.
 BLANK = 1e-5
 
@@ -48,18 +49,27 @@ class CeTask(Task):
         return {**self.__dict__, "_usual": None}
 
     def modules(self) -> dict[str, nn.Module]:
+        from torch import nn
+
         from sketchprep.models.deepfacedrawing import Autoencoder
 
         architecture = self.settings.architecture()
-        return {part: Autoencoder(part, architecture) for part in self.settings.parts}
+        made = {part: Autoencoder(part, architecture) for part in self.settings.parts}
+        for autoencoder in made.values():
+            # Most of a sketch is paper: to begin there saves Adam a long way in small steps.
+            nn.init.constant_(autoencoder.decoder.body[-1].bias, PAPER)  # type: ignore[arg-type]
+        return made  # type: ignore[return-value]
 
     def phases(self) -> list[Phase]:
         import torch
 
         s, watched = self.settings, {"unexplained": 0.0}
         adam = partial(torch.optim.Adam, lr=s.lr, betas=s.betas)
+        shares = {part: s.shares.get(part, 1) for part in s.parts}
+        least = min(shares.values())  # a step in which nobody moves would be wasted
         return [
-            Phase(part, (part,), partial(self.loss, part), adam, watched, s.shares.get(part, 1)) for part in s.parts
+            Phase(part, (part,), partial(self.loss, part), adam, watched, max(1, round(share / least)))
+            for part, share in shares.items()
         ]
 
     def batch(self, visits: Sequence[int]) -> dict[str, np.ndarray]:

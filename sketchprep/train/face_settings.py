@@ -46,7 +46,8 @@ class Settings(BaseModel):
     parts : tuple of str
         Autoencoders of stage 1.
     shares : dict of str to int
-        Stage 1: a part's autoencoder takes a step in every so many; 1 where none is given.
+        Stage 1: a part's autoencoder takes a step in every so many, 1 where none is given, relative to the part that
+        is trained most.
     ink_weight : float
         Stage 1: how much more a pixel of ink counts than one of paper; 1 is the plain mean square.
     gan, feature_matching, l1, perceptual : float

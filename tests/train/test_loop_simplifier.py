@@ -69,12 +69,14 @@ def test_blank_paper_has_finite_losses_and_gradients() -> None:
 def test_shipped_presets_are_valid_and_no_recipes() -> None:
     from sketchprep import recipe
 
-    assert presets.names("simplifier") == ["cpu", "gpu"]
+    assert presets.names("simplifier") == ["cpu", "gpu", "cpu-no-synthetic", "cpu-no-teacher"]
     assert "simplifier" not in recipe.names()
     for name in presets.names("simplifier"):
         options, settings = presets.load("simplifier", name, Settings)
         assert options.images > 10_000
         assert settings.width == 16
+    full, ablated = (presets.load("simplifier", name, Settings) for name in ("cpu", "cpu-no-teacher"))
+    assert ablated == (full[0], full[1].model_copy(update={"mix": "no-teacher"}))
 
 
 @pytest.mark.parametrize(

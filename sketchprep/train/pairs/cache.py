@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VERSION", "Portrait", "Prepared", "art_of", "open_art", "open_portraits", "prepare"]
 
-VERSION = 1
+VERSION = 2
 """Part of every file name in the cache; raised with whatever changes the lines of a portrait."""
 
 FRAME = 512
@@ -145,11 +145,12 @@ def _portrait_arrays(data: bytes, net: HED, landmarker: Landmarker) -> dict[str,
     points = landmarker.points(photo, faces[0])
     aligned = align(photo, points, template="ffhq", size=FRAME)
     points = transform_points(aligned.matrix, points)
-    edges = hed.probability(net, aligned.image[None])[0]
-    strokes = teacher_strokes(aligned.image, edges, points)
+    light = luminance(aligned.image)
+    edges = np.rint(255 * hed.probability(net, aligned.image[None])[0]).astype(np.uint8)
+    strokes = teacher_strokes(light, edges.astype(np.float32) / 255, points)
     return {
-        "light": luminance(aligned.image),
-        "edges": np.rint(255 * edges).astype(np.uint8),
+        "light": light,
+        "edges": edges,
         "landmarks": points.astype(np.float32),
         "points": np.concatenate(strokes) if strokes else np.zeros((0, 2), np.float32),
         "counts": np.array([len(s) for s in strokes], np.int64),

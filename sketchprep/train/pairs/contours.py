@@ -13,7 +13,7 @@ from sketchprep.train.pairs import vector
 
 __all__ = ["EYES", "JAW", "MOUTH", "NOSE", "complete", "dense", "face_outline", "feature_zone", "snap"]
 
-_REACH, _ENOUGH, _TWIN = 3.0, 0.88, 6.5
+_REACH, _ENOUGH, _JAW, _TWIN = 3.0, 0.88, 0.84, 6.5
 _BROWS = (tuple(range(17, 22)), tuple(range(22, 27)))
 
 
@@ -80,13 +80,13 @@ def complete(strokes: list[vector.Stroke], evidence: np.ndarray, landmarks: np.n
 
 
 def _jaw(evidence: np.ndarray, landmarks: np.ndarray) -> vector.Stroke:
-    """The jaw in one line, as far from its landmarks as the evidence asks for on at most an eighth of its length."""
+    """The jaw in one line where it is seen, but far from its landmarks on at most a sixth of its length."""
     line = dense(catmull_rom(landmarks[:17]))
-    for reach in (6.0, 4.5, 3.0):
+    for reach in (6.0, 4.5, 3.5):
         moved = snap(line, evidence, reach=reach)
-        if (np.hypot(*(moved - line).T) <= _REACH).mean() >= _ENOUGH:
+        if (np.hypot(*(moved - line).T) <= _REACH).mean() >= _JAW:
             break
-    return vector.smooth(moved, sigma=4.0)
+    return vector.smooth(moved, sigma=3.0)
 
 
 def _without_twins(stroke: vector.Stroke, fresh: list[vector.Stroke]) -> list[vector.Stroke]:

@@ -56,7 +56,7 @@ def eye(grey: np.ndarray, evidence: np.ndarray, corners: np.ndarray) -> tuple[li
 
 
 def brow(grey: np.ndarray, evidence: np.ndarray, points: np.ndarray) -> tuple[list[vector.Stroke], np.ndarray]:
-    """Draw a brow: its outline where it stands out from the skin, else one line.
+    """Draw a brow: its outline where it is thick and stands out from the skin, else one line.
 
     Parameters
     ----------
@@ -73,54 +73,50 @@ def brow(grey: np.ndarray, evidence: np.ndarray, points: np.ndarray) -> tuple[li
     """
     spine = contours.dense(catmull_rom(points))
     across = float(np.hypot(*(points[4] - points[0])))
-    reach = np.clip(0.13 * across, 4.0, 16.0)
-    low = np.maximum(np.floor(spine.min(0) - reach - 2).astype(int), 0)
-    high = np.minimum(np.ceil(spine.max(0) + reach + 3).astype(int), [grey.shape[1], grey.shape[0]])
-    line = [vector.smooth(contours.snap(spine, evidence, reach=4.0), sigma=3.0)]
-    if min(high - low) < 8:
-        return line, spine
-    window = cv2.GaussianBlur(grey[low[1] : high[1], low[0] : high[0]], (0, 0), 1.5)
-    stretch = (spine[-1] - spine[0]) * 0.06
-    path = np.concatenate([[spine[0] - stretch], spine, [spine[-1] + stretch]]) - low
-    band = np.zeros(window.shape, np.uint8)
-    cv2.polylines(band, [np.rint(path).astype(np.int32)], False, 1, round(2 * reach))
-    blob = _dark_blob(_level(window, band), band > 0)
-    share = blob.sum() / max(1, band.sum())
-    if not 0.15 < share < 0.7:
-        return line, spine
-    shape = cv2.GaussianBlur(blob.astype(np.float32), (0, 0), 1.5) > 0.5
-    outlines, _ = cv2.findContours(shape.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    if not outlines:
-        return line, spine
-    outline = max(outlines, key=len)[:, 0].astype(np.float64) + low
-    if np.ptp(outline[:, 0]) < 0.6 * across:
-        return line, spine
-    closed = vector.smooth(np.concatenate([outline, outline[:1]]), sigma=3.0)
-    return [closed], outline
+    tangent = np.gradient(spine, axis=0)
+    normal = np.stack([-tangent[:, 1], tangent[:, 0]], 1) / np.maximum(np.hypot(*tangent.T), 1e-6)[:, None]
+    upper, lower, contrast = _extent(grey, spine, normal, float(np.clip(0.16 * across, 4.0, 18.0)))
+    area = np.concatenate([spine + upper[:, None] * normal, (spine + lower[:, None] * normal)[::-1]])
+    if contrast < 0.05 or np.median(lower - upper) < 5.0:
+        return [vector.smooth(contours.snap(spine, evidence, reach=4.0), sigma=3.0)], area
+    closed = np.concatenate([area, area[:1]])
+    return [vector.smooth(closed, sigma=2.0)], area
 
 
-def _level(window: np.ndarray, band: np.ndarray) -> np.ndarray:
-    """Take the slope of the light on the skin around the band out of the window."""
-    around = cv2.dilate(band, np.ones((5, 5), np.uint8)) > 0
-    rim = around & (cv2.erode(band, np.ones((5, 5), np.uint8)) == 0)
-    y, x = np.nonzero(rim)
-    columns = np.stack([x, y, np.ones_like(x)], 1).astype(np.float64)
-    slope, *_ = np.linalg.lstsq(columns, window[rim].astype(np.float64), rcond=None)
-    down, right = np.indices(window.shape)
-    flat = window - slope[0] * right - slope[1] * down
-    return (np.clip(flat - flat[around].min(), 0, 1)).astype(np.float32)
+def _extent(
+    grey: np.ndarray, spine: np.ndarray, normal: np.ndarray, reach: float
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Offsets of both borders of a dark band along its spine, tapered at its ends, and its contrast."""
+    offsets = np.arange(-reach, reach + 0.25, 0.5)
+    at = (spine[:, None] + offsets[None, :, None] * normal[:, None]).astype(np.float32)
+    soft = cv2.GaussianBlur(grey, (0, 0), 1.2)
+    seen = cv2.remap(soft, at[..., 0], at[..., 1], cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)
+    seen = _along(seen, 3.0)
+    middle = (seen + 0.15 * np.abs(offsets / reach)[None]).argmin(1)
+    middle = np.clip(np.rint(_along(middle[:, None].astype(np.float32), 6.0)[:, 0]).astype(int), 1, len(offsets) - 2)
+    borders = np.zeros((len(spine), 2), np.float32)
+    depth = np.zeros((len(spine), 2), np.float32)
+    for i, centre in enumerate(middle):
+        for side, run in ((0, seen[i, centre::-1]), (1, seen[i, centre:])):
+            peak = run[: int(1.3 * reach) + 2].max()
+            depth[i, side] = peak - run[0]
+            crossing = np.argmax(run >= 0.5 * (run[0] + peak)) if peak > run[0] else 1
+            borders[i, side] = offsets[centre] + (0.5 if side else -0.5) * max(1, int(crossing))
+    borders = _along(borders, 5.0)
+    ends = np.minimum(np.arange(len(spine)), np.arange(len(spine))[::-1]) / max(1.0, 0.16 * len(spine))
+    taper = np.sqrt(np.clip(ends, 0, 1))[:, None]
+    mean = borders.mean(1, keepdims=True)
+    borders = mean + (borders - mean) * taper
+    return borders[:, 0], borders[:, 1], float(np.median(depth.min(1)))
 
 
-def _dark_blob(window: np.ndarray, band: np.ndarray) -> np.ndarray:
-    """The largest piece of the darker of two classes of the band, if these differ clearly."""
-    levels = (window[band] * 255).astype(np.uint8)
-    limit, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    dark = band & (window * 255 <= limit)
-    light = band & ~dark
-    if not dark.any() or not light.any() or window[light].mean() - window[dark].mean() < 0.07:
-        return np.zeros_like(band)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(dark.astype(np.uint8), connectivity=4)
-    return labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+def _along(values: np.ndarray, sigma: float) -> np.ndarray:
+    """Columns averaged along the first axis; (N, M) float32."""
+    reach = int(np.ceil(3 * sigma))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2).astype(np.float32)
+    padded = np.pad(values, ((reach, reach), (0, 0)), mode="edge").astype(np.float32)
+    filtered = cv2.filter2D(padded, -1, (kernel / kernel.sum())[:, None], borderType=cv2.BORDER_REPLICATE)
+    return filtered[reach : reach + len(values)]
 
 
 def _circle(count: int) -> np.ndarray:

@@ -103,7 +103,7 @@ def copy_of(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A photocopy at random settings, the usual ones included."""
     variant = "gegl" if rng.random() < 0.75 else "classic"
     usual = photocopy(light, variant=variant)
-    if rng.random() < 0.45:
+    if rng.random() < 0.55:
         return usual
     copy = photocopy(
         light,

@@ -13,6 +13,7 @@ from sketchprep.errors import UserError
 from sketchprep.train.pairs import cache as store
 from sketchprep.train.pairs import photocopies, vector
 from sketchprep.train.pairs.clean import random_drawing
+from sketchprep.train.pairs.evidence import hidden
 from sketchprep.train.pairs.field import affine
 from sketchprep.train.pairs.roughen import photographed, roughen
 from sketchprep.train.pairs.scenes import random_scene, visible
@@ -24,6 +25,7 @@ LINE_WIDTH = 2.0
 """Pen of every clean drawing in pixels."""
 
 _SMALLEST = 32
+_UNSEEN = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,11 @@ class Mix:
         Photocopies of painted scenes beside their outlines.
     """
 
-    photocopies: float = 0.42
-    teacher_lines: float = 0.13
-    curves: float = 0.17
-    line_art: float = 0.13
-    scenes: float = 0.15
+    photocopies: float = 0.54
+    teacher_lines: float = 0.1
+    curves: float = 0.13
+    line_art: float = 0.11
+    scenes: float = 0.12
 
     @classmethod
     def named(cls, name: str) -> Mix:
@@ -154,15 +156,18 @@ class PairSampler:
         clean : ndarray, (size, size) uint8
             Black lines two pixels wide on white.
         weight : ndarray, (size, size) float32
-            How much each pixel counts, at least 1.
+            How much each pixel counts: at least 1, and half of that around lines of which the rough picture shows
+            nothing.
         """
         rng = np.random.default_rng([self.seed, index, int(self.held_out)])
         kind = str(rng.choice(list(self.shares), p=list(self.shares.values())))
         rough, strokes, landmarks = getattr(self, f"_{kind}")(rng)
         clean = 255 - vector.render(strokes, (self.size, self.size), width=LINE_WIDTH)
-        if landmarks is None or not self.weights:
-            return rough, clean, np.ones((self.size, self.size), np.float32)
-        return rough, clean, photocopies.face_weight(landmarks, self.size)
+        weight = np.ones((self.size, self.size), np.float32)
+        if landmarks is not None and self.weights:
+            weight = photocopies.face_weight(landmarks, self.size)
+        weight[hidden(rough, clean)] *= _UNSEEN
+        return rough, clean, weight
 
     def batch(self, indices: Iterable[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Several pairs, stacked: (B, size, size) each."""

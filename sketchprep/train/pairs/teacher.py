@@ -1,8 +1,9 @@
 """Line drawings of real photos, the target that photocopies are simplified to.
 
-Where a line runs is decided by three witnesses: a difference of Gaussians that follows the flow of the log-lightness,
-at two scales; an edge network's probability, which knows outlines from texture; and the face's landmarks, which know
-where eyelids, nose, lips and jaw must be even where the light hides them.
+Where a line runs is decided by what a photocopy of the photo shows, since nothing else can be asked of whoever sees the
+photocopy alone: a difference of Gaussians that follows the flow of the light, at two scales, over the usual photocopy.
+An edge network's probability knows outlines from texture, and the face's landmarks know where eyelids, nose, lips and
+jaw must be even where the light hides them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from sketchprep.ops import flow
 from sketchprep.ops._components import hysteresis
+from sketchprep.ops.photocopy import photocopy
 from sketchprep.train.pairs import contours, features, vector
 
 __all__ = ["PARTS", "coverage", "face_mask", "teacher_strokes"]
@@ -33,13 +35,13 @@ _FEATURES = (
 )
 
 
-def teacher_strokes(photo: np.ndarray, edges: np.ndarray, landmarks: np.ndarray) -> list[vector.Stroke]:
+def teacher_strokes(light: np.ndarray, edges: np.ndarray, landmarks: np.ndarray) -> list[vector.Stroke]:
     """Draw the lines of a portrait.
 
     Parameters
     ----------
-    photo : ndarray, (512, 512, 3) uint8
-        In the FFHQ/CelebA-HQ frame; the widths below are made for it.
+    light : ndarray, (512, 512) uint8
+        Luminance in the FFHQ/CelebA-HQ frame, for which the widths below are made.
     edges : ndarray, (512, 512) float32
         Probability of an edge, 0 to 1, of the edge network.
     landmarks : ndarray, (68, 2) float
@@ -49,12 +51,14 @@ def teacher_strokes(photo: np.ndarray, edges: np.ndarray, landmarks: np.ndarray)
     -------
     list of ndarray, (N, 2) float32
     """
-    grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    grey = light.astype(np.float32) / 255
     zones = _zones(landmarks, grey.shape)
-    evidence = _gated(*line_depth(grey), edges, zones)
-    kept = hysteresis(evidence > 0.35, evidence > 1.0, min_length=14.0, keep=zones.features > 0.5)
-    found = _long_enough(vector.trace(kept, gap=10.0, spur=8.0, sigma=2.5), zones)
-    witness = np.maximum(evidence, 1.5 * edges)
+    lines, depth = copy_lines(light)
+    evidence = _gated(lines, depth, edges, zones)
+    kept = hysteresis(evidence > 0.4, evidence > 0.9, min_length=14.0, keep=zones.features > 0.5)
+    found = _long_enough(vector.trace(kept, gap=10.0, spur=8.0, sigma=2.0), zones)
+    # What the photo shows and the photocopy does not may still guide a line that must be drawn anyway.
+    witness = np.maximum(evidence, 0.4 * np.minimum(photo_lines(grey), 1.5))
     for draw, points in _FEATURES:
         drawn, area = draw(grey, witness, landmarks[points])
         found = vector.cut(found, vector.inside(area, grey.shape, margin=3.0))
@@ -97,37 +101,52 @@ def _zones(landmarks: np.ndarray, shape: tuple[int, ...]) -> _Zones:
     )
 
 
-def line_depth(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How much darker than its surroundings a line is.
-
-    Parameters
-    ----------
-    grey : ndarray, (H, W) float32
-        0 to 1.
+def copy_lines(light: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lines of the usual photocopy of a picture, (H, W) uint8.
 
     Returns
     -------
-    depth, relative : ndarray, (H, W) float32
-        In log-lightness, and against the busyness around it: about 1 for a clear line.
+    lines, depth : ndarray, (H, W) float32
+        Against the busyness around, about 1 for a clear line; and in units of log-lightness.
     """
-    plane = np.log(grey + np.float32(0.08))
-    field = flow.edge_tangent_flow(cv2.GaussianBlur(plane, (0, 0), 1.0), radius=5, iterations=3)
+    copy = photocopy(light)
+    ink = np.log(cv2.GaussianBlur(copy, (0, 0), 0.8).astype(np.float32) / 255 + np.float32(0.3))
+    depth = _depth(ink, _flow(light.astype(np.float32) / 255))
+    return _stands_out(depth), depth
+
+
+def photo_lines(grey: np.ndarray) -> np.ndarray:
+    """Dark lines of a picture, (H, W) float32 from 0 to 1, likewise."""
+    return _stands_out(_depth(np.log(grey + np.float32(0.08)), _flow(grey)))
+
+
+def _flow(grey: np.ndarray) -> np.ndarray:
+    plane = cv2.GaussianBlur(np.log(grey + np.float32(0.08)), (0, 0), 1.0)
+    return flow.edge_tangent_flow(plane, radius=5, iterations=3)
+
+
+def _depth(plane: np.ndarray, field: np.ndarray) -> np.ndarray:
+    """How much darker than its surroundings a line of a logarithmic plane is, fine or broad."""
     fine = -flow.flow_dog(plane, field, sigma_line=1.2, sigma_flow=4.0, rho=1.0)
     broad = -flow.flow_dog(plane, field, sigma_line=2.4, sigma_flow=6.0, rho=1.0)
-    depth = np.maximum(np.maximum(fine, 0.8 * broad), 0.0)
+    return np.maximum(np.maximum(fine, 0.8 * broad), 0.0)
+
+
+def _stands_out(depth: np.ndarray) -> np.ndarray:
+    """Depth against the busyness around it."""
     busy = cv2.GaussianBlur(depth, (0, 0), 12.0)
-    return depth, np.maximum(depth - 0.7 * busy, 0.0) / (0.02 + 0.6 * busy)
+    return np.maximum(depth - 0.7 * busy, 0.0) / (0.012 + 0.6 * busy)
 
 
-def _gated(depth: np.ndarray, relative: np.ndarray, edges: np.ndarray, zones: _Zones) -> np.ndarray:
-    """Evidence of a line: on a feature its plain depth, outside the face only where the edge network agrees."""
+def _gated(lines: np.ndarray, depth: np.ndarray, edges: np.ndarray, zones: _Zones) -> np.ndarray:
+    """Evidence of a line: how it stands out, less where the edge network disagrees; on a feature at least its depth."""
     near = cv2.dilate(edges, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
     crowd = cv2.GaussianBlur(edges, (0, 0), 16.0)
-    doubt = (1 - zones.person) * (0.2 + 1.2 * crowd) + 0.4 * zones.person * crowd
-    trust = np.maximum(np.clip((near - 0.12 - doubt) / 0.3, 0, 1), 0.33 * zones.hair)
-    skin = relative * np.maximum(trust, 0.45)
-    plain = np.maximum(depth / 0.035, 0.0)
-    return _mix(_mix(relative * trust, skin, zones.face), np.maximum(plain, skin), zones.features)
+    doubt = (1 - zones.person) * (0.1 + 0.6 * crowd) + 0.2 * zones.person * crowd
+    trust = np.clip((near - 0.08 - doubt) / 0.25, 0, 1)
+    trust = np.maximum(trust, 0.25 + 0.3 * zones.hair)
+    skin = lines * np.maximum(trust, 0.55)
+    return _mix(_mix(lines * trust, skin, zones.face), np.maximum(lines, depth / 0.045), zones.features)
 
 
 def _mix(outer: np.ndarray, inner: np.ndarray, mask: np.ndarray) -> np.ndarray:

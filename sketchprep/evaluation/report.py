@@ -127,7 +127,9 @@ class Report:
         for kind, regions in self.means.items():
             for region, methods in regions.items():
                 count = next(iter(methods.values()))["ink"].count
-                lines += [f"## {_TITLES[kind]} ({count}){_REGIONS[region]}", "", *self._agreement(methods), ""]
+                lines += [f"## {_TITLES[kind]} ({count}){_REGIONS[region]}", ""]
+                lines += [f"Not judged: {self._hidden(kind, region):.1%} of the wanted ink.", ""]
+                lines += [*self._agreement(methods), ""]
         for kind, found in self.parts.items():
             count = next(iter(found.values()))["ink"].count
             lines += [f"## Parts of faces: {kind} ({count})", "", *self._parts(found), ""]
@@ -140,11 +142,17 @@ class Report:
             f"A pixel is ink from {s.level:.0%} black on, for every method. Precision and recall at {s.tolerance:g} "
             "px; chamfer: mean of both directions, in pixels; specks: pieces of fewer than "
             f"{s.specks_below} pixels in a picture. In brackets: 95 % bootstrap intervals of the means over pictures "
-            "(over people for photocopies)."
+            "(over people for photocopies). Not judged: wanted lines, and 6 px around them, where the picture is blank "
+            "paper or solid ink for 3 px around, so that nobody could draw them from it."
         )
         if self.network:
             yield ""
             yield f"Weights: sha256 {self.network['sha256']}, {self.network['dtype']} on {self.network['device']}."
+
+    def _hidden(self, kind: str, region: str) -> float:
+        """Mean share of the wanted ink that the pictures do not show."""
+        shares = [row["hidden"][region] for row in self.pairs if row["set"] == kind]
+        return sum(shares) / max(1, len(shares))
 
     def _agreement(self, methods: dict[str, dict[str, Mean]]) -> Iterator[str]:
         yield "| | chamfer | precision | recall | F | specks | ink % |"

@@ -114,11 +114,18 @@ def _step(display: Any) -> None:
 def measure_pair(pair: Pair, drawn: Mapping[str, np.ndarray], options: Settings) -> dict[str, Any]:
     """Figures of one pair, for each method and region: chamfer, precision, recall, f, specks, ink.
 
-    Regions are ``all`` and, where the face is known, ``face`` and ``rest``.  The wanted drawing is counted as the
-    method ``teacher``, by specks and ink alone.
+    Regions are ``all`` and, where the face is known, ``face`` and ``rest``.  Agreement is not judged around wanted
+    lines of which the rough picture shows nothing, see `sketchprep.train.pairs.evidence.hidden`; their share of the
+    wanted ink is ``hidden``.  The wanted drawing is counted as the method ``teacher``, by specks and ink alone.
     """
+    from sketchprep.train.pairs.evidence import hidden
+
     wanted = ink(pair.clean, level=options.level)
-    regions = {"all": None} if pair.face is None else {"all": None, "face": pair.face, "rest": ~pair.face}
+    unseen = hidden(pair.rough, pair.clean)
+    everywhere = np.ones(wanted.shape, bool)
+    regions = {"all": everywhere}
+    if pair.face is not None:
+        regions |= {"face": pair.face, "rest": ~pair.face}
     figures: dict[str, dict[str, dict[str, float]]] = {}
     for method, sketch in {**drawn, TEACHER: pair.clean}.items():
         mask = ink(sketch, level=options.level)
@@ -126,12 +133,13 @@ def measure_pair(pair: Pair, drawn: Mapping[str, np.ndarray], options: Settings)
         for name, region in regions.items():
             row: dict[str, float] = {}
             if method != TEACHER:
-                found = agreement(mask, wanted, tolerance=options.tolerance, region=region)
+                found = agreement(mask, wanted, tolerance=options.tolerance, region=region & ~unseen)
                 row = {"chamfer": found.chamfer, "precision": found.precision, "recall": found.recall, "f": found.f}
             row["specks"] = specks(mask, below=options.specks_below, region=region)
             row["ink"] = ink_share(mask, region=region)
             figures[method][name] = row
-    return {"set": pair.kind, "name": pair.name, "group": pair.group, "methods": figures}
+    share = {name: ink_share(unseen, region=wanted & region) for name, region in regions.items()}
+    return {"set": pair.kind, "name": pair.name, "group": pair.group, "hidden": share, "methods": figures}
 
 
 def measure_face(face: Face, methods: Methods, options: Settings) -> dict[str, Any]:

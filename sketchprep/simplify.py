@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,7 @@ def simplify_files(
     weights: Path | str | None = None,
     tidy: bool | Mapping[str, Any] = False,
     svg: bool = False,
+    batch: int = 1,
     device: str = "auto",
     dtype: str = "auto",
     offline: bool = False,
@@ -43,6 +46,8 @@ def simplify_files(
         Turn the soft result into decided strokes, see `sketchprep.ops.strokes.tidy`; a mapping gives its parameters.
     svg : bool
         Trace the result too; needs vtracer.
+    batch : int
+        Pictures of one size that go through the network together, for a GPU; on a CPU it makes no difference.
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
     dtype : {"auto", "float32", "bfloat16"}
@@ -58,8 +63,10 @@ def simplify_files(
     ------
     UserError
         For two inputs of one name, a result that would overwrite its input, unusable weights, an unknown device, no
-        vtracer, or a folder that cannot be written.
+        vtracer, a batch below 1, or a folder that cannot be written.
     """
+    if batch < 1:
+        raise UserError(f"batch {batch}: must be at least 1")
     pngs = files.targets(images, out)
     svgs = files.targets(images, out, suffix=".svg") if svg else [None] * len(images)
     if svg:
@@ -69,11 +76,17 @@ def simplify_files(
     network = _network(weights, device, dtype, offline)
     words = dict(tidy) if isinstance(tidy, Mapping) else {} if tidy else None
     failures = []
-    for image, png, traced in zip(images, pngs, svgs, strict=True):
-        try:
-            _simplify_file(image, png, traced, network, words)
-        except SampleError as error:
-            failures.append(Failure(str(image), "file", "simplify", error.kind, error.message, error.rejected))
+    jobs = [_Job(*paths) for paths in zip(images, pngs, svgs, strict=True)]
+    for first in range(0, len(jobs), batch):
+        some = jobs[first : first + batch]
+        for job in some:
+            job.attempt(job.read)
+        _run(network, some)
+        for job in some:
+            job.attempt(partial(job.write, words))
+            if (error := job.error) is not None:
+                failures.append(Failure(str(job.image), "file", "simplify", error.kind, error.message, error.rejected))
+            job.page = job.result = None
     return failures
 
 
@@ -99,28 +112,79 @@ def simplify_image(image: np.ndarray, network: Any, *, tidy: Mapping[str, Any] |
         Of kind ``"too-small"`` under 16 px.
     """
     from sketchprep.models.simo_serra import sketch_any
+
+    page, blank = _page(image)
+    return page if blank else _decided(sketch_any(network, page[None])[0], tidy)
+
+
+def _page(image: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Black ink on white paper, and whether there is nothing on it."""
     from sketchprep.ops.paper import polarity, to_black_on_white
-    from sketchprep.ops.strokes import tidy as decide
 
     height, width = image.shape[:2]
     if min(height, width) < SMALLEST_SIDE:
         raise SampleError("too-small", f"{width}x{height} px; the shorter side must have {SMALLEST_SIDE} px")
     page = to_black_on_white(image)
-    if polarity(page) == "blank":
-        return page
-    result = sketch_any(network, page[None])[0]
-    return result if tidy is None else decide(result, **tidy)
+    return page, polarity(page) == "blank"
 
 
-def _simplify_file(image: Path, png: Path, traced: Path | None, network: Any, tidy: Mapping[str, Any] | None) -> None:
-    from sketchprep import imageio
+def _decided(soft: np.ndarray, tidy: Mapping[str, Any] | None) -> np.ndarray:
+    from sketchprep.ops.strokes import tidy as decide
 
-    result = simplify_image(imageio.decode_gray(files.read(image)), network, tidy=tidy)
-    files.write(imageio.encode_png(result), png)
-    if traced is not None:
-        from sketchprep.svg import trace
+    return soft if tidy is None else decide(soft, **tidy)
 
-        files.write(trace(result).encode(), traced)
+
+@dataclass(slots=True)
+class _Job:
+    """One picture on its way from file to file; what goes wrong ends its own way alone."""
+
+    image: Path
+    png: Path
+    traced: Path | None
+    page: np.ndarray | None = None
+    result: np.ndarray | None = None
+    blank: bool = False
+    error: SampleError | None = None
+
+    def attempt(self, step: Callable[[], None]) -> None:
+        if self.error is None:
+            try:
+                step()
+            except SampleError as error:
+                self.error = error
+
+    def read(self) -> None:
+        from sketchprep import imageio
+
+        self.page, self.blank = _page(imageio.decode_gray(files.read(self.image)))
+        self.result = self.page if self.blank else None
+
+    def write(self, tidy: Mapping[str, Any] | None) -> None:
+        from sketchprep import imageio
+
+        assert self.result is not None
+        result = self.result if self.blank else _decided(self.result, tidy)
+        files.write(imageio.encode_png(result), self.png)
+        if self.traced is not None:
+            from sketchprep.svg import trace
+
+            files.write(trace(result).encode(), self.traced)
+
+
+def _run(network: Any, jobs: Sequence[_Job]) -> None:
+    """Run the network over the pages that wait for it, those of one size together."""
+    import numpy as np
+
+    from sketchprep.models.simo_serra import sketch_any
+
+    sizes: dict[tuple[int, ...], list[_Job]] = {}
+    for job in jobs:
+        if job.error is None and job.page is not None and not job.blank:
+            sizes.setdefault(job.page.shape, []).append(job)
+    for group in sizes.values():
+        drawn = sketch_any(network, np.stack([job.page for job in group if job.page is not None]))
+        for job, result in zip(group, drawn, strict=True):
+            job.result = result
 
 
 def _network(weights: Path | str | None, device: str, dtype: str, offline: bool) -> Any:

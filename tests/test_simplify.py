@@ -84,6 +84,23 @@ def test_height_and_width_are_kept(weights: Path, tmp_path: Path, size: tuple[in
     assert load(tmp_path / "out/page.png").shape == size
 
 
+def test_batches_give_what_single_pictures_give(weights: Path, tmp_path: Path) -> None:
+    pages = [drawing(), drawing(100, 90), np.full((240, 321), 255, np.uint8), 255 - drawing(), drawing(12, 40)]
+    paths = [save(tmp_path / f"{i}.png", page) for i, page in enumerate(pages)]
+    broken = tmp_path / "5.png"
+    broken.write_bytes(paths[0].read_bytes()[:200])
+    single, together = (
+        simplify_files([*paths, broken], tmp_path / name, weights=weights, batch=batch)
+        for name, batch in (("one", 1), ("four", 4))
+    )
+    assert [(f.id, f.kind) for f in together] == [(f.id, f.kind) for f in single]
+    assert len(single) == 2
+    for path in paths[:4]:
+        np.testing.assert_array_equal(load(tmp_path / "one" / path.name), load(tmp_path / "four" / path.name))
+    with pytest.raises(UserError, match="batch 0"):
+        simplify_files(paths, tmp_path / "none", weights=weights, batch=0)
+
+
 def test_blank_and_black_pages_come_back_white(weights: Path, tmp_path: Path) -> None:
     paths = [save(tmp_path / f"{level}.png", np.full((50, 60), level, np.uint8)) for level in (0, 128, 255)]
     assert simplify_files(paths, tmp_path / "out", weights=weights) == []

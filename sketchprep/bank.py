@@ -47,6 +47,8 @@ class Bank:
         The faces of a split; None for all.
     split_name : str
         For instance ``"Male=1"``; empty for all.
+    facts : dict
+        JSON values that whoever made the bank wants to find in it again.
     """
 
     by_part: Tensor
@@ -55,6 +57,7 @@ class Bank:
     attributes: dict[str, np.ndarray]
     members: Tensor | None = None
     split_name: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
     _shared: dict[str, Screen] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -143,6 +146,7 @@ class Bank:
         tensors = {"codes": self.by_part, "ids": torch.frombuffer(bytearray(names), dtype=torch.uint8)}
         tensors |= {_PREFIX + name: torch.from_numpy(values) for name, values in self.attributes.items()}
         about = {"format": FORMAT, "encoders": self.encoders, "parts": " ".join(PARTS)}
+        about["facts"] = json.dumps(self.facts, ensure_ascii=False, sort_keys=True)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with store.atomic(path) as temporary:
@@ -243,4 +247,7 @@ def _from_tensors(tensors: dict[str, Tensor], about: dict[str, Any]) -> Bank:
     attributes = {
         name.removeprefix(_PREFIX): tensor.numpy() for name, tensor in tensors.items() if name.startswith(_PREFIX)
     }
-    return make_bank(codes.transpose(0, 1), ids, about["encoders"], attributes)
+    facts = json.loads(about.get("facts", "{}"))
+    if not isinstance(facts, dict):
+        raise ValueError("facts are no mapping")
+    return replace(make_bank(codes.transpose(0, 1), ids, about["encoders"], attributes), facts=facts)

@@ -106,8 +106,8 @@ def ffhq_quad(landmarks: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    landmarks : ndarray, shape (68, 2)
-        (x, y) in pixels.
+    landmarks : ndarray, shape (68, 2) or (5, 2)
+        (x, y) in pixels; five points in the order of `five_points`.
 
     Returns
     -------
@@ -164,8 +164,13 @@ def _whole(image: np.ndarray, size: int) -> Aligned:
 
 
 def five_points(landmarks: np.ndarray) -> np.ndarray:
-    """Return left eye, right eye, nose tip, left and right mouth corner (left in the image); shape (5, 2)."""
+    """Return left eye, right eye, nose tip, left and right mouth corner (left in the image); shape (5, 2).
+
+    Five points come back as they are.
+    """
     points = np.asarray(landmarks, np.float64)
+    if points.shape == (5, 2):
+        return points
     if points.shape != (68, 2):
         raise ValueError(f"68 landmarks are needed, not an array of shape {points.shape}")
     return np.stack([points[36:42].mean(axis=0), points[42:48].mean(axis=0), points[30], points[48], points[54]])

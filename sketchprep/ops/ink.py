@@ -1,0 +1,85 @@
+"""The ink of a drawing: where it lies, how broad and how dark its lines are."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+__all__ = ["INK", "broaden", "darkened", "ink_box"]
+
+INK = 200  # darker than this is ink
+PAPER = 231  # lighter than this is paper
+
+
+def ink_box(page: np.ndarray) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of a drawing's ink, specks and stray strokes left out.
+
+    Parameters
+    ----------
+    page : ndarray of uint8, shape (H, W)
+        Black on white, with some ink.
+    """
+    ink = page < INK
+    spans = []
+    for axis in (0, 1):
+        share = np.cumsum(ink.sum(axis=axis, dtype=np.float64))
+        share /= share[-1]
+        spans.append((int(np.searchsorted(share, 0.004)), int(np.searchsorted(share, 0.996))))
+    (x0, x1), (y0, y1) = spans
+    return float(x0), float(y0), float(x1), float(y1)
+
+
+def broaden(page: np.ndarray, width: float) -> np.ndarray:
+    """Make lines at least about `width` pixels broad; broader ones stay as they are.
+
+    Parameters
+    ----------
+    page : ndarray of uint8, shape (H, W)
+        Black on white.
+    width : float
+        Pixels.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W)
+        The page itself if its lines are broad enough.
+    """
+    found = _line_width(page)
+    missing = round(width - found) if found else 0
+    if missing < 1:
+        return page
+    side = min(missing, 64) + 1
+    return cv2.erode(page, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+
+
+def _line_width(page: np.ndarray) -> float:
+    """Mean breadth of the lines in pixels: twice the area of the ink by the length of its edge; 0 without ink."""
+    ink = (page < INK).view(np.uint8)
+    area = int(np.count_nonzero(ink))
+    edge = area - int(np.count_nonzero(cv2.erode(ink, np.ones((3, 3), np.uint8))))
+    if edge == 0:
+        return 0.0
+    return 1.0 if area < 1.05 * edge else 2 * area / edge
+
+
+def darkened(page: np.ndarray) -> np.ndarray:
+    """Make pale ink black: its darker tenth becomes 0, if it is not nearly so already.
+
+    Parameters
+    ----------
+    page : ndarray of uint8, shape (H, W)
+        Black on white; 255 is paper.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W)
+        The page itself where there is nothing to do.
+    """
+    ink = page[page < PAPER]
+    if not ink.size:
+        return page
+    darkest = float(np.percentile(ink, 10))
+    if darkest < 64:
+        return page
+    levels = 255 - (255 - np.arange(256)) * (255 / (255 - darkest))
+    return cv2.LUT(page, np.clip(levels, 0, 255).round().astype(np.uint8))

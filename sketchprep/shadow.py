@@ -1,0 +1,108 @@
+"""The shadow under the canvas: what the neighbours of a drawing's parts look like, faintly, as guidance.
+
+Chen et al., "DeepFaceDrawing" (2020): for each part the nearest sketches of the bank are blended by their weights.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sketchprep.ops.components import PARTS, windows
+
+if TYPE_CHECKING:
+    from sketchprep.bank import Bank
+    from sketchprep.draw import Artist
+    from sketchprep.manifold import Projection
+
+__all__ = ["shadows", "soft_mask", "under"]
+
+LARGEST_WEIGHT = 0.5
+STRENGTH = {"remainder": 1.0}
+OTHERS = 0.5
+DIMMED = 0.2
+FAINTNESS = 0.4
+# Of a part's window, from its middle: seen fully up to the first share of the half width, not at all from the second.
+SOFT = (0.55, 0.97)
+
+
+def shadows(artist: Artist, projection: Projection) -> np.ndarray:
+    """Blend what the neighbours look like.
+
+    Parameters
+    ----------
+    artist : Artist
+        With a bank.
+    projection : Projection
+        Of B drawings.
+
+    Returns
+    -------
+    ndarray of uint8, shape (B, size, size)
+        White with faint grey lines: darkness 0.4 at most.
+
+    Notes
+    -----
+    A part's darkness is the sum of its neighbours' by their weights, those below 0 left out and those above 0.5 held
+    there.  It fades out towards the border of its window (`soft_mask`) and counts half; the remainder's counts fully,
+    less a fifth where parts lie.
+    """
+    assert artist.bank is not None
+    total = np.zeros((len(projection.indices), artist.size, artist.size), np.float32)
+    for part, window in windows(artist.size).items():
+        darkness = _darkness(artist, artist.bank, projection, part)
+        if part == "remainder":
+            darkness = darkness * (1 - DIMMED * _covered(artist.size))
+        else:
+            darkness = darkness * soft_mask(window.width)
+        total[(slice(None), *window.slices)] += STRENGTH.get(part, OTHERS) * darkness
+    return np.rint(255 * (1 - FAINTNESS * np.minimum(total, 1))).astype(np.uint8)
+
+
+def under(shadow: np.ndarray, sketch: np.ndarray) -> np.ndarray:
+    """Lay a shadow under a drawing: their product, uint8, shape (size, size)."""
+    return np.rint(shadow.astype(np.float32) * sketch / 255).astype(np.uint8)
+
+
+@lru_cache(maxsize=16)
+def soft_mask(side: int) -> np.ndarray:
+    """How much of a part is seen: 1 in the middle of its window, 0 at the border; float32, (side, side), read only."""
+    at = np.abs((np.arange(side) + 0.5) / side * 2 - 1)
+    radius = (at[:, None] ** 4 + at**4) ** 0.25  # a square with round corners
+    near = np.clip((SOFT[1] - radius) / (SOFT[1] - SOFT[0]), 0, 1)
+    mask = (near * near * (3 - 2 * near)).astype(np.float32)
+    mask.flags.writeable = False
+    return mask
+
+
+def _darkness(artist: Artist, bank: Bank, projection: Projection, part: str) -> np.ndarray:
+    """Sum of the neighbours' darkness, float32, shape (B, s, s), 0 to 1."""
+    import torch
+
+    at = PARTS.index(part)
+    indices, shares = projection.indices[:, at].cpu(), projection.weights[:, at].cpu().clamp(0, LARGEST_WEIGHT)
+    # Drawings of one batch have neighbours in common, and those without weight need no drawing.
+    wanted = torch.unique(indices[shares > 0])
+    decoder = artist.model.image_decoders[part]
+    device = next(decoder.parameters()).device
+    result = torch.zeros(0)
+    with torch.inference_mode():
+        for row in wanted.split(8):
+            pictures = decoder(bank.by_part[at, row].to(device))[:, 0].float().cpu()
+            share = torch.stack([(shares * (indices == number)).sum(1) for number in row], dim=1)
+            dark = ((1 - pictures) / 2).clamp(0, 1)
+            some = (share @ dark.flatten(1)).unflatten(1, dark.shape[1:])
+            result = result + some if len(result) else some
+    return result.clamp(0, 1).numpy()
+
+
+@lru_cache(maxsize=4)
+def _covered(size: int) -> np.ndarray:
+    covered = np.zeros((size, size), np.float32)
+    for part, window in windows(size).items():
+        if part != "remainder":
+            covered[window.slices] = np.maximum(covered[window.slices], soft_mask(window.width))
+    covered.flags.writeable = False
+    return covered

@@ -307,8 +307,9 @@ def _finish(out: Path, table: pa.Table, made: int) -> int:
     names = list(plan.shards_in_order(table))
     outputs = [out / name for name in ("index.parquet", "failures.parquet", "README.md", "preview.jpg")]
     if made or (out / UNMERGED).exists() or not all(path.exists() for path in outputs):
-        merge(out, table, names)
-        report.write_card(out)
+        totals = merge(out, table, names)
+        report.write_card(out, totals)
         report.write_preview(out)
         (out / UNMERGED).unlink(missing_ok=True)
+        return totals.failed
     return len(failed_ids(out))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -43,7 +44,7 @@ def joblib_executor(todo: Sequence[ShardPlan], job: Job, options: Options, done:
     backend, _ = get_active_backend()
     if type(backend).__name__ != "LokyBackend":
         # Dask, Ray and the like place and watch their workers themselves.
-        for name in joblib.Parallel(batch_size=1)(joblib.delayed(worker.run_shard)(job, shard) for shard in todo):
+        for name in joblib.Parallel(batch_size=1)(joblib.delayed(_run_alone)(job, shard) for shard in todo):
             done(name)
         return
     own = replace(job, parent=os.getpid())
@@ -60,6 +61,15 @@ def joblib_executor(todo: Sequence[ShardPlan], job: Job, options: Options, done:
 def _run(job: Job, shard: ShardPlan) -> str:
     worker.quiet_interrupt()
     return worker.run_shard(job, shard)
+
+
+_alone = threading.Lock()
+
+
+def _run_alone(job: Job, shard: ShardPlan) -> str:
+    """Run a shard where a worker process may have several threads: networks and detectors are one a process."""
+    with _alone:
+        return worker.run_shard(job, shard)
 
 
 def shut_down() -> None:

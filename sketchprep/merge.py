@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,27 @@ from sketchprep import plan, store
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["complete_shards", "merge", "read_failures", "shard_failures"]
+__all__ = ["Totals", "complete_shards", "merge", "read_failures", "shard_failures"]
+
+
+@dataclass
+class Totals:
+    """What a merge saw.
+
+    Attributes
+    ----------
+    pairs, bytes : int
+        Of all shards; bytes are the tars'.
+    failures : Counter
+        (rejected, kind) to number of photos, over the plan and the shards.
+    failed : int
+        Photos of the shards that could not be processed.
+    """
+
+    pairs: int = 0
+    bytes: int = 0
+    failures: Counter[tuple[bool, str]] = field(default_factory=Counter)
+    failed: int = 0
 
 
 def complete_shards(out: Path) -> list[str]:
@@ -19,8 +41,10 @@ def complete_shards(out: Path) -> list[str]:
     return sorted(path.stem for path in (out / "shards").glob("*.parquet") if not path.name.startswith("."))
 
 
-def merge(out: Path, planned: pa.Table, names: Iterable[str]) -> None:
+def merge(out: Path, planned: pa.Table, names: Iterable[str]) -> Totals:
     """Write ``index.parquet`` (pairs) and ``failures.parquet`` (everything else), one row group a shard.
+
+    Every shard's rows are read once, and only one shard's are held.
 
     Parameters
     ----------
@@ -30,6 +54,10 @@ def merge(out: Path, planned: pa.Table, names: Iterable[str]) -> None:
         Its plan; the samples that planning dropped become failures.
     names : iterable of str
         The shards, in the order in which their rows shall stand.
+
+    Returns
+    -------
+    Totals
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -37,6 +65,7 @@ def merge(out: Path, planned: pa.Table, names: Iterable[str]) -> None:
     index_schema = _index_schema()
     failure_schema = store.failure_schema()
     dropped = [{n: getattr(f, n) for n in failure_schema.names} for f in plan.failures(planned)]
+    totals = Totals(failures=Counter((bool(row["rejected"]), row["kind"]) for row in dropped))
     with (
         store.atomic(out / "index.parquet") as index_path,
         store.atomic(out / "failures.parquet") as failures_path,
@@ -46,21 +75,43 @@ def merge(out: Path, planned: pa.Table, names: Iterable[str]) -> None:
         if dropped:
             failures.write_table(pa.Table.from_pylist(dropped, schema=failure_schema))
         for name in names:
-            pairs, failed = _split_rows(pq.read_table(out / "shards" / f"{name}.parquet"))
+            rows = _read_shard(out, name, totals)
+            pairs, failed = _split_rows(rows)
             if len(pairs):
                 index.write_table(pairs.select(index_schema.names).cast(index_schema))
             if len(failed):
                 failures.write_table(failed.select(failure_schema.names).cast(failure_schema))
+                for rejected, kind in zip(failed["rejected"].to_pylist(), failed["kind"].to_pylist(), strict=True):
+                    totals.failures[bool(rejected), kind] += 1
+                    totals.failed += not rejected
+    return totals
+
+
+def _read_shard(out: Path, name: str, totals: Totals) -> pa.Table:
+    """Rows of a shard; its size is added to the totals.  One thread: a shard's file is too small to share."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(out / "shards" / f"{name}.parquet") as file:
+        meta = store.shard_meta(file.metadata)
+        totals.pairs += meta["pairs"]
+        totals.bytes += meta["tar_bytes"]
+        return file.read(use_threads=False)
 
 
 def shard_failures(out: Path, names: Iterable[str]) -> pa.Table:
-    """The rejected and failed rows of the given shards."""
+    """The rejected and failed rows of the given shards.  Shards without any are known by their footer alone."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema = store.failure_schema()
-    tables = [_split_rows(pq.read_table(out / "shards" / f"{n}.parquet"))[1].select(schema.names) for n in names]
-    return pa.concat_tables([schema.empty_table(), *(t.cast(schema) for t in tables)])
+    tables = []
+    for name in names:
+        with pq.ParquetFile(out / "shards" / f"{name}.parquet") as file:
+            meta = store.shard_meta(file.metadata)
+            if meta["pairs"] < meta["photos"]:
+                rows = file.read(columns=schema.names, use_threads=False)
+                tables.append(_split_rows(rows)[1].select(schema.names).cast(schema))
+    return pa.concat_tables([schema.empty_table(), *tables])
 
 
 def read_failures(out: Path, planned: pa.Table, names: Iterable[str]) -> pa.Table:

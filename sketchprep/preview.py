@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 
 from sketchprep import imageio, store
-from sketchprep.dataset import open_pairs
+from sketchprep.dataset import Pairs
 from sketchprep.errors import UserError
 
 if TYPE_CHECKING:
-    from sketchprep.dataset import Pair, Pairs
+    from sketchprep.dataset import Pair
 
 __all__ = ["contact_sheet", "draw_windows", "preview"]
 
@@ -103,12 +103,11 @@ def preview(
     """
     if people < 1:
         raise UserError(f"-n {people}: must be at least 1")
-    pairs = open_pairs(folder)
+    pairs = Pairs(folder, spread=people)
     columns = list(stages) if stages else ["photo", *pairs.stages]
     members = [_member(name, pairs) for name in columns]
-    chosen = np.unique(np.linspace(0, len(pairs) - 1, min(people, len(pairs))).round().astype(int))
     mark = windows if windows is not None else not stages
-    rows = [[_picture(pairs[int(i)], member, mark) for member in members] for i in chosen] if len(pairs) else []
+    rows = [[_picture(pair, member, mark) for member in members] for pair in pairs]
     return contact_sheet(rows, columns)
 
 

@@ -13,7 +13,7 @@ import yaml
 from sketchprep import hub, plan, preview, store
 from sketchprep.dataset import read_recipe
 from sketchprep.errors import UserError
-from sketchprep.merge import complete_shards, read_failures
+from sketchprep.merge import Totals, complete_shards, read_failures
 from sketchprep.progress import read_reports
 from sketchprep.store import read_shard_meta
 
@@ -68,8 +68,13 @@ class Status:
         return sum(n for (rejected, _), n in self.failures.items() if rejected)
 
 
-def status(folder: str | Path) -> Status:
+def status(folder: str | Path, totals: Totals | None = None) -> Status:
     """Read where a build stands; works from any machine that sees the folder, also while the build runs.
+
+    Parameters
+    ----------
+    totals : Totals, optional
+        What a merge has just seen of all shards, so that they need not be read again.
 
     Raises
     ------
@@ -86,17 +91,21 @@ def status(folder: str | Path) -> Status:
     for split in table["split"].to_pylist():
         if split is not None:
             result.splits[split] = result.splits.get(split, 0) + 1
-    for name in sorted(finished):
-        meta = read_shard_meta(out / "shards" / f"{name}.parquet")
-        result.pairs += meta["pairs"]
-        result.bytes += meta["tar_bytes"]
+    totals = totals or _totals(out, table, sorted(finished))
+    result.pairs, result.bytes, result.failures = totals.pairs, totals.bytes, totals.failures
     result.done = sum(name in finished for name in shard_column)
     _add_reports(result, out, finished)
     for path in (out / "log" / "slurm").glob("*.error"):
         result.refused[path.read_text(encoding="utf-8").strip()] += 1
-    for row in read_failures(out, table, sorted(finished)).to_pylist():
-        result.failures[bool(row["rejected"]), row["kind"]] += 1
     return result
+
+
+def _totals(out: Path, table: Any, names: list[str]) -> Totals:
+    metas = [read_shard_meta(out / "shards" / f"{name}.parquet") for name in names]
+    with_failures = [name for name, meta in zip(names, metas, strict=True) if meta["pairs"] < meta["photos"]]
+    rows = read_failures(out, table, with_failures).to_pylist()
+    counts = Counter((bool(row["rejected"]), row["kind"]) for row in rows)
+    return Totals(sum(m["pairs"] for m in metas), sum(m["tar_bytes"] for m in metas), counts)
 
 
 def _add_reports(result: Status, out: Path, finished: set[str]) -> None:
@@ -191,9 +200,15 @@ def write_preview(out: Path) -> None:
     preview.save(preview.preview(out), out / "preview.jpg")
 
 
-def write_card(out: Path) -> None:
-    """Write the dataset card ``README.md``, whose header lets Hugging Face ``datasets`` open the shards."""
-    found = status(out)
+def write_card(out: Path, totals: Totals | None = None) -> None:
+    """Write the dataset card ``README.md``, whose header lets Hugging Face ``datasets`` open the shards.
+
+    Parameters
+    ----------
+    totals : Totals, optional
+        As for `status`.
+    """
+    found = status(out, totals)
     stored = read_recipe(out)
     header = yaml.safe_dump(_card_header(found, stored), sort_keys=False, allow_unicode=True)
     text = f"---\n{header}---\n\n{_card_body(found, stored)}"

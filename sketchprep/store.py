@@ -201,7 +201,12 @@ def read_shard_meta(path: Path) -> dict[str, Any]:
     """Return what a shard's Parquet file says of its tar: ``tar_bytes``, ``tar_sha256``, ``photos``, ``pairs``."""
     import pyarrow.parquet as pq
 
-    return json.loads(pq.read_schema(path).metadata[META])
+    return shard_meta(pq.read_metadata(path))
+
+
+def shard_meta(footer: Any) -> dict[str, Any]:
+    """Return the same from a footer that was read already."""
+    return json.loads(footer.metadata[META])
 
 
 def rows_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:

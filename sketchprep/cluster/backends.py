@@ -35,7 +35,7 @@ def connected(backend: str, scheduler: str | None) -> Iterator[None]:
 
     if backend not in BACKENDS:
         raise UserError(f"--backend {backend}: unknown; known: {', '.join(BACKENDS)}")
-    with (_dask if backend == "dask" else _ray)(scheduler), joblib.parallel_config(backend):
+    with (_dask if backend == "dask" else _ray)(scheduler), joblib.parallel_config(backend, n_jobs=-1):
         yield
 
 
@@ -54,7 +54,7 @@ def _dask(scheduler: str | None) -> Iterator[None]:
 def _ray(scheduler: str | None) -> Iterator[None]:
     ray = _module("ray", "ray")
     try:
-        ray.init(address=scheduler, log_to_driver=False, include_dashboard=False if scheduler is None else None)
+        ray.init(address=scheduler, log_to_driver=False, logging_level="error")
     except (ConnectionError, ValueError) as error:
         raise UserError(f"--scheduler {scheduler}: no Ray cluster answers ({error}); check the address") from None
     _module("ray.util.joblib", "ray").register_ray()

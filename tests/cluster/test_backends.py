@@ -128,5 +128,5 @@ def test_words_that_do_not_go_together_are_refused(options: dict, message: str, 
 def test_a_scheduler_that_does_not_answer_is_named(photos: Path, tmp_path: Path, monkeypatch) -> None:
     pytest.importorskip("distributed")
     monkeypatch.setattr("sketchprep.cluster.backends.CONNECT_SECONDS", 1)
-    with pytest.raises(UserError, match="--scheduler tcp://127.0.0.1:9: no Dask scheduler answers"):
+    with pytest.raises(UserError, match=r"--scheduler tcp://127\.0\.0\.1:9: no Dask scheduler answers"):
         build(photos, tmp_path / "data", backend="dask", scheduler="tcp://127.0.0.1:9")

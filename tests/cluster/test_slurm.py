@@ -37,7 +37,7 @@ def build(photos: Path, out: Path, *words: str, recipe=QUICK, **options) -> sket
     )
 
 
-def until(ready: Callable[[], object], what: str, seconds: float = 90) -> None:
+def until(ready: Callable[[], object], what: str, seconds: float = 200) -> None:
     end = time.monotonic() + seconds
     while not ready():
         assert time.monotonic() < end, f"waited {seconds} s for {what}"
@@ -97,7 +97,7 @@ def test_an_array_makes_the_bytes_of_a_local_build(site: Site, built: Path, phot
         build(photos, out)
     with pytest.raises(UserError, match="sketchprep cancel"):
         sketchprep.build(recipe=QUICK, root=photos, out=out, jobs=1, quiet=True)
-    site.drain()
+    site.drain(300)
     assert_nothing_lost_nothing_twice(out, built)
     before = stamps(out)
     again = build(photos, out)
@@ -108,7 +108,7 @@ def test_an_array_makes_the_bytes_of_a_local_build(site: Site, built: Path, phot
 
 def test_merging_twice_is_harmless(site: Site, built: Path, photos: Path, out: Path) -> None:
     spec = build(photos, out, "shards_per_task=4").submitted.script.with_suffix(".json")
-    site.drain()
+    site.drain(300)
     before = promised(out)
     from sketchprep.cluster import task
 
@@ -130,7 +130,7 @@ def test_a_cancelled_build_goes_on_with_the_same_command(
     assert not (out / "index.parquet").exists()
     result = build(photos, out, recipe=slow_recipe)
     assert result.submitted.tasks == 6 - len(finished), "only what is pending is in the array"
-    site.drain()
+    site.drain(300)
     assert_nothing_lost_nothing_twice(out, slow_built)
     assert {path: stamps(out)[path] for path in finished} == finished, "no finished shard was written again"
 
@@ -148,7 +148,7 @@ def test_a_killed_task_starts_its_work_again(
     until(at_work, "a shard at work")
     finished = stamps(out)
     os.kill(at_work()[0], signal.SIGKILL)
-    site.drain(120)
+    site.drain(300)
     assert "ended with status 137" in logs(out)
     assert_nothing_lost_nothing_twice(out, slow_built)
     assert {path: stamps(out)[path] for path in finished} == finished
@@ -168,7 +168,7 @@ def test_a_node_that_goes_down_and_comes_back_loses_nothing(
     # Slurm holds what it queued again for two minutes; a test need not.
     submit.cancel(out)
     build(photos, out, recipe=slow_recipe)
-    site.drain(120)
+    site.drain(300)
     assert_nothing_lost_nothing_twice(out, slow_built)
     assert {path: stamps(out)[path] for path in finished} == finished
 
@@ -193,19 +193,19 @@ def test_a_task_that_slurm_queues_again_goes_on_by_itself(
     until(lambda: "RUNNING" not in site.run("squeue", "-h", "-o", "%T"), "the task to end")
     finished = stamps(out)
     assert 0 < len(finished) < 6
-    site.drain(300)
+    site.drain(400)
     assert_nothing_lost_nothing_twice(out, slow_built)
     assert {path: stamps(out)[path] for path in finished} == finished
 
 
 def test_a_node_that_makes_other_bytes_refuses_and_status_says_why(site: Site, photos: Path, out: Path) -> None:
     build(photos, out, "shards_per_task=4", 'setup=["export ONEDNN_MAX_CPU_ISA=SSE41"]')
-    site.drain()
+    site.drain(300)
     assert not markers(out)
     text = report.summary(report.status(out))
     assert "1 tasks ended: this machine would make other bytes than the one that planned the dataset (cpu:" in text
     build(photos, out, "shards_per_task=4")
-    site.drain()
+    site.drain(300)
     assert "tasks ended" not in report.summary(report.status(out))
     assert report.status(out).complete == 4
 
@@ -213,7 +213,7 @@ def test_a_node_that_makes_other_bytes_refuses_and_status_says_why(site: Site, p
 def test_a_node_can_be_asked_what_the_bytes_depend_on(site: Site, photos: Path, out: Path) -> None:
     """Where nodes are another kind than the machine that submits, the plan is the nodes'."""
     build(photos, out, "planning=node", "shards_per_task=4", 'setup=["export ONEDNN_MAX_CPU_ISA=SSE41"]')
-    site.drain()
+    site.drain(300)
     assert report.status(out).complete == 4, logs(out)
     from sketchprep.dataset import read_recipe
 
@@ -226,13 +226,13 @@ def test_watch_shows_the_bar_of_a_local_build_until_the_end(site: Site, photos: 
     assert done.exit_code == 0, done.output
     assert "building: 6/6 photos" in done.output
     assert "4 of 4 shards complete" in done.output
-    site.drain()
+    site.drain(300)
 
 
 def test_too_many_failures_stop_the_tasks(site: Site, photos: Path, out: Path) -> None:
     for number in range(6):
         (photos / f"a-broken-{number}.jpg").write_bytes(b"\xff\xd8 no picture %d" % number)
     build(photos, out, "throttle=1", max_failures=1)
-    site.drain()
+    site.drain(300)
     assert 0 < len(markers(out)) < 6
     assert "too many photos failed" in logs(out)

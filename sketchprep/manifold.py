@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 NEIGHBOURS = 10
+BLOCK = 8  # sketches whose neighbours are held in float64 at once
 ALL = "all"
 
 
@@ -180,10 +181,14 @@ def project(
 
     indices, _ = nearest(bank, codes, k, parts=parts)
     part = torch.tensor(_part_numbers(PARTS if parts is None else parts))[None, :, None]
-    found = bank.by_part[part, indices.cpu()].to(codes.device)
-    solved = weights(codes.double(), found, reg=reg)
-    projected = (solved.unsqueeze(-2) @ found.double()).squeeze(-2)
-    return Projection(projected.to(codes.dtype), indices, solved.to(codes.dtype))
+    projected, solved = torch.empty_like(codes), torch.empty(indices.shape, dtype=codes.dtype, device=codes.device)
+    for start in range(0, len(codes), BLOCK):
+        some = slice(start, start + BLOCK)
+        found = bank.by_part[part, indices[some].cpu()].to(codes.device)
+        exact = weights(codes[some].double(), found, reg=reg)
+        solved[some] = exact
+        projected[some] = (exact.unsqueeze(-2) @ found.double()).squeeze(-2)
+    return Projection(projected, indices, solved)
 
 
 def blend(codes: Tensor, projected: Tensor, wb: float | Mapping[str, float] | Sequence[float] | np.ndarray) -> Tensor:

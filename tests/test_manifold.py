@@ -124,17 +124,32 @@ def test_bounds_never_exceed_the_distance() -> None:
         assert (low.double() + same[..., None] <= true.permute(2, 0, 1) * (1 + 1e-12) + 1e-20).all()
 
 
-def test_float32_products_of_lower_precision_change_no_neighbour() -> None:
-    bank = some_codes("few directions, far from 0", latent=256)
-    queries = drawn(bank, 40)
-    screen = Screen(bank.transpose(0, 1).contiguous(), "float32")
+def test_bounds_hold_where_all_that_rounding_takes_from_a_query_points_one_way() -> None:
+    signs = torch.from_numpy(rng(4).choice([-1.0, 1.0], (ROWS // 2, LATENT)).astype(np.float32))
+    rows = 60 * signs
+    rows[:, 0] = 127
+    rows = torch.cat([rows, -rows])  # whole steps around a centre of 0: nothing is taken from the rows
+    queries = 0.49 * signs[:5]
+    queries[:, 0] = 127
+    screen = Screen(rows[None].contiguous(), "int8")
+    assert screen.rest.max() < 1e-3
+    low, same = screen.bounds([0], queries[None].double())
+    true = (rows.double() - queries[:, None].double()).square().sum(-1)
+    assert (low[0].double() + same[0, :, None] <= true).all()
+
+
+def test_bounds_hold_where_float32_products_have_lower_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on processors that then round the factors to bfloat16, which knows 1 and 1 + 2^-7."""
+    rows = torch.full((1, ROWS, 256), 1 + 2.0**-9)
+    screen = Screen(rows, "float32")
+    monkeypatch.setattr(neighbours.F, "linear", lambda x, w: x.bfloat16().float() @ w.bfloat16().float().T)
     before = torch.get_float32_matmul_precision()
     try:
         torch.set_float32_matmul_precision("medium")
-        indices, _ = search(screen, queries, 10, parts=list(range(5)))
+        low, same = screen.bounds([0], rows[:, :64].double())
     finally:
         torch.set_float32_matmul_precision(before)
-    np.testing.assert_array_equal(indices, brute(bank, queries, 10)[0])
+    assert (low.double() + same[..., None]).max() <= 0
 
 
 def test_without_int8_instructions_the_codes_themselves_are_multiplied(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sketchprep.train import devices, runs
+from sketchprep.train import checkpoint, devices, runs
 from sketchprep.train.feed import Feed
 from sketchprep.train.phases import step as take_step
 from sketchprep.train.start import seed_step
@@ -121,7 +121,7 @@ def in_images(task: Task, options: Options, fabric: Fabric, run_dir: Path, began
     if options.max_minutes is None:
         return options
     before = runs.stored(run_dir)
-    if before is not None:
+    if before is not None and checkpoint.load_latest(run_dir) is not None:
         planned = before["options"]
         same = planned["max_minutes"] == options.max_minutes
         return options.model_copy(update={"images": planned["images"]}) if same else options

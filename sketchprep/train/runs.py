@@ -55,7 +55,7 @@ def binding(task: Task, options: Options, processes: int, init_from: Path | None
 
 
 def stored(path: Path) -> dict[str, Any] | None:
-    """Settings of a run that was begun in this folder, else None.
+    """Settings of a run that was begun in this folder, whether it has a checkpoint or not, else None.
 
     Raises
     ------
@@ -105,9 +105,10 @@ def claim(path: Path, settings: dict[str, Any], how: dict[str, Any], machine: di
     except OSError as error:
         raise UserError(f"--run {path}: cannot be written ({error.strerror or error}); choose another folder") from None
     try:
-        _refuse_others(path, before, settings)
         latest = checkpoint.load_latest(path)
+        # Without a checkpoint nothing is lost by beginning anew, and a mistake in the first command can be mended.
         if latest is not None:
+            _refuse_others(path, before, settings)
             _refuse_others(latest.path, latest.settings, settings)
         with disk_errors(path):
             _write(path / MARKER, {"sketchprep": __version__, "settings": settings, "how": how, "machine": machine})

@@ -215,3 +215,11 @@ def test_a_time_budget_becomes_images_and_stays_so(tmp_path: Path, monkeypatch: 
     assert fit(Invert(), tmp_path / "run", options, quiet=True).total == first.total
     with pytest.raises(UserError, match=r"max_minutes: 1\.5 → null"):
         fit(Invert(), tmp_path / "run", options.model_copy(update={"max_minutes": None}), quiet=True)
+
+
+def test_a_command_that_failed_at_its_start_can_be_corrected(run: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    with pytest.raises(UserError, match="--init-from"):
+        fit(Invert(), new, QUICK, init_from=tmp_path / "missing", quiet=True)
+    result = fit(Invert(), new, QUICK, init_from=run, quiet=True)
+    assert result.images == result.total

@@ -41,9 +41,11 @@ def ink_fault(sketch: np.ndarray) -> str | None:
     if max(x1 - x0, y1 - y0) < LEAST_EXTENT:
         return f"its ink fills only {x1 - x0:.0%} of the frame's width and {y1 - y0:.0%} of its height"
     across, down = (x0 + x1) / 2 - MIDDLE[0], (y0 + y1) / 2 - MIDDLE[1]
-    if max(abs(across), abs(down)) > FARTHEST:
-        where = "right" if across > FARTHEST else "left" if across < -FARTHEST else "low" if down > 0 else "high"
-        return f"its ink lies too far {where}" if where in ("left", "right") else f"its ink lies too {where}"
+    if abs(across) > FARTHEST:
+        return f"its ink lies too far {'right' if across > 0 else 'left'}"
+    # Where mouth and chin, or hair, are still to be drawn, the middle of the ink tells nothing of its height.
+    if abs(down) > FARTHEST and y1 - y0 >= LEAST_EXTENT:
+        return f"its ink lies too {'low' if down > 0 else 'high'}"
     return None
 
 

@@ -26,7 +26,7 @@ Kind = Literal["auto", "sketch", "photo"]
 KINDS = ("auto", "sketch", "photo")
 
 SMALLEST_SIDE = 32
-# Lines of the training sketches are about 5 px broad at 512; finer ones would turn pale in a small frame.
+# Lines of the recipes' sketches are 3.5 to 4.5 px broad at 512; finer ones would turn pale in a small frame.
 LINE_512 = 3.5
 # Where a head's ink lies at 512 px: middle, top, chin, and the most it may be broad.
 HEAD_512 = (256.0, 20.0, 474.0, 500.0)

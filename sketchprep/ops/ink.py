@@ -8,7 +8,7 @@ import numpy as np
 __all__ = ["INK", "broaden", "darkened", "ink_box"]
 
 INK = 200  # darker than this is ink
-PAPER = 231  # lighter than this is paper
+PAPER, WHITE = 231, 242  # lighter than the first is paper, than the second white
 
 
 def ink_box(page: np.ndarray) -> tuple[float, float, float, float]:
@@ -53,13 +53,13 @@ def broaden(page: np.ndarray, width: float) -> np.ndarray:
 
 
 def _line_width(page: np.ndarray) -> float:
-    """Mean breadth of the lines in pixels: twice the area of the ink by the length of its edge; 0 without ink."""
+    """Mean breadth of the lines in pixels: the darkness of the ink by the length of the lines; 0 without ink."""
     ink = (page < INK).view(np.uint8)
-    area = int(np.count_nonzero(ink))
-    edge = area - int(np.count_nonzero(cv2.erode(ink, np.ones((3, 3), np.uint8))))
-    if edge == 0:
+    outlines, _ = cv2.findContours(ink, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    length = sum(cv2.arcLength(outline, True) for outline in outlines) / 2
+    if length == 0:
         return 0.0
-    return 1.0 if area < 1.05 * edge else 2 * area / edge
+    return float((255 - page[ink > 0].astype(np.float32)).sum(dtype=np.float64)) / 255 / length
 
 
 def darkened(page: np.ndarray) -> np.ndarray:
@@ -81,5 +81,5 @@ def darkened(page: np.ndarray) -> np.ndarray:
     darkest = float(np.percentile(ink, 10))
     if darkest < 64:
         return page
-    levels = 255 - (255 - np.arange(256)) * (255 / (255 - darkest))
+    levels = 255 * (np.arange(256) - darkest) / (WHITE - darkest)
     return cv2.LUT(page, np.clip(levels, 0, 255).round().astype(np.uint8))

@@ -67,6 +67,8 @@ def _go_on(state: State, found: checkpoint.Checkpoint) -> None:
 
 def _begin_with(task: Task, state: State, path: Path) -> None:
     """Take over only weights, averaged ones where there are, for a new run."""
+    if not path.is_dir():
+        raise UserError(f"--init-from {path}: there is no such run; name a run's folder, or one of its checkpoints")
     found = checkpoint.read(path)
     parts = set(found.modules())
     shared = [name for name in state.modules if name in parts]

@@ -191,13 +191,13 @@ def _studio(
     """Model, reader of pictures, and the words of `Artist.draw`; mistakes in the words come before loading."""
     from sketchprep.draw import parse_wb
     from sketchprep.intake import Intake, parse_align
+    from sketchprep.photo_sketch import recipe_of
 
     words = {"wb": parse_wb(wb), "k": k}
     place = parse_align(align)
     artist = _artist(device=device, **model)
-    known = artist.bank.facts.get("recipe") if artist.bank is not None else None
-    by: dict[str, Any] = {"recipe": recipe or known} if recipe or known else {}
-    intake = Intake(artist.size, align=place, clean=clean, kind=kind, device=device, offline=offline, **by)
+    by = recipe or recipe_of(artist.bank.facts if artist.bank is not None else {})
+    intake = Intake(artist.size, align=place, clean=clean, kind=kind, recipe=by, device=device, offline=offline)
     return artist, intake, words
 
 

@@ -15,9 +15,21 @@ if TYPE_CHECKING:
 
     from sketchprep.ops.landmarks import Landmarker
 
-__all__ = ["PhotoSketcher"]
+__all__ = ["RECIPE", "PhotoSketcher", "recipe_of"]
 
 RECIPE = "celebamask-hq"
+
+
+def recipe_of(facts: Mapping[str, Any]) -> str | Mapping[str, Any]:
+    """How the dataset of a bank was made, by the bank's facts, if photos can be sketched so; else the default."""
+    found = facts.get("recipe")
+    if not isinstance(found, dict):
+        return RECIPE
+    try:
+        PhotoSketcher(64, recipe=found)
+    except UserError:  # for instance ready-made pairs, or a recipe of a later version
+        return RECIPE
+    return found
 
 
 class PhotoSketcher:

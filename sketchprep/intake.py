@@ -27,7 +27,7 @@ KINDS = ("auto", "sketch", "photo")
 
 SMALLEST_SIDE = 32
 # Lines of the recipes' sketches are 3.5 to 4.5 px broad at 512; finer ones would turn pale in a small frame.
-LINE_512 = 3.5
+LINE_512 = 4.0
 # Where a head's ink lies at 512 px: middle, top, chin, and the most it may be broad.
 HEAD_512 = (256.0, 20.0, 474.0, 500.0)
 # Grey between ink and paper, as a share of the page: at most .07 in line drawings, at least .22 in photos.
@@ -151,10 +151,10 @@ class Intake:
         if not (page < INK).any():
             raise SampleError("blank", "there is no ink on the page; draw a face, or raise its contrast")
         matrix = self._matrix(page)
+        needed = LINE_512 * self.size / 512 / float(np.hypot(matrix[0, 0], matrix[1, 0]))
+        page = broaden(page, needed)
         if self.clean:
-            page = self._cleaned(page)
-        scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-        page = broaden(page, LINE_512 * self.size / 512 / scale)
+            page = broaden(self._cleaned(page), needed)
         if self.align is None:
             return Incoming(imageio.resize(_square(page), (self.size, self.size)), "sketch", matrix, notes)
         return Incoming(warp(page, matrix, self.size, border="white"), "sketch", matrix, notes)
@@ -185,13 +185,13 @@ class Intake:
         return alignment.ffhq_matrix(points, self.size)
 
     def _cleaned(self, page: np.ndarray) -> np.ndarray:
-        """The page simplified, at a bounded size, as large as it was."""
+        """The page simplified to decided strokes, at a bounded size, and as large again as it was."""
         from sketchprep.simplify import simplify_image
 
         height, width = page.shape
         scale = min(1.0, CLEANED_SIDE / max(height, width))
         small = imageio.resize(page, (max(16, round(width * scale)), max(16, round(height * scale))))
-        return imageio.resize(simplify_image(small, self._simplifier), (width, height))
+        return imageio.resize(simplify_image(small, self._simplifier, tidy={}), (width, height))
 
 
 def parse_align(text: str | None) -> str | np.ndarray | None:

@@ -9,6 +9,8 @@ __all__ = ["INK", "broaden", "darkened", "ink_box"]
 
 INK = 200  # darker than this is ink
 PAPER, WHITE = 231, 242  # lighter than the first is paper, than the second white
+GRAIN = 8  # by which paper varies around its median
+BLACK, PAPERWHITE = 64, 250  # ink as dark and paper as light as this stay as they are
 
 
 def ink_box(page: np.ndarray) -> tuple[float, float, float, float]:
@@ -63,23 +65,28 @@ def _line_width(page: np.ndarray) -> float:
 
 
 def darkened(page: np.ndarray) -> np.ndarray:
-    """Make pale ink black: its darker tenth becomes 0, if it is not nearly so already.
+    """Make pale ink black and greyish paper white.
+
+    The ink's darker tenth becomes 0 if it is not nearly so already; the page's median and its grain become 255.
 
     Parameters
     ----------
     page : ndarray of uint8, shape (H, W)
-        Black on white; 255 is paper.
+        Black on white.
 
     Returns
     -------
     ndarray of uint8, shape (H, W)
         The page itself where there is nothing to do.
     """
-    ink = page[page < PAPER]
-    if not ink.size:
+    paper = float(np.median(page))
+    white = min(WHITE, paper - GRAIN)
+    ink = page[page < min(PAPER, white - GRAIN)]
+    if not ink.size or paper < INK:
         return page
     darkest = float(np.percentile(ink, 10))
-    if darkest < 64:
+    if darkest < BLACK and paper >= PAPERWHITE:
         return page
-    levels = 255 * (np.arange(256) - darkest) / (WHITE - darkest)
+    darkest = darkest if darkest >= BLACK else 0.0
+    levels = 255 * (np.arange(256) - darkest) / (white - darkest)
     return cv2.LUT(page, np.clip(levels, 0, 255).round().astype(np.uint8))

@@ -92,6 +92,28 @@ def test_paper_is_added_to_make_a_page_square(page: np.ndarray, shape: tuple[int
     assert np.abs(corner - 127.5).max() < 1
 
 
+def test_grain_and_grey_of_the_paper_become_white(page: np.ndarray) -> None:
+    grain = np.random.default_rng(1).normal(234, 3, page.shape)
+    paper = np.clip(np.minimum(page, grain), 0, 255).astype(np.uint8)
+    found = Intake(128).bring(paper).sketch
+    assert (found == 255).mean() > 0.6
+    assert overlap(found, imageio.resize(page, (128, 128))) > 0.9
+
+
+def test_cleaning_leaves_lines_and_takes_specks_away() -> None:
+    rough = np.full((512, 512), 255, np.uint8)
+    cv2.ellipse(rough, (256, 270), (150, 190), 0, 0, 360, 90, 4, cv2.LINE_AA)
+    rng = np.random.default_rng(2)
+    for x, y in rng.integers(190, 320, (25, 2)):
+        rough[y : y + 3, x : x + 3] = 60
+    plain, cleaned = (Intake(256, clean=clean).bring(rough).sketch for clean in (False, True))
+    inside = (slice(95, 160), slice(95, 160))
+    assert (plain[inside] < 128).sum() > 50
+    assert (cleaned[inside] < 200).sum() < 5
+    angles = np.arctan2(*(np.argwhere(cleaned < 128) - (135, 128)).T)
+    assert len(np.unique((angles * 8 / np.pi).round())) >= 16  # the outline is there all around
+
+
 def test_align_ink_moves_a_small_drawing_to_where_a_head_is(page: np.ndarray) -> None:
     sheet = np.full((900, 640), 255, np.uint8)
     sheet[500:800, 300:600] = imageio.resize(page, (300, 300))

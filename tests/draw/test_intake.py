@@ -108,7 +108,7 @@ def test_cleaning_leaves_lines_and_takes_specks_away() -> None:
         rough[y : y + 3, x : x + 3] = 60
     plain, cleaned = (Intake(256, clean=clean).bring(rough).sketch for clean in (False, True))
     inside = (slice(95, 160), slice(95, 160))
-    assert (plain[inside] < 128).sum() > 50
+    assert (plain[inside] < 128).sum() >= 20
     assert (cleaned[inside] < 200).sum() < 5
     angles = np.arctan2(*(np.argwhere(cleaned < 128) - (135, 128)).T)
     assert len(np.unique((angles * 8 / np.pi).round())) >= 16  # the outline is there all around

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Totals", "complete_shards", "merge", "read_failures", "shard_failures"]
 
+GROUP_ROWS = 4096
+
 
 @dataclass
 class Totals:
@@ -42,9 +44,9 @@ def complete_shards(out: Path) -> list[str]:
 
 
 def merge(out: Path, planned: pa.Table, names: Iterable[str]) -> Totals:
-    """Write ``index.parquet`` (pairs) and ``failures.parquet`` (everything else), one row group a shard.
+    """Write ``index.parquet`` (pairs) and ``failures.parquet`` (everything else), in row groups of many shards.
 
-    Every shard's rows are read once, and only one shard's are held.
+    Every shard's rows are read once, and only one row group is held.
 
     Parameters
     ----------
@@ -60,7 +62,6 @@ def merge(out: Path, planned: pa.Table, names: Iterable[str]) -> Totals:
     Totals
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     index_schema = _index_schema()
     failure_schema = store.failure_schema()
@@ -69,22 +70,60 @@ def merge(out: Path, planned: pa.Table, names: Iterable[str]) -> Totals:
     with (
         store.atomic(out / "index.parquet") as index_path,
         store.atomic(out / "failures.parquet") as failures_path,
-        pq.ParquetWriter(index_path, index_schema, compression="zstd") as index,
-        pq.ParquetWriter(failures_path, failure_schema, compression="zstd") as failures,
+        _Groups(index_path, index_schema) as index,
+        _Groups(failures_path, failure_schema) as failures,
     ):
         if dropped:
-            failures.write_table(pa.Table.from_pylist(dropped, schema=failure_schema))
+            failures.add(pa.Table.from_pylist(dropped, schema=failure_schema))
         for name in names:
             rows = _read_shard(out, name, totals)
             pairs, failed = _split_rows(rows)
             if len(pairs):
-                index.write_table(pairs.select(index_schema.names).cast(index_schema))
+                index.add(pairs)
             if len(failed):
-                failures.write_table(failed.select(failure_schema.names).cast(failure_schema))
+                failures.add(failed)
                 for rejected, kind in zip(failed["rejected"].to_pylist(), failed["kind"].to_pylist(), strict=True):
                     totals.failures[bool(rejected), kind] += 1
                     totals.failed += not rejected
     return totals
+
+
+class _Groups:
+    """Writes tables to a Parquet file in row groups of `GROUP_ROWS` and a little more, whatever their own size.
+
+    A group a shard would make a footer that no reader likes to hold, where there are ten thousand shards.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        import pyarrow.parquet as pq
+
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+        self._schema = schema
+        self._tables: list[pa.Table] = []
+        self._count = 0
+
+    def __enter__(self) -> _Groups:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._flush()
+        self._writer.close()
+
+    def add(self, table: pa.Table) -> None:
+        """Append rows; columns beyond the schema's are left out."""
+        self._tables.append(table.select(self._schema.names).cast(self._schema))
+        self._count += len(table)
+        if self._count >= GROUP_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        if self._tables:
+            self._writer.write_table(pa.concat_tables(self._tables).combine_chunks())
+            self._tables.clear()
+            self._count = 0
 
 
 def _read_shard(out: Path, name: str, totals: Totals) -> pa.Table:

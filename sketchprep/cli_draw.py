@@ -75,6 +75,11 @@ def drawing_options(command: Any) -> Any:
 @DEVICE
 def bank(run: Path | None, model: Path | None, data: Path, out: Path | None, **options: Any) -> None:
     """Encode a dataset's sketches: the bank that drawings are drawn towards."""
+    write_bank(_model(run, model), data, out, **options)
+
+
+def write_bank(model: Path, data: Path, out: Path | None = None, **options: Any) -> None:
+    """Make a model's bank with a bar, and say where it is."""
     from sketchprep import progress
     from sketchprep.makebank import make_model_bank
 
@@ -84,10 +89,10 @@ def bank(run: Path | None, model: Path | None, data: Path, out: Path | None, **o
         display[:] = display or [progress.bar(total, "encoding")]
         display[0].update(done - display[0].n)
 
-    made, path = make_model_bank(_model(run, model), data, out, progress=show, **options)
+    made, path = make_model_bank(model, data, out, progress=show, **options)
     display[0].close()
     known = f", attributes {', '.join(sorted(made.attributes))}" if made.attributes else ""
-    click.echo(f"{path}: {len(made):,} faces, {made.latent} numbers a part{known}")
+    click.echo(f"bank: {path}: {len(made):,} faces, {made.latent} numbers a part{known}")
 
 
 @click.command()

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from sketchprep.cli_draw import write_bank
 from sketchprep.cli_options import DEVICE, OFFLINE, OUT_NEEDED
 
 __all__ = ["COMMANDS"]
@@ -91,6 +92,8 @@ def train_deepfacedrawing(data: Path, run: Path, **options: Any) -> None:
 
     outcome = fit(data, run, **options)
     click.echo(outcome.text)
+    if outcome.model is not None:
+        write_bank(outcome.model, data, device=options["device"] or "auto")
     sys.exit(outcome.exit_code)
 
 

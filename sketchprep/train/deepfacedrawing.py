@@ -43,10 +43,13 @@ class Outcome:
         By the stage's folder or name.
     lines : list of str
         Where pictures, curves and the finished model are.
+    model : Path, optional
+        The finished model, in the process that wrote it.
     """
 
     stages: dict[str, Result | Cost] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
+    model: Path | None = None
 
     @property
     def text(self) -> str:
@@ -258,6 +261,7 @@ class _Training:
         if _first_process():
             about = {"preset": self.preset, "licences": licences(self.data)}
             path = export_face_model(self.run, about=about)
+            self.outcome.model = path if finished else None
             self.outcome.lines.append(f"model: {path} ({path.stat().st_size / 1e6:.1f} MB), card: {path.stem}.md")
         return finished
 

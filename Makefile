@@ -1,4 +1,5 @@
-# make demo   sets up everything and builds a paired dataset from the bundled portraits, in demo/
+# make demo   sets up everything, builds a paired dataset from the bundled portraits, trains a small model on it for a
+#             minute and draws faces with it, in demo/
 # make test   sets up everything and runs the tests
 .PHONY: demo test slow bench lint clean
 .DELETE_ON_ERROR:
@@ -18,7 +19,9 @@ demo: $(STAMP)
 	$(BIN)/sketchprep build --source portraits -o demo/portraits
 	$(BIN)/sketchprep preview demo/portraits --stages photo,hed,canny,photocopy,simplify -n 6 -o demo/stages.jpg
 	$(BIN)/sketchprep crop-components demo/portraits -o demo/components --images
-	@echo "Look at demo/portraits/preview.jpg, demo/stages.jpg and demo/components/preview.jpg"
+	$(BIN)/sketchprep train --data demo/portraits --run demo/model --preset tiny --max-minutes 1.5
+	$(BIN)/sketchprep synthesize sketchprep/data/sketches/*.png --run demo/model -o demo/faces
+	@echo "Look at demo/portraits/preview.jpg, demo/stages.jpg, demo/components/preview.jpg, demo/faces/sheet.jpg"
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q

@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pytest
 from quick import QUICK
 
 import sketchprep
@@ -21,11 +20,10 @@ FACES, BATCH = 8, 4
 # too alike: stage 2 then draws one face for all.
 SHORT = [
     f"batch={BATCH}", "workers=0", "stats_every=80", "samples_every=100000", "save_every=100000", "ema_half_life=60",
-    "ce.images=400", "ce.schedule.warm_up=40", "fm-is.images=1600", "fm-is.lr=5.0e-4",
+    "ce.images=400", "ce.schedule.warm_up=40", "fm-is.images=1800", "fm-is.lr=5.0e-4",
 ]  # fmt: skip
 
 
-@pytest.mark.slow
 def test_tiny_draws_eight_faces_by_heart(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     for path in sorted(resource("data/portraits").glob("*.jpg"))[:FACES]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -119,9 +120,65 @@ def train_simplifier(run: Path, **options: Any) -> None:
     sys.exit(getattr(result, "exit_code", 0))
 
 
-@click.group()
+@click.group(cls=WithDefault)
 def evaluate() -> None:
-    """Measure a network on held-out data: table, JSON and contact sheet."""
+    """Measure a network on held-out data: table, JSON and contact sheet.
+
+    Without a command's name, options go to `faces`.
+    """
+
+
+def _face_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Which model of faces to measure on what."""
+    options = (
+        click.option("--run", type=click.Path(path_type=Path), help="Run of `sketchprep train deepfacedrawing`."),
+        click.option("--model", type=click.Path(path_type=Path), help="A model's file, instead of a run."),
+        click.option("--bank", type=click.Path(path_type=Path), help="Default: bank.safetensors beside the model."),
+        click.option("--data", required=True, type=click.Path(path_type=Path), help="A built dataset."),
+        click.option("--split", default="test", show_default=True, help="Whose pairs are drawn."),
+        click.option("--limit", type=click.IntRange(min=2), help="At most N faces."),
+        DEVICE,
+        OFFLINE,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@evaluate.command("faces")
+@_face_options
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), help="Folder for the report; default: evaluation-SPLIT in the run."
+)
+@click.option("--wb", default="0,0.5,1", show_default=True, help="From the bank (0) to the drawing (1), with commas.")
+@click.option("--k", default=10, show_default=True, help="Neighbours in the bank.")
+def evaluate_faces(run: Path | None, data: Path, wb: str, **options: Any) -> None:
+    """Compare the faces that a model draws from a split's sketches with the photos."""
+    from sketchprep import progress
+    from sketchprep.evaluation.drawers import parse_wbs
+    from sketchprep.evaluation.faces import evaluate_faces as measure
+
+    report = measure(run, data, wbs=parse_wbs(wb), progress=progress.bar, **options)
+    click.echo(report.text())
+    click.echo(f"report: {report.out}")
+
+
+@evaluate.command("robustness")
+@_face_options
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), help="Folder for the report; default: robustness-SPLIT in the run."
+)
+@click.option(
+    "--preset", default="robustness", show_default=True, metavar="NAME|FILE", help="Kinds of damage, amounts and wb."
+)
+def evaluate_robustness(run: Path | None, data: Path, **options: Any) -> None:
+    """Spoil a split's sketches by degrees in four ways and see what becomes of the faces."""
+    from sketchprep import progress
+    from sketchprep.evaluation.robustness import evaluate_robustness as measure
+
+    report = measure(run, data, progress=progress.bar, **options)
+    click.echo(report.text())
+    click.echo(f"report: {report.out}")
 
 
 @evaluate.command("simplifier")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -12,7 +13,9 @@ from sketchprep.evaluation.methods import METHODS
 from sketchprep.evaluation.parts import PARTS
 from sketchprep.resources import resource
 
-__all__ = ["Settings", "load"]
+__all__ = ["Settings", "load", "read"]
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class _Model(BaseModel):
@@ -122,13 +125,18 @@ def load(preset: str | Path = "simplify-eval") -> Settings:
     UserError
         If it cannot be read, or names what does not exist.
     """
+    return read(preset, "simplify-eval", Settings)
+
+
+def read(preset: str | Path, shipped: str, kind: type[Model]) -> Model:
+    """Read a preset of some kind: the name of the shipped one, or the path of a YAML file; raises as `load`."""
     path = Path(preset)
     if path.suffix not in (".yaml", ".yml"):
-        if str(preset) != "simplify-eval":
-            raise UserError(f"--preset {preset}: unknown; give simplify-eval or a path that ends in .yaml")
+        if str(preset) != shipped:
+            raise UserError(f"--preset {preset}: unknown; give {shipped} or a path that ends in .yaml")
         path = resource("pipelines") / f"{preset}.yaml"
     try:
-        return Settings.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        return kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
     except OSError as error:
         raise UserError(f"--preset {path}: cannot be read ({error.strerror}); check the path") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

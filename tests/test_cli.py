@@ -172,11 +172,11 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(photos: Path, tmp_path: Path
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a suite run in the background ignores it
     )
-    for _ in range(600):
-        if (out / "log").exists() and list((out / "log").glob("*.json")):
-            break
-        time.sleep(0.05)
-    assert "at work" in run("status", out).output
+    deadline = time.monotonic() + 120
+    while "at work" not in run("status", out).output:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     assert run("failures", out).exit_code == 0
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the driver and its workers
     _, said = process.communicate(timeout=60)

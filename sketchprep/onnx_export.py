@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import json
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -12,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sketchprep import __version__, store
+from sketchprep import store
 from sketchprep.errors import UserError
+from sketchprep.onnx_notes import NAMES, describe, notes_of, readme
 
 if TYPE_CHECKING:
     from sketchprep.onnx_networks import Network
 
 __all__ = ["NAMES", "OPSETS", "TOLERANCE", "Exported", "export_onnx"]
 
-NAMES = ("encoders", "face", "hed", "simplifier")
 OPSETS = range(18, 25)
 TOLERANCE = 1e-3
 README = "README.txt"
@@ -108,7 +107,7 @@ def export_onnx(
             if done is not None:
                 done(exported)
         with store.atomic(out / README) as temporary:
-            temporary.write_text(_readme(out, notes), encoding="utf-8")
+            temporary.write_text(readme(out, notes, tolerance=TOLERANCE), encoding="utf-8")
     except OSError as error:
         raise UserError(
             f"-o {out}: cannot be written ({error.strerror or error}); make space or choose another folder"
@@ -138,8 +137,8 @@ def _export(network: Network, path: Path, opset: int) -> tuple[Exported, dict[st
     if weight > _LARGEST:
         raise UserError(f"{network.name}: {weight / 1e9:.1f} GB of weights do not fit into an ONNX file; 2 GB do")
     program = _traced(network, opset)
-    notes = _notes(network)
-    _describe(program.model, notes)
+    notes = notes_of(network)
+    describe(program.model, notes)
     with store.atomic(path) as temporary:
         program.save(temporary, external_data=False)
         difference = _difference(network, temporary, opset)
@@ -188,41 +187,6 @@ def _quiet() -> Iterator[None]:
                 logging.getLogger(name).setLevel(level)
 
 
-def _notes(network: Network) -> dict[str, str]:
-    usage = [
-        f"{network.name}.onnx: {network.title}",
-        f"  in   {network.source.text()}",
-        f"  out  {network.target.text()}",
-        f"  licence: {network.licence}",
-    ]
-    return {
-        "producer": f"sketchprep {__version__}",
-        "network": network.name,
-        "architecture": json.dumps(network.architecture, sort_keys=True),
-        "facts": json.dumps(network.facts, sort_keys=True),
-        "licence": network.licence,
-        "usage": "\n".join(usage),
-        "example": network.example,
-    }
-
-
-def _describe(model: Any, notes: dict[str, str]) -> None:
-    """Put `notes` into the header, and take out what the exporter wrote of this machine's files into every node."""
-    for graph in (model.graph, *(function.graph for function in model.functions.values())):
-        for node in graph.all_nodes():
-            node.metadata_props.clear()
-            node.doc_string = None
-            for value in node.outputs:
-                value.metadata_props.clear()
-        for value in (*graph.inputs, *graph.initializers.values()):
-            value.metadata_props.clear()
-        graph.metadata_props.clear()
-    model.metadata_props.clear()
-    model.metadata_props.update(notes)
-    model.producer_name, model.producer_version = "sketchprep", __version__
-    model.doc_string = notes["usage"]
-
-
 def _difference(network: Network, path: Path, opset: int) -> float:
     """Largest absolute difference between ONNX Runtime and torch over the samples; infinite for another shape."""
     import numpy as np
@@ -232,69 +196,15 @@ def _difference(network: Network, path: Path, opset: int) -> float:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
+    with torch.inference_mode():
+        expected = [network.net(sample).numpy() for sample in network.samples]
     try:
         session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
+        found = [session.run(None, {network.source.name: sample.numpy()})[0] for sample in network.samples]
+    except Exception as error:  # its exceptions have no base of their own
         raise UserError(
-            f"--opset {opset}: ONNX Runtime {runtime.__version__} cannot open {network.name}.onnx "
-            f"({str(error).splitlines()[0]}); use a lower one"
+            f"{path}: was not kept, as ONNX Runtime {runtime.__version__} cannot run it with --opset {opset} "
+            f"({str(error).splitlines()[0]}); try another"
         ) from None
-    found = []
-    for sample in network.samples:
-        with torch.inference_mode():
-            expected = network.net(sample).numpy()
-        result = session.run([network.target.name], {network.source.name: sample.numpy()})[0]
-        found.append(np.abs(result - expected).max() if result.shape == expected.shape else np.inf)
-    return float(np.max(found))
-
-
-def _readme(out: Path, notes: dict[str, dict[str, str]]) -> str:
-    """What the folder holds, from the headers of the files just written and of those that were there."""
-    there = {name: notes.get(name) or _header(out / f"{name}.onnx") for name in NAMES}
-    known = {name: note for name, note in there.items() if note}
-    usage = "\n\n".join(note["usage"] for note in known.values())
-    example = [note["example"] for note in known.values()]
-    if "face" in known and "encoders" not in known:
-        example.insert(0, 'codes = np.load("codes.npy")  # of encoders.onnx')
-    parts = [_README.format(version=__version__, tolerance=TOLERANCE, usage=usage)]
-    parts += [_CODES] if "face" in known else []
-    return "\n".join([*parts, _EXAMPLE.format(example="\n\n".join(example))])
-
-
-def _header(path: Path) -> dict[str, str] | None:
-    onnx: Any = importlib.import_module("onnx")
-    broken = importlib.import_module("google.protobuf.message").DecodeError
-    try:
-        found = {prop.key: prop.value for prop in onnx.load(path, load_external_data=False).metadata_props}
-    except (OSError, broken, ValueError):
-        return None
-    return found if {"usage", "example"} <= found.keys() else None
-
-
-_README = """Networks of sketchprep {version} as ONNX files.
-
-Axes with a name may have any length.  Every file was run by ONNX Runtime on real pictures when it was written, and
-agreed with PyTorch to {tolerance:g}.  Architecture, origin and licence are in each file's metadata too.
-
-{usage}
-"""
-
-_CODES = """\
-sketchprep itself draws a sketch's codes towards those of known faces before it makes a face of them; codes used as
-they are give good faces for careful sketches only.
-"""
-
-_EXAMPLE = """\
-An example in Python, with numpy, onnxruntime and Pillow:
-
-import numpy as np
-import onnxruntime
-from PIL import Image
-
-
-def network(name):
-    return onnxruntime.InferenceSession(name + ".onnx", providers=["CPUExecutionProvider"])
-
-
-{example}
-"""
+    pairs = zip(found, expected, strict=True)
+    return float(np.max([np.abs(a - b).max() if a.shape == b.shape else np.inf for a, b in pairs]))

@@ -49,10 +49,10 @@ def report(*, verify: bool = False, devices: bool = True) -> list[Section]:
     Returns
     -------
     list of Section
-        Versions, machine, cache, weights, datasets, decoders, and last what is missing for what.
+        Versions, extras, machine, cache, weights, datasets, decoders, and last what is missing for what.
     """
     states = [assets.state(name, verify=verify) for name in assets.names()]
-    sections = [_versions(), _machine(devices), _cache(), _weights(states), _datasets(), _decoders()]
+    sections = [_versions(), _extras(), _machine(devices), _cache(), _weights(states), _datasets(), _decoders()]
     return [*sections, _missing(sections, states)]
 
 
@@ -73,7 +73,7 @@ def _requirements() -> list[str]:
         lines = importlib.metadata.requires("sketchprep") or []
     except importlib.metadata.PackageNotFoundError:
         return []
-    return [re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0] for line in lines if "extra ==" not in line]
+    return [_package(line) for line in lines if "extra ==" not in line]
 
 
 def _versions() -> Section:
@@ -86,6 +86,28 @@ def _versions() -> Section:
         rows.append(Row(name, version or f"missing: run `pip install {name}`", version is not None))
     rows += [Row("clash", sentence, False) for sentence in clashes()]
     return Section("Versions", rows)
+
+
+def _extras() -> Section:
+    """What else can be installed, by the packages that it needs."""
+    rows = []
+    for name in importlib.metadata.metadata("sketchprep").get_all("Provides-Extra") or []:
+        if name == "dev":
+            continue
+        lines = [
+            line for line in importlib.metadata.requires("sketchprep") or [] if f'extra == "{name}"' in _quoted(line)
+        ]
+        missing = [package for package in map(_package, lines) if installed_version(package) is None]
+        rows.append(Row(name, f"missing: run `pip install 'sketchprep[{name}]'`" if missing else "installed"))
+    return Section("Extras", rows)
+
+
+def _package(requirement: str) -> str:
+    return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+
+
+def _quoted(requirement: str) -> str:
+    return requirement.replace("'", '"')
 
 
 def _machine(devices: bool) -> Section:

@@ -177,3 +177,11 @@ def test_the_first_import_says_so_too() -> None:
     )
     said = subprocess.check_output([sys.executable, "-c", code], text=True)
     assert "pip uninstall -y opencv-python-headless opencv-python" in said
+
+
+def test_extras_say_how_to_install_them(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "installed_version", lambda name: None if name == "lightning" else "1.0")
+    rows = {row.label: row.value for s in doctor.report(devices=False) if s.title == "Extras" for row in s.rows}
+    assert rows["train"] == "missing: run `pip install 'sketchprep[train]'`"
+    assert rows["serve"] == rows["onnx"] == "installed"
+    assert "dev" not in rows

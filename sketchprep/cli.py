@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from sketchprep import __version__, cli_draw, cli_export, cli_models
+from sketchprep import __version__, cli_draw, cli_export, cli_models, cli_serve
 from sketchprep.cli_options import DATA, DEVICE, OFFLINE, OUT, OUT_NEEDED
 from sketchprep.errors import UserError
 
@@ -321,5 +321,5 @@ def doctor() -> None:
     click.echo(checks.render(checks.report()))
 
 
-for command in (*cli_models.COMMANDS, *cli_draw.COMMANDS, *cli_export.COMMANDS):
+for command in (*cli_models.COMMANDS, *cli_draw.COMMANDS, *cli_serve.COMMANDS, *cli_export.COMMANDS):
     main.add_command(command)

@@ -5,6 +5,7 @@ Chen et al., "DeepFaceDrawing" (2020): for each part the nearest sketches of the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from sketchprep.draw import Artist
     from sketchprep.manifold import Projection
 
-__all__ = ["shadows", "soft_mask", "under"]
+__all__ = ["LARGEST_WEIGHT", "lay", "shadows", "soft_mask", "under"]
 
 LARGEST_WEIGHT = 0.5
 STRENGTH = {"remainder": 1.0}
@@ -50,15 +51,34 @@ def shadows(artist: Artist, projection: Projection) -> np.ndarray:
     less a fifth where parts lie.
     """
     assert artist.bank is not None
-    total = np.zeros((len(projection.indices), artist.size, artist.size), np.float32)
-    for part, window in windows(artist.size).items():
-        darkness = _darkness(artist, artist.bank, projection, part)
+    found = {part: _darkness(artist, artist.bank, projection, part) for part in PARTS}
+    return lay(found, artist.size)
+
+
+def lay(darkness: Mapping[str, np.ndarray], size: int, *, faintness: float = FAINTNESS) -> np.ndarray:
+    """Lay the parts' darkness into the frame, as `shadows` says.
+
+    Parameters
+    ----------
+    darkness : mapping of str to ndarray of float32, shape (B, s, s)
+        All five parts, each as large as its window; 0 white to 1 black.
+    size : int
+        Height and width of the frame in pixels.
+    faintness : float
+        The darkness of what is fully dark.
+
+    Returns
+    -------
+    ndarray of uint8, shape (B, size, size)
+    """
+    total = np.zeros((len(darkness["remainder"]), size, size), np.float32)
+    for part, window in windows(size).items():
         if part == "remainder":
-            darkness = darkness * (1 - DIMMED * _covered(artist.size))
+            seen = darkness[part] * (1 - DIMMED * _covered(size))
         else:
-            darkness = darkness * soft_mask(window.width)
-        total[(slice(None), *window.slices)] += STRENGTH.get(part, OTHERS) * darkness
-    return np.rint(255 * (1 - FAINTNESS * np.minimum(total, 1))).astype(np.uint8)
+            seen = darkness[part] * soft_mask(window.width)
+        total[(slice(None), *window.slices)] += STRENGTH.get(part, OTHERS) * seen
+    return np.rint(255 * (1 - faintness * np.minimum(total, 1))).astype(np.uint8)
 
 
 def under(shadow: np.ndarray, sketch: np.ndarray) -> np.ndarray:

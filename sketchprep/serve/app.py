@@ -1,0 +1,191 @@
+"""The web application: static page, HTTP API, and the WebSocket that draws."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import FastAPI, HTTPException, Query, Request, WebSocket
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.websockets import WebSocketDisconnect
+
+from sketchprep import __version__, imageio
+from sketchprep.draw import parse_wb
+from sketchprep.errors import SampleError, UserError
+from sketchprep.serve.guard import LOOPBACK, Guard
+from sketchprep.serve.limits import CANVAS, MOST_CLIENTS, MOST_PICTURE, MOST_WAITING
+from sketchprep.serve.line import Line
+from sketchprep.serve.session import Session
+from sketchprep.serve.studio import Studio
+
+__all__ = ["create_app"]
+
+HERE = Path(__file__).resolve().parent
+STATIC = HERE / "static"
+EXAMPLES = HERE.parent / "data" / "sketches"
+TYPES = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml",
+         ".js": "text/javascript; charset=utf-8", ".png": "image/png"}  # fmt: skip
+TOO_LARGE = f"the picture has more than {MOST_PICTURE >> 20} MB; send a smaller one"
+
+Kind = Annotated[Literal["auto", "sketch", "photo"], Query(description="What the picture is.")]
+Align = Annotated[Literal["none", "ink", "face"], Query(description="How to move a drawing into the frame.")]
+Clean = Annotated[bool, Query(description="Simplify a rough drawing first.")]
+PICTURE = {
+    "requestBody": {"required": True, "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}}
+}
+PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}, "description": "PNG"}}
+
+
+def create_app(studio: Studio, *, hosts: Iterable[str] = LOOPBACK) -> FastAPI:
+    """Make the application.
+
+    Parameters
+    ----------
+    studio : Studio
+    hosts : iterable of str
+        Names it answers to, see `sketchprep.serve.guard`.
+
+    Returns
+    -------
+    FastAPI
+    """
+    drawing, reading = Line(), Line()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with drawing, reading:
+            await drawing.run(studio.warm)
+            yield
+
+    app = FastAPI(
+        title="sketchprep", version=__version__, description="Draws faces from sketches.", docs_url=None,
+        redoc_url=None, openapi_url="/api/openapi.json", lifespan=lifespan,
+    )  # fmt: skip
+    app.add_middleware(Guard, hosts=hosts)
+    _add_errors(app)
+    _add_files(app)
+    _add_api(app, studio, drawing, reading)
+    _add_socket(app, studio, drawing)
+    return app
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(UserError)
+    async def mistake(_: Request, error: UserError) -> JSONResponse:
+        return JSONResponse({"error": str(error)}, 400)
+
+    @app.exception_handler(SampleError)
+    async def unusable(_: Request, error: SampleError) -> JSONResponse:
+        return JSONResponse({"error": error.message, "kind": error.kind}, 422)
+
+    @app.exception_handler(StarletteHTTPException)
+    async def refused(_: Request, error: StarletteHTTPException) -> JSONResponse:
+        return JSONResponse({"error": error.detail}, error.status_code)
+
+    @app.exception_handler(RequestValidationError)
+    async def wrong_words(_: Request, error: RequestValidationError) -> JSONResponse:
+        found = [f"{found['loc'][-1]}: {found['msg']}"[:300] for found in error.errors()]
+        return JSONResponse({"error": "; ".join(found)}, 422)
+
+
+def _add_files(app: FastAPI) -> None:
+    """The page and the examples: read once, found by name, so that no path leads elsewhere."""
+    pages = {path.name: path.read_bytes() for path in sorted(STATIC.iterdir()) if path.suffix in TYPES}
+    examples = {path.name: path.read_bytes() for path in sorted(EXAMPLES.glob("*.png"))}
+
+    def answer(files: dict[str, bytes], name: str) -> Response:
+        if name not in files:
+            raise HTTPException(404, "there is no such file")
+        return Response(files[name], media_type=TYPES[Path(name).suffix], headers={"cache-control": "no-cache"})
+
+    @app.get("/", include_in_schema=False)
+    async def index() -> Response:
+        return answer(pages, "index.html")
+
+    @app.get("/static/{name}", include_in_schema=False)
+    async def static(name: str) -> Response:
+        return answer(pages, name)
+
+    @app.get("/examples/{name}", include_in_schema=False)
+    async def example(name: str) -> Response:
+        return answer(examples, name)
+
+    @app.get("/api/examples")
+    async def list_examples() -> list[str]:
+        """Names of the sketches to start from; each is at /examples/NAME."""
+        return list(examples)
+
+
+def _add_api(app: FastAPI, studio: Studio, drawing: Line, reading: Line) -> None:
+    @app.get("/api/model")
+    async def model() -> dict[str, Any]:
+        """Size, parts with their windows on the canvas, and choices of the bank."""
+        return studio.about()
+
+    @app.get("/api/parts/{part}/{row}.png", responses=PNG, response_class=Response)
+    async def part(part: str, row: int) -> Response:
+        """The sketch of a part of a face of the bank."""
+        png = await drawing.run(studio.part, part, row, first=True)
+        return Response(png, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
+
+    @app.post("/api/picture", responses=PNG, response_class=Response, openapi_extra=PICTURE)
+    async def picture(request: Request, kind: Kind = "auto", align: Align = "none", clean: Clean = False) -> Response:
+        """A sketch or photo as a black-on-white sketch of 512 × 512 px, in the frame of the canvas."""
+        data = await _body(request, reading)
+        words: dict[str, Any] = {"kind": kind, "align": None if align == "none" else align, "clean": clean}
+        found = await reading.run(studio.bring, data, size=CANVAS, **words)
+        headers = {"x-kind": found.kind, "x-notes": "; ".join(found.notes).encode("ascii", "replace").decode()}
+        return Response(imageio.encode_png(found.sketch), media_type="image/png", headers=headers)
+
+    @app.post("/api/synthesize", responses=PNG, response_class=Response, openapi_extra=PICTURE)
+    async def synthesize(
+        request: Request,
+        wb: Annotated[list[str] | None, Query(description="0.3, or mouth=0.8; several with commas.")] = None,
+        bank: Annotated[str, Query(max_length=200, description="A choice that /api/model lists.")] = "",
+        kind: Kind = "auto",
+        align: Align = "none",
+        clean: Clean = False,
+    ) -> Response:
+        """Draw the face of a sketch or photo, sent as the body of the request."""
+        shares = parse_wb(wb or [])
+        data = await _body(request, reading)
+        words: dict[str, Any] = {"kind": kind, "align": None if align == "none" else align, "clean": clean}
+        face = await reading.run(studio.synthesize, data, wb=shares, bank=bank, **words)
+        return Response(face, media_type="image/png")
+
+
+def _add_socket(app: FastAPI, studio: Studio, drawing: Line) -> None:
+    clients = 0
+
+    @app.websocket("/ws")
+    async def draw(socket: WebSocket) -> None:
+        nonlocal clients
+        await socket.accept()
+        if clients >= MOST_CLIENTS:
+            await socket.close(1013, "too many people draw at once; try again later")
+            return
+        clients += 1
+        try:
+            await Session(socket, studio, drawing.run).serve()
+        except (WebSocketDisconnect, TimeoutError, RuntimeError):
+            pass  # gone, or not reading
+        finally:
+            clients -= 1
+
+
+async def _body(request: Request, line: Line) -> bytes:
+    if len(line) >= MOST_WAITING:
+        raise HTTPException(503, "too many pictures wait already; try again in a moment")
+    length = request.headers.get("content-length", "0")
+    if length.isdigit() and int(length) > MOST_PICTURE:
+        raise HTTPException(413, TOO_LARGE)
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > MOST_PICTURE:
+            raise HTTPException(413, TOO_LARGE)
+    return bytes(data)

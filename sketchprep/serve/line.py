@@ -1,0 +1,61 @@
+"""One worker for all clients: what is short and urgent goes first, and memory is that of one drawing."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+__all__ = ["Line"]
+
+
+class Line:
+    """Runs functions in a thread, one at a time.
+
+    Must be started inside an event loop with ``async with``.
+    """
+
+    def __init__(self) -> None:
+        self._queue: asyncio.PriorityQueue[tuple[int, int, asyncio.Future[Any], Callable[[], Any]]] = (
+            asyncio.PriorityQueue()
+        )
+        self._order = itertools.count()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="drawing")
+
+    async def __aenter__(self) -> Line:
+        self._task = asyncio.create_task(self._work())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return self._queue.qsize()
+
+    async def run(self, function: Callable[..., Any], *args: Any, first: bool = False, **words: Any) -> Any:
+        """Wait for a turn, run the function, return its result; `first`: before those that are not."""
+        result: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait((0 if first else 1, next(self._order), result, lambda: function(*args, **words)))
+        return await result
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            _, _, result, job = await self._queue.get()
+            if result.cancelled():  # whoever asked has gone
+                continue
+            try:
+                value = await loop.run_in_executor(self._thread, job)
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:
+                if not result.cancelled():
+                    result.set_exception(error)
+            else:
+                if not result.cancelled():
+                    result.set_result(value)

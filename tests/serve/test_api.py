@@ -1,0 +1,201 @@
+"""The HTTP side: page, API, and whom and what it refuses."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import struct
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sketchprep import imageio
+from sketchprep.draw import Artist
+from sketchprep.ops.components import PARTS, windows
+from sketchprep.serve.guard import Guard, hosts_for
+from sketchprep.serve.limits import MOST_PICTURE
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from drawn_faces import draw
+
+STATIC = Path(__file__).resolve().parents[2] / "sketchprep" / "serve" / "static"
+
+
+def call(
+    port: int, path: str, body: bytes | None = None, *, method: str | None = None, **headers: str
+) -> tuple[http.client.HTTPResponse, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.putrequest(method or ("GET" if body is None else "POST"), path, skip_host="Host" in headers)
+    for name, value in headers.items():
+        connection.putheader(name, value)
+    if body is not None and "Content-Length" not in headers:
+        connection.putheader("Content-Length", str(len(body)))
+    connection.endheaders(body)
+    answer = connection.getresponse()
+    data = answer.read()
+    connection.close()
+    return answer, data
+
+
+def refusal(port: int, path: str, body: bytes | None = None, **headers: str) -> tuple[int, str]:
+    answer, data = call(port, path, body, **headers)
+    found = json.loads(data)
+    text = found["error"]
+    assert "Traceback" not in text
+    return answer.status, text
+
+
+def test_the_page_keeps_to_itself(port: int) -> None:
+    answer, page = call(port, "/")
+    assert answer.status == 200
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["access-control-allow-origin"] is None
+    wanted = re.findall(rb'(?:src|href)="([^"]+)"', page)
+    assert len(wanted) >= 3
+    for path in wanted:
+        assert call(port, path.decode())[0].status == 200
+    for file in STATIC.iterdir():
+        text = file.read_text().replace('xmlns="http://www.w3.org/2000/svg"', "")
+        assert not re.search(r"https?://|style=|\son\w+=", text), file
+        for name in re.findall(r'from "\./(.+?)"', text):
+            assert (STATIC / name).exists()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/static/../app.py", "/static/..%2fapp.py", "/static/%2e%2e/app.py", "/static//etc/passwd", "/static/", "/docs",
+     "/examples/..%2f..%2fcli.py", "/examples/README.md", "/static/page.css%00.js", "/%2e%2e/%2e%2e/etc/passwd"],
+)  # fmt: skip
+def test_no_path_leaves_its_folder(port: int, path: str) -> None:
+    assert call(port, path)[0].status == 404
+
+
+def test_the_model_describes_itself(port: int, artist: Artist) -> None:
+    about = json.loads(call(port, "/api/model")[1])
+    assert (about["size"], about["canvas"], about["parts"]) == (64, 512, list(PARTS))
+    assert about["windows"]["nose"] == list(windows(512)["nose"])
+    assert {(bank["name"], bank["title"], bank["faces"]) for bank in about["banks"]} == {
+        ("", "All faces", 40), ("Male=0", "Women", 20), ("Male=1", "Men", 20)}  # fmt: skip
+    described = json.loads(call(port, "/api/openapi.json")[1])
+    assert "/api/synthesize" in described["paths"]
+
+
+def test_examples_are_sketches(port: int) -> None:
+    names = json.loads(call(port, "/api/examples")[1])
+    assert names
+    for name in names:
+        assert imageio.decode_gray(call(port, f"/examples/{name}")[1]).shape == (512, 512)
+
+
+def test_synthesize_draws_what_the_model_draws(port: int, artist: Artist, canvases: list[bytes]) -> None:
+    sketch = draw(100, 64)[1]
+    answer, data = call(port, "/api/synthesize?wb=0.5,mouth=1&bank=Male%3D1", imageio.encode_png(sketch))
+    assert answer.headers["content-type"] == "image/png"
+    face = imageio.decode(data)
+    assert face.shape == (64, 64, 3)
+    codes, _, _ = artist.steer(sketch[None], wb=1)
+    assert not np.array_equal(face, artist.faces(codes)[0])
+    faithful = imageio.decode(call(port, "/api/synthesize?wb=1", imageio.encode_png(sketch))[1])
+    everyone = imageio.decode(call(port, "/api/synthesize?wb=0.5,mouth=1", imageio.encode_png(sketch))[1])
+    assert not np.array_equal(face, faithful)
+    assert not np.array_equal(face, everyone)
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "word"),
+    [("wb=2", 400, "wb=2"), ("wb=ear=1", 400, "ear"), ("wb=much", 400, "much"), ("bank=Hat%3D1", 400, "Hat=1"),
+     ("kind=film", 422, "photo"), ("align=up", 422, "ink"), ("wb=nan", 400, "nan"), ("bank=" + "x" * 999, 422, "200")],
+)  # fmt: skip
+def test_wrong_words_are_told(port: int, canvases: list[bytes], query: str, status: int, word: str) -> None:
+    found, text = refusal(port, f"/api/synthesize?{query}", canvases[0])
+    assert found == status
+    assert word in text
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG whose header claims more than there is."""
+    head = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    data = b"IDAT" + zlib.compress(b"\0" * 1000)
+    chunks = [struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part)) for part in (head, data)]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + b"\0\0\0\0IEND\xaeB`\x82"
+
+
+@pytest.mark.parametrize("path", ["/api/synthesize", "/api/picture"])
+def test_what_is_no_picture_is_refused_and_the_server_goes_on(port: int, canvases: list[bytes], path: str) -> None:
+    wrong = {
+        "nothing": b"", "text": b"a face", "svg": b"<svg xmlns='http://www.w3.org/2000/svg'><circle r='9'/></svg>",
+        "cut": canvases[0][:500], "bomb": bomb(100_000, 100_000), "large": bomb(9000, 9000),
+        "tiny": imageio.encode_png(np.zeros((9, 9), np.uint8)),
+        "blank": imageio.encode_png(np.full((99, 99), 255, np.uint8)),
+    }  # fmt: skip
+    for name, data in wrong.items():
+        status, text = refusal(port, path, data)
+        assert status == 422, name
+        assert text
+    assert call(port, path, canvases[0])[0].status == 200
+
+
+def test_too_many_bytes_are_refused_before_they_are_read(port: int) -> None:
+    claimed, _ = call(port, "/api/picture", b"", **{"Content-Length": str(MOST_PICTURE + 1)})
+    assert claimed.status == 413
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("POST", "/api/picture", iter([bytes(1 << 20)] * ((MOST_PICTURE >> 20) + 2)))
+    answer = connection.getresponse()
+    assert answer.status == 413
+    assert "MB" in json.loads(answer.read())["error"]
+    connection.close()
+
+
+def test_a_picture_becomes_a_canvas(port: int) -> None:
+    sketch = draw(100, 300)[1]
+    answer, data = call(port, "/api/picture", imageio.encode_png(sketch))
+    assert answer.headers["x-kind"] == "sketch"
+    found = imageio.decode_gray(data)
+    assert found.shape == (512, 512)
+    larger = imageio.resize(sketch, (512, 512))
+    assert found[larger < 60].mean() < 80
+    assert found[larger > 250].mean() > 240
+
+
+def test_parts_of_the_bank_are_pictures(port: int) -> None:
+    for part, window in windows(512).items():
+        picture = imageio.decode_gray(call(port, f"/api/parts/{part}/3.png")[1])
+        assert picture.shape == (window.height, window.width)
+    for path in ("ear/3", "nose/40", "nose/-1", "nose/x", "nose/9" + "9" * 30, "..%2fnose/3"):
+        status, text = refusal(port, f"/api/parts/{path}.png")
+        assert 400 <= status < 500
+        assert text
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "10.0.0.1", "", "localhost:1@evil.example"])
+def test_foreign_names_are_refused(port: int, host: str) -> None:
+    answer, _ = call(port, "/api/model", Host=host)
+    assert answer.status in (400, 403)
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost:1", "file://"])
+def test_foreign_pages_are_refused(port: int, canvases: list[bytes], origin: str) -> None:
+    assert refusal(port, "/api/synthesize", canvases[0], Origin=origin)[0] == 403
+    own = f"127.0.0.1:{port}"
+    assert call(port, "/api/synthesize", canvases[0], Host=own, Origin=f"http://{own}")[0].status == 200
+
+
+def test_other_names_are_answered_to_where_the_user_says_so() -> None:
+    def good(name: str, hosts: list[str]) -> bool:
+        guard = Guard(None, hosts=hosts)  # type: ignore[arg-type]
+        return guard.fault({"type": "http", "headers": [(b"host", name.encode())]}) is None
+
+    alone = hosts_for("127.0.0.1")
+    assert good("localhost:7860", alone)
+    assert good("[::1]:7860", alone)
+    assert not good("192.168.0.9:7860", alone)
+    everywhere = hosts_for("0.0.0.0", ["studio.lan"])
+    assert good("192.168.0.9:7860", everywhere)
+    assert good("Studio.lan", everywhere)
+    assert not good("evil.example", everywhere)

@@ -26,7 +26,7 @@ class Settings(BaseModel):
     k: int = Field(default=10, ge=1)
     jitter: tuple[float, ...] = (2, 4, 8, 16)
     drop: tuple[float, ...] = (0.15, 0.3, 0.5, 0.7)
-    thicken: tuple[float, ...] = (2, 4, 8, 16)
+    thicken: tuple[float, ...] = (2, 4, 7, 10)
     erase: tuple[int, ...] = (1, 2, 3, 4)
     sheet: int = Field(default=3, ge=0, le=50)
 

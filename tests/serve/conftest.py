@@ -65,9 +65,9 @@ def studio(artist: Artist) -> Studio:
 
 
 @contextmanager
-def running(studio: Studio) -> Iterator[int]:
+def running(studio: Studio, port: int = 0) -> Iterator[int]:
     """A server in a thread; its port."""
-    bound = bind("127.0.0.1", 0)
+    bound = bind("127.0.0.1", port)
     served = server(create_app(studio, hosts=LOOPBACK))
     thread = threading.Thread(target=served.run, kwargs={"sockets": [bound]})
     thread.start()
@@ -89,7 +89,7 @@ def port(studio: Studio) -> Iterator[int]:
 
 
 @pytest.fixture(scope="session")
-def serve_studio() -> Callable[[Studio], object]:
+def serve_studio() -> Callable[..., object]:
     return running
 
 

@@ -32,6 +32,7 @@ async function ask(want) {
 
 function remember(number, told) {
   asked.set(number, told);
+  document.body.dataset.asked = number;
   for (const key of asked.keys()) if (key < number - 20) asked.delete(key);
 }
 
@@ -55,6 +56,7 @@ async function answered(header, pictures) {
     context.clearRect(0, 0, SIDE, SIDE);
     if (bitmap) context.drawImage(bitmap, 0, 0, SIDE, SIDE);
     $("shadow").dataset.id = header.id;
+    if (header.blank.length === model.parts.length && header.id >= shown) hideFace();
     return undefined;
   }
   if (header.id < shown) return undefined;
@@ -78,6 +80,14 @@ async function showFace(blob, words) {
   $("none").hidden = true;
   $("save-face").disabled = false;
   $("took").textContent = words;
+}
+
+function hideFace() {
+  face = null;
+  $("face").getContext("2d").clearRect(0, 0, $("face").width, $("face").height);
+  $("face").setAttribute("aria-label", "No face yet");
+  $("none").hidden = false;
+  for (const id of ["save-face", "keep-a", "keep-b"]) $(id).disabled = true;
 }
 
 function inkChanged() {
@@ -192,6 +202,7 @@ function slider(name, title) {
   const output = document.createElement("output"), input = document.createElement("input");
   Object.assign(input, { id: `wb-${name}`, type: "range", min: 0, max: 1, step: 0.05 });
   input.value = START_SHARE;
+  label.htmlFor = input.id; // else it would be the output's, which comes first
   output.htmlFor = input.id;
   output.value = START_SHARE.toFixed(2);
   label.append(title, " ", output, input);

@@ -1,0 +1,291 @@
+"""The page in a real browser: what someone does with pen and mouse, and what then is on the screen."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sketchprep import imageio
+from sketchprep.ops.components import windows
+from sketchprep.serve.studio import Studio
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from drawn_faces import draw
+
+Serve = Callable[..., AbstractContextManager[int]]
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        if "chromium" in os.environ.get("SKETCHPREP_REQUIRE", ""):
+            pytest.fail("SKETCHPREP_REQUIRE names chromium, but there is no chromium program")
+        pytest.skip("needs the chromium program")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
+
+
+def opened(browser: Any, port: int, **words: Any) -> Any:
+    page = browser.new_page(viewport={"width": 1280, "height": 720}, **words)
+    page.set_default_timeout(60_000)
+    page.goto(f"http://127.0.0.1:{port}/")
+    page.wait_for_selector("#state[data-state=open]")
+    page.wait_for_selector("#shadow[data-id]", state="attached")
+    return page
+
+
+@pytest.fixture
+def page(browser: Any, port: int) -> Iterator[Any]:
+    """A fresh page; whatever it complains of, or fetches from elsewhere, is a failure."""
+    faults: list[str] = []
+    page = opened(browser, port)
+    refused = "status of 422"  # Chromium says so of a picture that the server refuses
+    page.on(
+        "console", lambda line: faults.append(line.text) if line.type == "error" and refused not in line.text else None
+    )
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    here = (f"http://127.0.0.1:{port}/", "blob:", "data:")
+    page.on("request", lambda request: None if request.url.startswith(here) else faults.append(request.url))
+    yield page
+    page.close()
+    assert not faults
+
+
+def stroke(page: Any, *points: tuple[float, float]) -> None:
+    box = page.locator("#ink").bounding_box()
+    at = [(box["x"] + x * box["width"] / 512, box["y"] + y * box["height"] / 512) for x, y in points]
+    page.mouse.move(*at[0])
+    page.mouse.down()
+    for x, y in at[1:]:
+        page.mouse.move(x, y, steps=4)
+    page.mouse.up()
+
+
+def draw_face(page: Any) -> None:
+    stroke(page, (256, 60), (120, 160), (120, 340), (256, 480), (390, 340), (390, 160), (256, 60))
+    stroke(page, (165, 245), (190, 230), (220, 245))
+    stroke(page, (290, 245), (320, 230), (350, 245))
+    stroke(page, (256, 260), (236, 325), (270, 330))
+    stroke(page, (215, 380), (256, 395), (300, 380))
+    settle(page)
+
+
+def until(page: Any, condition: str) -> None:
+    """Wait for a condition in JavaScript; Playwright's own way would need the page to allow eval."""
+    deadline = time.monotonic() + 60
+    while not page.evaluate(condition):
+        assert time.monotonic() < deadline, condition
+        page.wait_for_timeout(20)
+
+
+def settle(page: Any) -> None:
+    """Wait until the newest request has its face."""
+    page.wait_for_timeout(60)  # the canvas is encoded before anything is asked
+    until(page, "document.body.dataset.asked === document.querySelector('#face').dataset.id")
+
+
+def pixels(page: Any, name: str) -> np.ndarray:
+    """What is on a canvas, over white."""
+    url = page.evaluate("name => document.getElementById(name).toDataURL()", name)
+    return imageio.decode(base64.b64decode(url.partition(",")[2]))
+
+
+def ink(page: Any) -> np.ndarray:
+    return pixels(page, "ink")[..., 0]
+
+
+def test_drawing_brings_shadow_and_face(page: Any) -> None:
+    assert page.locator("#invite").is_visible()
+    assert page.locator("#none").is_visible()
+    before = pixels(page, "shadow")
+    draw_face(page)
+    found = ink(page)
+    assert found[380:400, 200:310].min() < 50
+    assert found[420:440, 235:280].min() > 250
+    assert not np.array_equal(pixels(page, "shadow"), before)
+    assert pixels(page, "face").shape == (64, 64, 3)
+    assert pixels(page, "face").std() > 1
+    assert not page.locator("#invite").is_visible()
+    assert not page.locator("#none").is_visible()
+    assert page.locator("#strip button").count() >= 1
+    page.click("#clear")
+    page.wait_for_selector("#none", state="visible")
+    assert ink(page).min() == 255
+
+
+def test_a_slider_changes_its_part(page: Any) -> None:
+    draw_face(page)
+    before = pixels(page, "face").astype(int)
+    page.fill("#wb-mouth", "1")
+    settle(page)
+    changed = np.abs(pixels(page, "face").astype(int) - before).sum(axis=2)
+    mouth = windows(64)["mouth"]
+    inside = changed[mouth.slices].mean()
+    changed[mouth.slices] = 0
+    assert inside > 0
+    assert inside > 3 * changed.sum() / (64 * 64 - mouth.width**2)
+    assert page.locator('output[for="wb-mouth"]').inner_text() == "1.00"
+    page.fill("#wb-all", "0.55")
+    assert page.locator("#wb-nose").input_value() == page.locator("#wb-mouth").input_value() == "0.55"
+
+
+def test_undo_redo_eraser_and_shortcuts(page: Any) -> None:
+    assert page.locator("#undo").is_disabled()
+    stroke(page, (100, 100), (400, 100))
+    one = ink(page)
+    stroke(page, (100, 200), (400, 200))
+    two = ink(page)
+    page.keyboard.press("Control+z")
+    assert np.array_equal(ink(page), one)
+    page.keyboard.press("Control+Shift+Z")
+    assert np.array_equal(ink(page), two)
+    page.click("#undo")
+    page.click("#undo")
+    assert ink(page).min() == 255
+    page.click("#redo")
+    page.keyboard.press("e")
+    stroke(page, (250, 60), (250, 140))
+    found = ink(page)
+    assert found[100, 250] == 255
+    assert found[100, 150] < 60
+    page.keyboard.press("4")
+    assert page.locator("#pen").get_attribute("aria-pressed") == "true"
+    stroke(page, (100, 300), (400, 300))
+    page.keyboard.press("1")
+    stroke(page, (100, 400), (400, 400))
+    column = (255 - ink(page)[:, 250].astype(int)) / 255
+    assert column[290:310].sum() > column[390:410].sum() + 2
+    page.keyboard.press("h")
+    assert page.evaluate("document.getElementById('shadow').style.opacity") == "0"
+    page.keyboard.press("l")
+    assert not page.locator("#live").is_checked()
+    page.keyboard.press("?")
+    assert page.locator("#help").is_visible()
+
+
+def test_a_pens_pressure_is_its_width(page: Any) -> None:
+    client = page.context.new_cdp_session(page)
+    box = page.locator("#ink").bounding_box()
+    for y, force in ((100, 0.1), (200, 1.0)):
+        for step, kind in enumerate(["mousePressed", *["mouseMoved"] * 20, "mouseReleased"]):
+            client.send("Input.dispatchMouseEvent", {
+                "type": kind, "x": box["x"] + 100 + 10 * step, "y": box["y"] + y, "button": "left",
+                "buttons": 0 if kind == "mouseReleased" else 1, "clickCount": 1, "pointerType": "pen", "force": force,
+            })  # fmt: skip
+    column = (255 - ink(page)[:, 250].astype(int)) / 255
+    assert column[190:210].sum() > column[90:110].sum() + 1.5
+
+
+def test_live_off_waits_for_the_button(page: Any) -> None:
+    page.click("#live")
+    stroke(page, (256, 60), (120, 160), (120, 340), (256, 480))
+    until(page, "document.body.dataset.asked === document.querySelector('#shadow').dataset.id")
+    assert page.locator("#none").is_visible()
+    page.click("#draw")
+    settle(page)
+    assert page.locator("#none").is_hidden()
+
+
+def test_pictures_are_loaded_and_saved(page: Any, tmp_path: Path) -> None:
+    sketch = draw(100, 300)[1]
+    (tmp_path / "mine.png").write_bytes(imageio.encode_png(sketch))
+    (tmp_path / "wrong.png").write_bytes(b"<svg/>")
+    page.set_input_files("#file", tmp_path / "wrong.png")
+    until(page, "document.querySelector('#toast').textContent.includes('wrong.png cannot be loaded')")
+    assert ink(page).min() == 255
+    page.set_input_files("#file", tmp_path / "mine.png")
+    settle(page)
+    larger = imageio.resize(sketch, (512, 512))
+    assert ink(page)[larger < 60].mean() < 90
+    assert ink(page)[larger > 250].mean() > 235
+    for button, name, shown in (("#save-sketch", "sketch.png", "ink"), ("#save-face", "face.png", "face")):
+        with page.expect_download() as download:
+            page.click(button)
+        assert download.value.suggested_filename == name
+        saved = imageio.decode(Path(download.value.path()).read_bytes())
+        assert np.abs(saved.astype(int) - pixels(page, shown)).max() <= 1
+
+
+def test_a_part_is_taken_and_only_there(page: Any) -> None:
+    draw_face(page)
+    before = ink(page)
+    page.click("#tab-nose")
+    assert page.locator("#tab-nose").get_attribute("aria-checked") == "true"
+    assert page.locator("#near button").count() == 10
+    page.click("#near button:nth-child(2)")
+    until(page, "document.querySelector('#strip').children.length > 0")
+    settle(page)
+    changed = ink(page) != before
+    assert changed[windows(512)["nose"].slices].any()
+    changed[windows(512)["nose"].slices] = False
+    assert not changed.any()
+    page.click("#undo")
+    assert np.array_equal(ink(page), before)
+
+
+def test_examples_history_and_morph(page: Any) -> None:
+    faces = []
+    for which, key in ((1, "a"), (4, "b")):
+        page.click("#examples-open")
+        page.click(f"#example-list button:nth-child({which})")
+        page.wait_for_selector("#examples", state="hidden")
+        until(page, f"document.querySelectorAll('#strip button').length === {len(faces) + 1}")
+        settle(page)
+        faces.append(pixels(page, "face").astype(int))
+        page.click(f"#keep-{key}")
+    drawn = ink(page)
+    for share, end in (("1", 1), ("0", 0)):
+        page.fill("#morph", share)
+        until(page, f"document.querySelector('#took').textContent === 'morph {100 * int(share)} %'")
+        assert np.abs(pixels(page, "face") - faces[end]).max() <= 2
+    page.click("#strip button:nth-child(2)")
+    settle(page)
+    assert np.abs(pixels(page, "face") - faces[0]).max() <= 2
+    page.click("#undo")
+    assert np.array_equal(ink(page), drawn)
+
+
+def test_the_connection_is_lost_and_regained(browser: Any, studio: Studio, serve_studio: Serve) -> None:
+    with serve_studio(studio) as port:
+        page = opened(browser, port)
+    page.wait_for_selector("#state[data-state=lost]")
+    stroke(page, (256, 60), (120, 160), (120, 340), (256, 480))
+    assert page.locator("#none").is_visible()
+    with serve_studio(studio, port):
+        page.wait_for_selector("#state[data-state=open]")
+        settle(page)
+        assert page.locator("#none").is_hidden()
+        page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_and_everything_has_a_name(browser: Any, port: int, scheme: str) -> None:
+    page = opened(browser, port, color_scheme=scheme)
+    assert page.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]") == [1280, 720]
+    nameless = """[...document.querySelectorAll('button, input, select, [role=img]')].filter(one =>
+        !(one.ariaLabel || one.textContent.trim() || one.title || one.labels?.length
+          || one.querySelector('img[alt]'))).map(one => one.outerHTML)"""
+    assert page.evaluate(nameless) == []
+    background = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0] > 128"
+    assert page.evaluate(background) == (scheme == "light")
+    page.click("#theme")
+    assert page.evaluate(background) == (scheme == "dark")
+    page.reload()
+    page.wait_for_selector("#state[data-state=open]")
+    assert page.evaluate(background) == (scheme == "dark")
+    page.close()

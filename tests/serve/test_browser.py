@@ -54,10 +54,8 @@ def page(browser: Any, port: int) -> Iterator[Any]:
     """A fresh page; whatever it complains of, or fetches from elsewhere, is a failure."""
     faults: list[str] = []
     page = opened(browser, port)
-    refused = "status of 422"  # Chromium says so of a picture that the server refuses
-    page.on(
-        "console", lambda line: faults.append(line.text) if line.type == "error" and refused not in line.text else None
-    )
+    # Chromium says "status of 422" of a picture that the server refuses.
+    page.on("console", lambda line: faults.append(line.text) if line.type == "error" and " 422" not in line.text else 0)
     page.on("pageerror", lambda error: faults.append(str(error)))
     here = (f"http://127.0.0.1:{port}/", "blob:", "data:")
     page.on("request", lambda request: None if request.url.startswith(here) else faults.append(request.url))

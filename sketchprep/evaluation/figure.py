@@ -29,13 +29,17 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """Curves of one title, over an axis from 0 in some unit, and perhaps a level to compare them with."""
+    """Curves of one title, over an axis from 0 in some unit, and perhaps a level to compare them with.
+
+    The vertical scale is `span`, or what the panels of a row need.
+    """
 
     title: str
     unit: str
     lines: dict[str, Line]
     level: float | None = None
     level_name: str = ""
+    span: tuple[float, float] | None = None
 
 
 def draw(rows: Sequence[Sequence[Panel]]) -> np.ndarray:
@@ -55,6 +59,8 @@ def draw(rows: Sequence[Sequence[Panel]]) -> np.ndarray:
 
 
 def _range(row: Sequence[Panel]) -> tuple[float, float]:
+    if row and row[0].span is not None:
+        return row[0].span
     values = [v for panel in row for line in panel.lines.values() for v in (line.y, line.low, line.high)]
     values += [np.array([panel.level]) for panel in row if panel.level is not None]
     finite = np.concatenate([np.zeros(0), *values])

@@ -201,7 +201,8 @@ class RobustnessReport:
                 np.array(amounts, float), *(scale * np.array(column) for column in zip(*found, strict=True))
             )
         level = self.strangers if metric == "identity" else None
-        return Panel(f"{SHOWN[metric]}: {KINDS[kind]}", UNITS[kind], lines, level, "strangers")
+        span = (0.0, 100.0) if metric == "found" else None
+        return Panel(f"{SHOWN[metric]}: {KINDS[kind]}", UNITS[kind], lines, level, "strangers", span)
 
 
 def _signed(mean: Mean) -> str:

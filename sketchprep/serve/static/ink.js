@@ -102,7 +102,8 @@ export class Ink {
   // Takes a part's sketch in: fully in the middle of its window, not at all at the border.
   paste(bitmap, part, windows) {
     const [left, top, side] = windows[part];
-    const dark = darkness(bitmap, side);
+    // What the bank remembers is soft; on the page it is to be a line.
+    const dark = darkness(bitmap, side).map((value) => Math.max(0, value - 56) * 1.5);
     const next = this.now.slice();
     for (let y = 0; y < side; y++) {
       for (let x = 0; x < side; x++) {

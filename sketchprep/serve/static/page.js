@@ -3,7 +3,7 @@ import { Ink, SIDE } from "./ink.js";
 import { Link } from "./link.js";
 
 const $ = (id) => document.getElementById(id);
-const TITLES = { left_eye: "Left eye", right_eye: "Right eye", nose: "Nose", mouth: "Mouth", remainder: "Rest" };
+const TITLES = { left_eye: "Left eye", right_eye: "Right eye", nose: "Nose", mouth: "Mouth", remainder: "Outline and hair" };
 const MOST_PAST = 12;
 const START_SHARE = 0.3;
 
@@ -262,7 +262,7 @@ function showTray() {
   if ($("near").dataset.shown === `${part} ${wanted}`) return;
   $("near").dataset.shown = `${part} ${wanted}`;
   $("near").replaceChildren(...wanted.map((row, at) => {
-    const button = document.createElement("button"), image = new Image(72, 72);
+    const button = document.createElement("button"), image = new Image(88, 88);
     button.type = "button";
     const words = `Take the ${(TITLES[part] ?? part).toLowerCase()} of the face that is ${at + 1}. nearest`;
     button.title = image.alt = words;
@@ -288,7 +288,7 @@ function addPast(entry) {
   past.unshift({ ...entry, url: URL.createObjectURL(entry.blob) });
   if (past.length > MOST_PAST) URL.revokeObjectURL(past.pop().url);
   $("strip").replaceChildren(...past.map((one, at) => {
-    const button = document.createElement("button"), image = new Image(56, 56);
+    const button = document.createElement("button"), image = new Image(46, 46);
     button.type = "button";
     button.title = image.alt = at ? `Back to the drawing ${at} before the last` : "The last drawing";
     image.src = one.url;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,8 @@ def launch(options: Options) -> Fabric:
 
     if options.threads is not None:
         torch.set_num_threads(options.threads)
+    # Lightning's hint to use srun wherever it is installed; one process on such a machine is no mistake.
+    warnings.filterwarnings("ignore", message="The `srun` command is available")
     kind, _, index = options.device.partition(":")
     processes, nodes = _environment("WORLD_SIZE", "SLURM_NTASKS"), _environment("GROUP_WORLD_SIZE", "SLURM_NNODES")
     devices: Any = [int(index or 0)] if kind == "cuda" and processes == 1 else processes // nodes

@@ -43,7 +43,13 @@ def test_without_the_extra_the_remedy_is_named(run: Path, monkeypatch: pytest.Mo
 
 def test_it_serves_until_interrupted(run: Path) -> None:
     words = [sys.executable, "-m", "sketchprep", "serve", "--checkpoint", str(run), "--port", "0", "--device", "cpu"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a suite run in the background ignores it
+    )
     try:
         assert process.stdout is not None
         line = process.stdout.readline()

@@ -70,7 +70,7 @@ def test_foreign_checkpoints_are_refused(run: Path, tmp_path: Path) -> None:
         (run / "checkpoints" / "000000200" / "state.json").write_bytes(content)
         with pytest.raises(UserError, match="is not a checkpoint of sketchprep"):
             fit(Invert(), run, QUICK, quiet=True)
-    with pytest.raises(UserError, match=r"no whole checkpoint: .*no such folder"):
+    with pytest.raises(UserError, match=r"--init-from .*nothing: there is no such run"):
         fit(Invert(), tmp_path / "new", QUICK, init_from=tmp_path / "nothing", quiet=True)
 
 

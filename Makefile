@@ -19,7 +19,8 @@ demo: $(STAMP)
 	$(BIN)/sketchprep build --source portraits -o demo/portraits
 	$(BIN)/sketchprep preview demo/portraits --stages photo,hed,canny,photocopy,simplify -n 6 -o demo/stages.jpg
 	$(BIN)/sketchprep crop-components demo/portraits -o demo/components --images
-	$(BIN)/sketchprep train --data demo/portraits --run demo/model --preset tiny --max-minutes 1.5
+	$(BIN)/sketchprep train --data demo/portraits --run demo/model --preset tiny --max-minutes 2.5 \
+	  --set ce.max_minutes=0.8 --set batch=4 --set ema_half_life=40 --set ce.schedule.warm_up=40 --set fm-is.lr=5.0e-4
 	$(BIN)/sketchprep synthesize sketchprep/data/sketches/*.png --run demo/model -o demo/faces
 	@echo "Look at demo/portraits/preview.jpg, demo/stages.jpg, demo/components/preview.jpg, demo/faces/sheet.jpg"
 

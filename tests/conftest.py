@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,13 @@ FRONTAL = ("female-02", "female-13", "male-00", "male-03", "male-07", "male-12",
 
 def portrait(name: str) -> Path:
     return PORTRAITS / f"{name}.jpg"
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """What a test before set must not decide how fast a test is, or the last bits of what it computes."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

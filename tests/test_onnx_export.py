@@ -53,11 +53,6 @@ def photo(name: str, height: int, width: int) -> np.ndarray:
     return np.asarray(Image.open(PORTRAITS / f"{name}.jpg").convert("RGB").resize((width, height)))
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a run with a model of random weights."""

@@ -19,11 +19,6 @@ from sketchprep.resources import resource
 from sketchprep.simplify import simplify_files
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network made by hand that copies ink and sharpens it: its results can be told in advance."""

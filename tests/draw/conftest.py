@@ -2,50 +2,30 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from drawn_faces import draw
+from small_face_model import ARCHITECTURE, SIZE, fresh, write_run
 
 from sketchprep.draw import Artist, open_artist
-from sketchprep.makebank import make_model_bank
-from sketchprep.models.deepfacedrawing import Architecture, Autoencoder, part_images
-from sketchprep.models.face_model import build, save_face_model
+from sketchprep.models.deepfacedrawing import Autoencoder, part_images
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from drawn_faces import draw, write_faces
-
-SIZE = 64
-ARCHITECTURE = Architecture(
-    size=SIZE, latent=24, width=8, fm_channels=4, fm_width=4, ngf=8, downs=2, blocks=1, upsample="resize", narrow=4
-)
 STEPS = {"remainder": 25}  # the large part is dear
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with a model, its bank and, in ``data``, the dataset; tests must not change it."""
-    torch.set_num_threads(1)
-    folder = tmp_path_factory.mktemp("studio")
-    write_faces(folder / "data", size=SIZE, train=48, test=12)
-    torch.manual_seed(0)
-    networks = build(ARCHITECTURE)
-    state = networks.state_dict()
+    state = fresh()
     sketches = torch.from_numpy(np.stack([draw(number, SIZE)[1] for number in range(48)])).float()[:, None] / 127.5 - 1
     for part, images in part_images(sketches, SIZE).items():
         trained = train(part, images).state_dict()
         state |= {f"encoders.parts.{part}.{k[8:]}": v for k, v in trained.items() if k.startswith("encoder.")}
         state |= {f"image_decoders.{part}.{k[8:]}": v for k, v in trained.items() if k.startswith("decoder.")}
-    save_face_model(state, ARCHITECTURE, folder / "deepfacedrawing.safetensors", facts={"licences": []})
-    make_model_bank(folder, folder / "data", device="cpu")
-    return folder
+    return write_run(tmp_path_factory.mktemp("studio"), state, train=48, test=12)
 
 
 def train(part: str, images: torch.Tensor) -> Autoencoder:

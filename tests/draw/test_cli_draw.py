@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from drawn_faces import draw
 from PIL import Image
 
 from sketchprep.cli import main
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from drawn_faces import draw
 
 
 def call(*words: object) -> Result:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from drawn_faces import draw
 
 from sketchprep import imageio
 from sketchprep.errors import SampleError, UserError
 from sketchprep.intake import HEAD_512, Intake, looks_like_photo, parse_align
 from sketchprep.ops.ink import INK, broaden, ink_box
 from sketchprep.ops.warp import transform_points
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from drawn_faces import draw
 
 POINTS = np.array([(193, 247), (319, 247), (256, 325), (226, 378), (286, 378)], float)
 

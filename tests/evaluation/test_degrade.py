@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import pairwise
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from drawn_faces import draw
 
 from sketchprep.evaluation.degrade import KINDS, degrade
 from sketchprep.evaluation.metrics import away_from
 from sketchprep.train.augment import territories
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from drawn_faces import draw
 
 SIZE = 256
 

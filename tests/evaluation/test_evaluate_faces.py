@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner, Result
+from drawn_faces import write_faces
+from small_face_model import SIZE, fresh, write_run
 
 from sketchprep.cli import main
 from sketchprep.evaluation.face_report import OTHERS, FaceReport
 from sketchprep.evaluation.figure import Line, Panel, draw
 from sketchprep.evaluation.likeness import METRICS, Wanted
-from sketchprep.makebank import make_model_bank
-from sketchprep.models.deepfacedrawing import Architecture
-from sketchprep.models.face_model import build, save_face_model
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from drawn_faces import write_faces
-
-SIZE = 64
 PRESET = """
 limit: 2
 wb: [0, 1]
@@ -42,16 +35,7 @@ sheet: 1
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with a fresh model, its bank and, in ``data``, a dataset of drawn faces; tests must not change it."""
-    torch.set_num_threads(1)
-    folder = tmp_path_factory.mktemp("run")
-    write_faces(folder / "data", size=SIZE, train=12, test=3)
-    torch.manual_seed(0)
-    narrow = Architecture(
-        size=SIZE, latent=24, width=8, fm_channels=4, fm_width=4, ngf=8, downs=2, blocks=1, upsample="resize", narrow=4
-    )
-    save_face_model(build(narrow).state_dict(), narrow, folder / "deepfacedrawing.safetensors", facts={"licences": []})
-    make_model_bank(folder, folder / "data", device="cpu")
-    return folder
+    return write_run(tmp_path_factory.mktemp("run"), fresh(), train=12, test=3)
 
 
 def call(*words: object) -> Result:

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 
 import pytest
 import torch
+from network_size import count
 from torch import Tensor, nn
 
 from sketchprep.errors import UserError
@@ -29,16 +30,6 @@ INNER = {"left_eye": 4, "right_eye": 4, "nose": 5, "mouth": 6, "remainder": 16}
 PLACES = {"left_eye": (108, 156, 128), "right_eye": (255, 156, 128), "nose": (182, 232, 160), "mouth": (169, 301, 192)}
 
 SLIM = Architecture(size=64, latent=24, width=8, fm_channels=4, fm_width=8, ngf=8, downs=2, blocks=1, narrow=4)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-
-
-def count(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
 
 
 def on_meta(cls: type[nn.Module], *args: object) -> nn.Module:

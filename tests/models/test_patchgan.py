@@ -4,19 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from network_size import count
 from torch import nn
 
 from sketchprep.models.patchgan import MultiscaleDiscriminator, PatchDiscriminator
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-
-
-def count(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
 
 
 @pytest.mark.parametrize("scales", [1, 2, 3])

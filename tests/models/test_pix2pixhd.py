@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from network_size import count
 from torch import nn
 
 from sketchprep.models.blocks import ResnetBlock, init_weights, upsample
 from sketchprep.models.pix2pixhd import GlobalGenerator
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-
-
-def count(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
 
 
 def test_the_paper_size_has_the_weights_of_its_table() -> None:

@@ -16,11 +16,6 @@ from sketchprep.models import _pictures
 from sketchprep.models.simplifier import REACH, Simplifier, fold, load_simplifier, save_simplifier, simplify, sketch
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def lively(width: int = 8) -> Simplifier:
     """An untrained network whose normalisations do something and whose results use the whole range."""
     torch.manual_seed(3)

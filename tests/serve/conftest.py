@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,39 +10,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from drawn_faces import draw
+from small_face_model import SIZE, fresh, write_model
 
 from sketchprep import imageio
 from sketchprep.draw import Artist, encoders_digest
 from sketchprep.manifold import make_bank
-from sketchprep.models.deepfacedrawing import Architecture
-from sketchprep.models.face_model import build, load_face_model, save_face_model
+from sketchprep.models.face_model import load_face_model
 from sketchprep.serve.app import create_app
 from sketchprep.serve.guard import LOOPBACK
 from sketchprep.serve.run import bind, server
 from sketchprep.serve.studio import Studio
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from drawn_faces import draw
-
-SIZE, FACES = 64, 40
-ARCHITECTURE = Architecture(
-    size=SIZE, latent=24, width=8, fm_channels=4, fm_width=4, ngf=8, downs=2, blocks=1, upsample="resize", narrow=4
-)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
+FACES = 40
 
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with a model and its bank, whose even faces are women."""
-    torch.set_num_threads(1)
-    folder = tmp_path_factory.mktemp("served")
-    torch.manual_seed(0)
-    save_face_model(build(ARCHITECTURE).state_dict(), ARCHITECTURE, folder / "deepfacedrawing.safetensors")
+    folder = write_model(tmp_path_factory.mktemp("served"), fresh())
     model = load_face_model(folder)
     codes = model.encode(np.stack([draw(number, SIZE)[1] for number in range(FACES)]))
     male = np.where(np.arange(FACES) % 2, 1, -1).astype(np.int8)

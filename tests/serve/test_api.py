@@ -6,21 +6,18 @@ import http.client
 import json
 import re
 import struct
-import sys
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from drawn_faces import draw
 
 from sketchprep import imageio
 from sketchprep.draw import Artist
 from sketchprep.ops.components import PARTS, windows
 from sketchprep.serve.guard import Guard, hosts_for
 from sketchprep.serve.limits import MOST_PICTURE
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from drawn_faces import draw
 
 STATIC = Path(__file__).resolve().parents[2] / "sketchprep" / "serve" / "static"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -14,13 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drawn_faces import draw
 
 from sketchprep import imageio
 from sketchprep.ops.components import windows
 from sketchprep.serve.studio import Studio
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from drawn_faces import draw
 
 Serve = Callable[..., AbstractContextManager[int]]
 CHROMIUM = shutil.which("chromium")

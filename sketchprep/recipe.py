@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from sketchprep import stages
 from sketchprep.errors import UserError
 from sketchprep.resources import resource
+from sketchprep.wording import known, sentence
 
 __all__ = ["Recipe", "differences", "load", "names"]
 
@@ -141,13 +141,13 @@ class Recipe(Model):
         if len(set(names_)) != len(names_):
             raise ValueError("sources: each source can be named once")
         stages.check_graph({name: (s.op, s.input, s.params) for name, s in self.stages.items()})
-        known = list(self.stages)
+        there = list(self.stages)
         for key, wanted in (("sketch", [self.sketch] if self.sketch else []), ("store", self.store)):
             for stage in wanted:
                 if stage not in self.stages:
-                    raise ValueError(f"{key}: no stage is named '{stage}' ({_known(stage, known)})")
+                    raise ValueError(f"{key}: no stage is named '{stage}' ({known(stage, there)})")
         if self.sketch is None and any(name != "pairs" for name in names_):
-            raise ValueError(f"sketch: name the stage whose result is the final sketch ({_known('', known)})")
+            raise ValueError(f"sketch: name the stage whose result is the final sketch ({known('', there)})")
         return self
 
     @property
@@ -205,7 +205,7 @@ def load(recipe: str | Path | Mapping[str, Any], overrides: Iterable[str] = (), 
     try:
         return Recipe.model_validate(data)
     except ValidationError as error:
-        raise UserError(f"{where}: {_sentence(error)}") from None
+        raise UserError(f"{where}: {sentence(error, Recipe)}") from None
 
 
 def _read(recipe: str | Path | Mapping[str, Any]) -> tuple[dict[str, Any], str]:
@@ -215,7 +215,7 @@ def _read(recipe: str | Path | Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     if path.suffix not in {".yaml", ".yml"}:
         if str(recipe) not in names():
             raise UserError(
-                f"--recipe {recipe}: no shipped recipe has that name ({_known(str(recipe), names())}); "
+                f"--recipe {recipe}: no shipped recipe has that name ({known(str(recipe), names())}); "
                 "give a name or a path that ends in .yaml"
             )
         path = resource("pipelines") / f"{recipe}.yaml"
@@ -249,36 +249,6 @@ def _override(data: dict[str, Any], text: str) -> None:
         node[last] = yaml.safe_load(value)
     except yaml.YAMLError:
         raise UserError(f"--set {text}: the value is not valid YAML; quote it") from None
-
-
-def _sentence(error: ValidationError) -> str:
-    """One sentence about the first of a model's complaints, with the known keys where one is unknown."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        keys = _keys_at(first["loc"][:-1])
-        return f"unknown key '{where}' ({_known(str(first['loc'][-1]), keys)})"
-    message = first["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    given = first.get("input")
-    shown = f", not {given!r}" if where and isinstance(given, str | int | float | bool | None) else ""
-    return f"{where}: {message}{shown}" if where else message
-
-
-def _keys_at(loc: Sequence[int | str]) -> list[str]:
-    model: Any = Recipe
-    for part in loc:
-        fields = getattr(model, "model_fields", {})
-        if part in fields:
-            model = fields[part].annotation
-        model = SourceSpec if model == tuple[SourceSpec, ...] else model
-    return list(getattr(model, "model_fields", Recipe.model_fields))
-
-
-def _known(wanted: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(wanted, known, 1)
-    hint = f"did you mean '{close[0]}'? " if close else ""
-    return f"{hint}known: {', '.join(known) or 'none'}"
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sketchprep.errors import UserError
+from sketchprep.wording import known
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,21 +111,19 @@ def check_graph(graph: Mapping[str, tuple[str, str, Mapping[str, Any]]]) -> None
         if name == "photo" or not name.replace("_", "").replace("-", "").isalnum():
             raise ValueError(f"stages.{name}: a stage's name is letters, digits, - and _, and not 'photo'")
         if op not in OPS:
-            raise ValueError(f"stages.{name}.op: no op is called '{op}' ({_known(op, OPS)})")
+            raise ValueError(f"stages.{name}.op: no op is called '{op}' ({known(op, OPS)})")
         if source != "photo" and source not in graph:
-            raise ValueError(
-                f"stages.{name}.input: no stage is called '{source}' ({_known(source, ['photo', *graph])})"
-            )
+            raise ValueError(f"stages.{name}.input: no stage is called '{source}' ({known(source, ['photo', *graph])})")
         for key, value in params.items():
             _check_parameter(name, op, key, value)
     order({name: source for name, (_, source, _) in graph.items()}, graph)
 
 
 def _check_parameter(stage: str, op: str, key: str, value: Any) -> None:
-    known = parameters(op)
-    if key not in known:
-        raise ValueError(f"stages.{stage}: unknown key '{key}' for {op} ({_known(key, ['op', 'input', *known])})")
-    default = known[key]
+    defaults = parameters(op)
+    if key not in defaults:
+        raise ValueError(f"stages.{stage}: unknown key '{key}' for {op} ({known(key, ['op', 'input', *defaults])})")
+    default = defaults[key]
     for kind, allowed, words in _KINDS:
         if isinstance(default, kind):
             if not isinstance(value, allowed) or (kind is not bool and isinstance(value, bool)):
@@ -231,9 +229,3 @@ def run(
     if OPS[op].landmarks == "no":
         return [call(image, **params) for image in images]
     return [call(image, landmarks=points, **params) for image, points in zip(images, landmarks, strict=True)]
-
-
-def _known(wanted: str, known: Iterable[str]) -> str:
-    known = list(known)
-    close = difflib.get_close_matches(wanted, known, 1)
-    return f"{f'did you mean {close[0]}? ' if close else ''}known: {', '.join(known)}"

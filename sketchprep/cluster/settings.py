@@ -1,23 +1,25 @@
-"""What a site's Slurm is asked for: ``pipelines/slurm.yaml``, a user's copy of it, and single keys."""
+"""What a site's Slurm is asked for: the files in ``pipelines/``, a user's copies of them, and single keys."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sketchprep.errors import UserError
 from sketchprep.resources import resource
+from sketchprep.wording import sentence
 
-__all__ = ["Resources", "Settings", "load"]
+__all__ = ["Resources", "Script", "Settings", "TrainSettings", "load", "load_training"]
 
 # One word: it goes into a line of a shell script.
 Word = Annotated[str, Field(pattern=r"^[^\s'\"\\`$]+$")]
 Line = Annotated[str, Field(pattern=r"^[^\n\r\x00]*$")]
 Option = Annotated[str, Field(pattern=r"^--?[A-Za-z][^\n\r\x00]*$")]
+Kind = TypeVar("Kind", bound="Resources")
 
 
 class Resources(BaseModel):
@@ -51,30 +53,70 @@ class Resources(BaseModel):
         return [f"--{name}={value}" for name, value in values.items() if value is not None] + list(self.extra)
 
 
-class Settings(Resources):
-    """What the array is given, and how it behaves; see the comments in ``pipelines/slurm.yaml``."""
+class Network(Resources):
+    """What the second array of a build in two passes is given; keys that are not named are the first one's."""
+
+    throttle: int = Field(default=0, ge=0)
+
+
+class Script(Resources):
+    """What every batch script has: how it behaves near its time limit, and what runs before the work."""
+
+    warn: int = Field(default=120, ge=10, le=65_535)
+    requeues: int = Field(default=20, ge=0)
+    attempts: int = Field(default=2, ge=1)
+    setup: tuple[Line, ...] = ()
+    command: Line = ""
+    python: Line | None = None
+
+
+class Settings(Script):
+    """What the arrays of a build are given, and how they behave; see the comments in ``pipelines/slurm.yaml``."""
 
     throttle: int = Field(default=0, ge=0)
     shards_per_task: int = Field(default=0, ge=0)
     max_tasks: int = Field(default=1000, ge=1)
-    warn: int = Field(default=120, ge=10, le=65_535)
-    requeues: int = Field(default=20, ge=0)
-    attempts: int = Field(default=2, ge=1)
     stall: int = Field(default=1800, ge=1)
+    settle: int = Field(default=60, ge=0)
     planning: Literal["here", "node"] = "here"
-    setup: tuple[Line, ...] = ()
-    command: Line = ""
-    python: Line | None = None
-    merge: dict[str, Any] = Field(default_factory=dict)
+    network: Network | None = None
+    merge: Resources = Resources()
 
     def for_merge(self) -> Resources:
         """What the last job is given."""
         own = {key: getattr(self, key) for key in Resources.model_fields}
-        return Resources.model_validate({**own, **self.merge})
+        return Resources.model_validate({**own, **_given(self.merge)})
+
+    def for_network(self) -> Settings:
+        """What the second array is given, where there are two."""
+        return self if self.network is None else self.model_copy(update=_given(self.network))
+
+
+class TrainSettings(Script):
+    """What a training is given; see the comments in ``pipelines/train-slurm.yaml``."""
+
+    nodes: int = Field(default=1, ge=1)
+    tasks: int | None = Field(default=None, ge=1)
+
+    @property
+    def tasks_per_node(self) -> int:
+        """Processes of a node: one a GPU unless it is said otherwise."""
+        return self.tasks or self.gpus or 1
+
+    def options(self) -> list[str]:
+        """As options of ``sbatch``; every task sees all GPUs of its node, as their exchange of data wants it."""
+        ours = {"ntasks": None, "cpus-per-task": None, "gpus-per-task": None}
+        others = [option for option in super().options() if option[2:].partition("=")[0] not in ours]
+        own = [f"--nodes={self.nodes}", f"--ntasks-per-node={self.tasks_per_node}", f"--cpus-per-task={self.cpus}"]
+        return [*own, *([f"--gpus-per-node={self.gpus}"] if self.gpus else []), *others]
+
+
+def _given(part: Resources) -> dict[str, Any]:
+    return {key: getattr(part, key) for key in part.model_fields_set}
 
 
 def load(words: Iterable[str] = ()) -> Settings:
-    """Read the shipped settings, or a file, and change single keys.
+    """Read the shipped settings of a build, or a file, and change single keys.
 
     Parameters
     ----------
@@ -86,43 +128,51 @@ def load(words: Iterable[str] = ()) -> Settings:
     UserError
         Naming the file and the key for anything unknown or of the wrong type.
     """
-    data = _read(resource("pipelines") / "slurm.yaml")
+    return _load(words, "slurm.yaml", Settings)
+
+
+def load_training(words: Iterable[str] = ()) -> TrainSettings:
+    """Read the shipped settings of a training, or a file, and change single keys; raises as `load`."""
+    return _load(words, "train-slurm.yaml", TrainSettings)
+
+
+def _load(words: Iterable[str], shipped: str, kind: type[Kind]) -> Kind:
+    data = _read(resource("pipelines") / shipped, shipped)
     where = "--slurm"
     for word in words:
         key, equals, value = word.partition("=")
         if equals and not Path(word).exists():
-            _set(data, key, value, word)
+            _set(data, key, value, word, shipped)
         else:
-            data.update(_read(Path(word)))
+            data.update(_read(Path(word), shipped))
             where = f"--slurm {word}"
     try:
-        settings = Settings.model_validate(data)
-        settings.for_merge()
+        return kind.model_validate(data)
     except ValidationError as error:
-        raise UserError(f"{where}: {_sentence(error)}") from None
-    return settings
+        raise UserError(f"{where}: {sentence(error, kind)}") from None
 
 
-def _set(data: dict[str, Any], key: str, value: str, word: str) -> None:
+def _set(data: dict[str, Any], key: str, value: str, word: str, shipped: str) -> None:
     try:
         parsed = yaml.safe_load(value)
     except yaml.YAMLError:
         raise UserError(f"--slurm {word}: the value is not valid YAML; quote it") from None
     outer, dot, inner = key.partition(".")
+    # Times such as 01:30:00 are base-60 numbers to YAML, and node names may look like numbers.
+    meant = value if isinstance(parsed, int | float) and _is_text(inner or outer) else parsed
     if not dot:
-        # Times such as 01:30:00 are base-60 numbers to YAML, and node names may look like numbers.
-        data[key] = value if isinstance(parsed, int | float) and _is_text(key) else parsed
-    elif isinstance(data.get(outer), dict):
-        data[outer] = {**data[outer], inner: value if isinstance(parsed, int | float) and _is_text(inner) else parsed}
+        data[key] = meant
+    elif outer in data and isinstance(data[outer], dict | None):
+        data[outer] = {**(data[outer] or {}), inner: meant}
     else:
-        raise UserError(f"--slurm {word}: '{outer}' holds no other keys; see pipelines/slurm.yaml")
+        raise UserError(f"--slurm {word}: '{outer}' holds no other keys; see pipelines/{shipped}")
 
 
 def _is_text(key: str) -> bool:
     return key in ("partition", "account", "qos", "constraint", "time", "memory")
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, shipped: str) -> dict[str, Any]:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -130,14 +180,5 @@ def _read(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"--slurm {path}: is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
-        raise UserError(f"--slurm {path}: must be a YAML mapping; pipelines/slurm.yaml shows its keys")
+        raise UserError(f"--slurm {path}: must be a YAML mapping; pipelines/{shipped} shows its keys")
     return data
-
-
-def _sentence(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"unknown key '{where}' (known: {', '.join(Settings.model_fields)})"
-    message = first["msg"][:1].lower() + first["msg"][1:]
-    return f"{where}: {message}, not {first.get('input')!r}"

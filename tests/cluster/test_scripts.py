@@ -94,10 +94,12 @@ def test_the_script_asks_for_what_the_settings_say(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["partitoin=gpu"], "unknown key 'partitoin'"),
+        (["partitoin=gpu"], r"unknown key 'partitoin' \(did you mean 'partition'\? known: "),
         (["cpus=0"], "cpus: input should be greater than or equal to 1"),
         (["partition=gpu --wrap"], "partition: "),
-        (["merge.cpu=1"], "unknown key 'cpu'"),
+        (["merge.cpu=1"], r"unknown key 'merge.cpu' \(did you mean 'cpus'\?"),
+        (["network.gpu=1"], r"unknown key 'network.gpu' \(did you mean 'gpus'\?"),
+        (["cpus.x=1"], "'cpus' holds no other keys"),
         (["nowhere.yaml"], "--slurm nowhere.yaml: cannot be read"),
         (["extra=[rm -rf]"], "extra.0: "),
     ],

@@ -6,54 +6,30 @@ python tests/benchmarks/bench_hed.py [--rounds 12] [--threads 1 2] [--size 512]
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
+from interleaved import memory, opencv_hed, photo_of, set_threads, take_turns
 
 HERE = Path(__file__).resolve()
 ENGINES = ("opencv", "float32", "bfloat16")
 
 
-def photo_of(size: int) -> np.ndarray:
-    """A bundled portrait, RGB."""
-    from sketchprep.resources import resource
-
-    file = sorted(resource("data/portraits").glob("*.jpg"))[0]
-    picture = cv2.resize(cv2.imread(str(file)), (size, size), interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(picture[..., ::-1])
-
-
 def make(engine: str, size: int) -> Callable[[np.ndarray], np.ndarray]:
     """A function from one photo to its probability map."""
     from sketchprep import assets
-
-    weights = assets.path("hed")
-    if engine == "opencv":
-        spec = importlib.util.spec_from_file_location("hed_onnx", HERE.parents[1] / "reference" / "hed_onnx.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module.OpenCVHED(weights, size, size)
     from sketchprep.models import hed
 
-    net = hed.load_hed(weights, dtype=engine)
+    if engine == "opencv":
+        return opencv_hed(size)
+    net = hed.load_hed(assets.path("hed"), dtype=engine)
     return lambda photo: hed.probability(net, photo[None])[0]
-
-
-def set_threads(count: int) -> None:
-    """The same number of threads for both libraries."""
-    import torch
-
-    torch.set_num_threads(count)
-    cv2.setNumThreads(count)
 
 
 def peak_rss(engine: str, size: int, threads: int) -> float:
@@ -71,24 +47,15 @@ def alone(engine: str, size: int, threads: int) -> None:
     run, photo = make(engine, size), photo_of(size)
     for _ in range(2):
         run(photo)
-    # Not getrusage: its maximum is inherited from the parent.
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    print(int(status["VmHWM"].split()[0]) / 1024)
+    print(memory("VmHWM") / 2**20)
 
 
 def measure(size: int, threads: int, rounds: int) -> dict[str, list[float]]:
-    """Seconds of each engine, one after the other in every round, after one warm-up round."""
+    """Seconds of each engine."""
     set_threads(threads)
     photo = photo_of(size)
-    runs = {engine: make(engine, size) for engine in ENGINES}
-    seconds: dict[str, list[float]] = {engine: [] for engine in ENGINES}
-    for turn in range(rounds + 1):
-        for engine, run in runs.items():
-            start = time.perf_counter()
-            run(photo)
-            if turn:
-                seconds[engine].append(time.perf_counter() - start)
-    return seconds
+    engines = {engine: make(engine, size) for engine in ENGINES}
+    return take_turns({engine: partial(run, photo) for engine, run in engines.items()}, rounds)
 
 
 def main() -> None:

@@ -14,14 +14,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from interleaved import memory, take_turns
 
 from sketchprep import manifold
-from sketchprep.neighbours import Screen
+from sketchprep.screen import Screen
 
 HERE = Path(__file__).resolve()
 BATCH, K = 64, 10
@@ -63,32 +63,14 @@ def runs_of(bank: manifold.Bank, queries: torch.Tensor) -> dict[str, Callable[[]
     return made
 
 
-def measure(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of each, one after the other in every round, after one warm-up round."""
-    taken: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(rounds + 1):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            if turn:
-                taken[name].append(1000 * (time.perf_counter() - start))
-    return taken
-
-
-def status(key: str) -> int:
-    """Bytes, of this process."""
-    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(lines[key].split()[0]) * 1024
-
-
 def alone(path: Path) -> None:
     """Child of `peak_memory`."""
     manifold.project(*make(50, 16))  # libraries and their threads are up before memory is counted
-    before = status("VmRSS")
+    before = memory("VmRSS")
     bank = manifold.load_bank(path)
     for count in (1, BATCH):
         manifold.project(bank, bank.codes[:count] * 0.9, K)
-    print((status("VmHWM") - before) / bank.by_part.nbytes)
+    print((memory("VmHWM") - before) / bank.by_part.nbytes)
 
 
 def peak_memory(bank: manifold.Bank) -> float:
@@ -117,7 +99,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for threads in options.threads:
         torch.set_num_threads(threads)
-        taken = measure(runs, options.rounds)
+        taken = {name: [1000 * s for s in some] for name, some in take_turns(runs, options.rounds).items()}
         for name in dict.fromkeys(name.split("|")[0] for name in taken):
             one, many, base = taken[f"{name}|1"], taken[f"{name}|{BATCH}"], taken["plain float32|1"]
             rate = statistics.median(BATCH * a / b for a, b in zip(one, many, strict=True))

@@ -17,7 +17,7 @@ from sketchprep.ops.components import PARTS
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sketchprep.neighbours import Screen
+    from sketchprep.screen import Screen
 
 __all__ = ["Bank", "load_bank", "make_bank"]
 
@@ -77,7 +77,7 @@ class Bank:
     @property
     def screen(self) -> Screen:
         """What makes the search fast; made at its first use, shared with the splits."""
-        from sketchprep.neighbours import Screen
+        from sketchprep.screen import Screen
 
         if "screen" not in self._shared:
             self._shared["screen"] = Screen(self.by_part)

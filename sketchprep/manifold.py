@@ -136,8 +136,9 @@ def weights(queries: Tensor, neighbours: Tensor, *, reg: float = 1e-3) -> Tensor
         )
     difference = queries.double().unsqueeze(-2) - neighbours.double()
     # Brought to a common scale first, so that neither tiny nor huge codes leave float64.
-    scale = difference.abs().amax((-2, -1), keepdim=True)
-    difference = difference / torch.where(scale > 0, scale, 1)
+    low, high = difference.flatten(-2).aminmax(dim=-1)
+    scale = torch.maximum(-low, high)[..., None, None]
+    difference /= torch.where(scale > 0, scale, 1)
     gram = difference @ difference.mT
     trace = gram.diagonal(dim1=-2, dim2=-1).sum(-1)
     ridge = reg * torch.where(trace > 0, trace / k, 1)
@@ -184,10 +185,10 @@ def project(
     projected, solved = torch.empty_like(codes), torch.empty(indices.shape, dtype=codes.dtype, device=codes.device)
     for start in range(0, len(codes), BLOCK):
         some = slice(start, start + BLOCK)
-        found = bank.by_part[part, indices[some].cpu()].to(codes.device)
+        found = bank.by_part[part, indices[some].cpu()].to(codes.device).double()
         exact = weights(codes[some].double(), found, reg=reg)
         solved[some] = exact
-        projected[some] = (exact.unsqueeze(-2) @ found.double()).squeeze(-2)
+        projected[some] = (exact.unsqueeze(-2) @ found).squeeze(-2)
     return Projection(projected, indices, solved)
 
 

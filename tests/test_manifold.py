@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from sketchprep import bank_build, manifold, neighbours
+from sketchprep import bank_build, manifold
+from sketchprep import screen as screens
 from sketchprep.bank import Bank, load_bank, make_bank
 from sketchprep.errors import UserError
-from sketchprep.neighbours import KINDS, Screen, search
+from sketchprep.neighbours import search
 from sketchprep.ops.components import PARTS
+from sketchprep.screen import KINDS, Screen
 
 HASH = "0f" * 32
 OTHER = "1e" * 32
@@ -88,7 +90,7 @@ def drawn(codes: torch.Tensor, count: int) -> torch.Tensor:
     ],
 )
 def test_neighbours_are_those_of_float64_brute_force(kind: str, codes: str) -> None:
-    if kind == "int8" and not neighbours._multiplies_exactly(LATENT):
+    if kind == "int8" and not screens._multiplies_exactly(LATENT):
         pytest.skip("this processor rounds int8 products")
     bank = some_codes(codes)
     queries = drawn(bank, 12)
@@ -142,7 +144,7 @@ def test_bounds_hold_where_float32_products_have_lower_precision(monkeypatch: py
     """As on processors that then round the factors to bfloat16, which knows 1 and 1 + 2^-7."""
     rows = torch.full((1, ROWS, 256), 1 + 2.0**-9)
     screen = Screen(rows, "float32")
-    monkeypatch.setattr(neighbours.F, "linear", lambda x, w: x.bfloat16().float() @ w.bfloat16().float().T)
+    monkeypatch.setattr(screens.F, "linear", lambda x, w: x.bfloat16().float() @ w.bfloat16().float().T)
     before = torch.get_float32_matmul_precision()
     try:
         torch.set_float32_matmul_precision("medium")
@@ -153,7 +155,7 @@ def test_bounds_hold_where_float32_products_have_lower_precision(monkeypatch: py
 
 
 def test_without_int8_instructions_the_codes_themselves_are_multiplied(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbours.host, "cpu_flags", lambda: frozenset({"avx2"}))
+    monkeypatch.setattr(screens.host, "cpu_flags", lambda: frozenset({"avx2"}))
     bank = bank_of(some_codes("normal"))
     assert bank.screen.kind == "float32"
     assert bank.screen.nbytes < 0.2 * bank.by_part.nbytes

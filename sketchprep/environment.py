@@ -6,7 +6,7 @@ import hashlib
 import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
-from sketchprep import host, recipe, stages
+from sketchprep import host, passes, recipe, stages
 from sketchprep.errors import UserError
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "needed_assets", "resolve", "uses_network"]
 
+LANDMARKS = "dlib-landmarks-68"
 BATCH = {"cpu": 1, "cuda": 16}
 # Distributions whose version can change a pixel, a landmark or the layout of a file, and who needs them.
 PACKAGES = ("numpy", "opencv-python-headless", "pillow", "dlib-bin", "scikit-image", "pyarrow")
@@ -24,19 +25,22 @@ def uses_network(rec: Recipe) -> bool:
     return any(stages.OPS[s.op].asset for s in rec.graph.values())
 
 
-def needed_assets(rec: Recipe) -> list[str]:
-    """Names of the weights without which a recipe cannot run."""
-    networks = (s for s in rec.graph.values() if s.params.get("weights") is None)
-    return sorted({"dlib-landmarks-68", *(a for s in networks if (a := stages.OPS[s.op].asset))})
+def needed_assets(rec: Recipe, part: str = passes.ALL) -> list[str]:
+    """Names of the weights without which a recipe, or one pass of it, cannot run."""
+    networks = (s for s in passes.graph(rec, part).values() if s.params.get("weights") is None)
+    landmarks = () if part == passes.NETWORK else (LANDMARKS,)
+    return sorted({*landmarks, *(a for s in networks if (a := stages.OPS[s.op].asset))})
 
 
-def resolve(rec: Recipe, device: str = "auto") -> dict[str, Any]:
+def resolve(rec: Recipe, device: str = "auto", part: str = passes.ALL) -> dict[str, Any]:
     """Resolve device, CPU feature level, dtype, batch, threads and package versions for this machine.
 
     Parameters
     ----------
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda:N"``; auto takes a GPU only if a stage runs a network.
+    part : str
+        For one pass alone, see `passes.NAMES`: the first knows no network and no device.
 
     Returns
     -------
@@ -48,7 +52,7 @@ def resolve(rec: Recipe, device: str = "auto") -> dict[str, Any]:
     UserError
         If the device is not there.
     """
-    network = uses_network(rec)
+    network = uses_network(rec) and part != passes.CPU
     found = host.host(device=device, network=network)
     values: dict[str, Any] = {
         "device": found["device"],
@@ -60,16 +64,16 @@ def resolve(rec: Recipe, device: str = "auto") -> dict[str, Any]:
         where = host.resolve_device(device)
         values["dtype"] = host.resolve_dtype(rec.dtype, where)
         values["batch"] = rec.batch or BATCH[where.partition(":")[0]]
-    values["weights"] = _weights(rec)
+    values["weights"] = _weights(rec, passes.CPU if part == passes.CPU else passes.ALL)
     return values
 
 
-def _weights(rec: Recipe) -> dict[str, str]:
+def _weights(rec: Recipe, part: str) -> dict[str, str]:
     """Sha256 of every weights file that has a say, by asset or, for a user's own, by stage."""
     from sketchprep.manifest import manifest
 
-    sums = {name: manifest().weights[name].sha256 for name in needed_assets(rec)}
-    for name, stage in rec.graph.items():
+    sums = {name: manifest().weights[name].sha256 for name in needed_assets(rec, part)}
+    for name, stage in passes.graph(rec, part).items():
         if stage.params.get("weights") is not None:
             with stages.weights_file(stage.op, stage.params).open("rb") as file:
                 sums[name] = hashlib.file_digest(file, "sha256").hexdigest()

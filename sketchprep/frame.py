@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from sketchprep.records import Picture, Sample
     from sketchprep.sources.base import Source
 
-__all__ = ["Framed", "bring_into_frame"]
+__all__ = ["Framed", "blank_outside", "bring_into_frame"]
 
 # A frame that is larger than the face by less than this is not called blown up: rounding, not upscaling.
 UPSCALE_TOLERANCE = 1.01
@@ -61,13 +62,21 @@ class Framed:
     labels: np.ndarray | None
     context: np.ndarray | None = None
 
-    def without_outside(self, sketch: np.ndarray) -> np.ndarray:
-        """Return a sketch made from `context` with blank paper where there was no photo."""
-        if self.context is None:
-            return sketch
-        inside = np.full((self.height, self.width), 255, np.uint8)
-        shown = cv2.warpAffine(inside, self.matrix, sketch.shape[::-1], flags=cv2.INTER_NEAREST)
-        return np.where(shown == 255, sketch, np.uint8(255))
+
+def blank_outside(sketch: np.ndarray, matrix: Sequence[float], size: tuple[int, int]) -> np.ndarray:
+    """Return a sketch made from `Framed.context` with blank paper where there was no photo.
+
+    Parameters
+    ----------
+    matrix : 6 floats
+        Maps photo pixels to the frame, row by row.
+    size : (width, height)
+        Of the photo as it came.
+    """
+    inside = np.full((size[1], size[0]), 255, np.uint8)
+    to_frame = np.asarray(matrix, np.float64).reshape(2, 3)
+    shown = cv2.warpAffine(inside, to_frame, sketch.shape[::-1], flags=cv2.INTER_NEAREST)
+    return np.where(shown == 255, sketch, np.uint8(255))
 
 
 def bring_into_frame(

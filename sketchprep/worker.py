@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sketchprep import store
+from sketchprep import halfway, passes, store
 from sketchprep.errors import SampleError, UserError
+from sketchprep.item import Item, draw, encode, members, start
 from sketchprep.outfolder import disk_sentence
 from sketchprep.progress import Meter
 
@@ -45,6 +45,8 @@ class Job:
         Never fetch a missing weight.
     parent : int
         Process to die with; 0 for none.
+    part : str
+        The pass, see `passes.NAMES`.
     """
 
     out: Path
@@ -54,6 +56,7 @@ class Job:
     device: str = "auto"
     offline: bool = False
     parent: int = 0
+    part: str = passes.ALL
 
 
 class Stopped(Exception):
@@ -67,15 +70,15 @@ class Tools:
         from sketchprep import environment, sources
 
         self.job = job
-        environment.check(job.environment, environment.resolve(job.recipe, job.device))
-        self.sources = {
-            spec.name: sources.open_source(spec.name, job.roots[spec.name], **spec.options)
-            for spec in job.recipe.sources
-        }
+        environment.check(job.environment, environment.resolve(job.recipe, job.device, job.part))
+        # The second pass sees no photo, and its nodes need not either.
+        wanted = () if job.part == passes.NETWORK else job.recipe.sources
+        self.sources = {s.name: sources.open_source(s.name, job.roots[s.name], **s.options) for s in wanted}
 
     def load(self) -> None:
         """Read weights from the disk now, so that no stage's seconds hold it."""
-        self.landmarker.load()
+        if self.job.part != passes.NETWORK:
+            self.landmarker.load()
         _ = self.networks
 
     @cached_property
@@ -90,7 +93,8 @@ class Tools:
         """Loaded networks by stage; torch is imported only if there are any."""
         from sketchprep import host, stages
 
-        wanted = {name: s for name, s in self.job.recipe.graph.items() if stages.OPS[s.op].asset}
+        graph = passes.graph(self.job.recipe, self.job.part)
+        wanted = {name: s for name, s in graph.items() if stages.OPS[s.op].asset}
         device = host.resolve_device(self.job.device) if wanted else ""
         return {
             name: stages.load_network(
@@ -125,6 +129,8 @@ def limit_threads(threads: int) -> None:
 def run_shard(job: Job, shard: ShardPlan) -> str:
     """Build one shard and commit it: first the tar, then its Parquet file, which marks the shard as complete.
 
+    Of two passes the first leaves the shard's half, see `sketchprep.halfway`, and the second removes it.
+
     Parameters
     ----------
     job : Job
@@ -140,25 +146,23 @@ def run_shard(job: Job, shard: ShardPlan) -> str:
     UserError
         If the disk is full, the folder cannot be written, or this machine cannot make the planned bytes.
     """
-    folder = job.out / "shards"
+    half = job.part == passes.CPU
+    folder = job.out / (halfway.FOLDER if half else "shards")
+    reports = job.out / (halfway.REPORTS if half else "log")
+    marker = job.out / "shards" / f"{shard.name}.parquet"
+    temporary = folder / f".{shard.name}.{store.process_name()}.tmp"
     _clear(folder, shard.name)
     tools = tools_for(job)
     limit_threads(job.recipe.threads)
-    meter = Meter(job.out / "log" / f"{shard.name}.json", len(shard))
-    temporary = folder / f".{shard.name}.{store.process_name()}.tmp"
-    marker = folder / f"{shard.name}.parquet"
+    meter = Meter(reports / f"{shard.name}.json", len(shard))
     try:
+        if half:
+            for needed in (folder, reports):
+                needed.mkdir(exist_ok=True)
         meter.write(done=False)
         with meter.time("load"):
             tools.load()
-        rows, size, digest = _write_tar(tools, shard, temporary, meter)
-        if marker.exists():  # another process was faster; finished shards are never written twice
-            temporary.unlink(missing_ok=True)
-            return shard.name
-        store.commit(temporary, folder / f"{shard.name}.tar")
-        pairs = sum(row["kind"] is None for row in rows)
-        meta = {"photos": len(rows), "pairs": pairs, "tar_bytes": size, "tar_sha256": digest}
-        store.write_parquet(store.rows_table(rows), marker, meta)
+        (_make_half if half else _make)(tools, shard, temporary, marker, meter)
         meter.write(done=True)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
@@ -168,6 +172,32 @@ def run_shard(job: Job, shard: ShardPlan) -> str:
             return shard.name
         raise UserError(disk_sentence(job.out, error)) from error
     return shard.name
+
+
+def _make(tools: Tools, shard: ShardPlan, temporary: Path, marker: Path, meter: Meter) -> None:
+    rows, size, digest = _write_tar(tools, shard, temporary, meter)
+    if marker.exists():  # another process was faster; finished shards are never written twice
+        temporary.unlink(missing_ok=True)
+        return
+    store.commit(temporary, marker.with_suffix(".tar"))
+    pairs = sum(row["kind"] is None for row in rows)
+    meta = {"photos": len(rows), "pairs": pairs, "tar_bytes": size, "tar_sha256": digest}
+    store.write_parquet(store.rows_table(rows), marker, meta)
+    halfway.path(tools.job.out, shard.name).unlink(missing_ok=True)
+
+
+def _make_half(tools: Tools, shard: ShardPlan, temporary: Path, marker: Path, meter: Meter) -> None:
+    writer = halfway.Writer(temporary, tools.job.recipe)
+    try:
+        for item in _items(tools, shard, meter):
+            with meter.time("write"):
+                writer.add(item)
+            meter.count(_outcome(item))
+        writer.close(meter)
+    except BaseException:
+        writer.abandon()
+        raise
+    store.commit(temporary, halfway.path(tools.job.out, shard.name))
 
 
 def _clear(folder: Path, name: str) -> None:
@@ -182,13 +212,14 @@ def _write_tar(tools: Tools, shard: ShardPlan, path: Path, meter: Meter) -> tupl
     writer = store.ShardWriter(path)
     rows: list[dict[str, Any]] = []
     try:
-        for number, files, row in _pairs(tools, shard, meter):
-            if files is not None:
+        for item in _items(tools, shard, meter):
+            if item.usable:
                 with meter.time("write"):
-                    members = writer.add(shard.ordinals[number], files)
-                row["members"] = [{n: getattr(m, n) for n in ("name", "offset", "size", "sha256")} for m in members]
-            rows.append(row)
-            meter.count("pair" if row["kind"] is None else "rejected" if row["rejected"] else "failed")
+                    files = members(tools.job.recipe, item)
+                    stored = writer.add(shard.ordinals[item.number], files)
+                item.row["members"] = [{n: getattr(m, n) for n in ("name", "offset", "size", "sha256")} for m in stored]
+            rows.append(item.row)
+            meter.count(_outcome(item))
         with meter.time("write"):
             size, digest = writer.close()
     except BaseException:
@@ -197,21 +228,39 @@ def _write_tar(tools: Tools, shard: ShardPlan, path: Path, meter: Meter) -> tupl
     return rows, size, digest
 
 
-def _pairs(
-    tools: Tools, shard: ShardPlan, meter: Meter
-) -> Iterator[tuple[int, dict[str, bytes] | None, dict[str, Any]]]:
-    """Yield (position in the shard, files, row) in order.  Networks see batches of a fixed size, in sample order."""
+def _outcome(item: Item) -> str:
+    return "pair" if item.usable else "rejected" if item.row["rejected"] else "failed"
+
+
+def _items(tools: Tools, shard: ShardPlan, meter: Meter) -> Iterator[Item]:
+    """Yield the photos in order, drawn and encoded.  Networks see batches of a fixed size, in sample order."""
+    recipe, part = tools.job.recipe, tools.job.part
+    begun = halfway.read(tools.job.out, shard, meter) if part == passes.NETWORK else _opened(tools, shard, meter)
+    graph = passes.graph(recipe, part)
     batch = tools.job.environment.get("batch", 1)
-    waiting: list[tuple[int, dict[str, Any], Framed | None]] = []
-    for number, sample in enumerate(shard.samples):
+    waiting: list[Item] = []
+
+    def drawn() -> Iterator[Item]:
+        draw(waiting, graph, tools.networks, meter)
+        for item in waiting:
+            encode(recipe, item, meter)
+            yield item
+        waiting.clear()
+
+    for item in begun:
         _die_with_parent(tools.job.parent)
         if (tools.job.out / "log" / "stop").exists():
             raise Stopped
-        waiting.append((number, *_prepare(tools, shard, number, sample, meter)))
-        if sum(framed is not None for *_, framed in waiting) == batch:
-            yield from _sketch(tools, waiting, meter)
-            waiting = []
-    yield from _sketch(tools, waiting, meter)
+        waiting.append(item)
+        if sum(one.usable for one in waiting) == batch:
+            yield from drawn()
+    yield from drawn()
+
+
+def _opened(tools: Tools, shard: ShardPlan, meter: Meter) -> Iterator[Item]:
+    for number, sample in enumerate(shard.samples):
+        row, framed = _prepare(tools, shard, number, sample, meter)
+        yield start(tools.job.recipe, number, row, framed, meter)
 
 
 def _prepare(
@@ -264,55 +313,6 @@ def _windows(recipe: Recipe) -> list[dict[str, Any]] | None:
     if recipe.align.template != "ffhq" or recipe.size % 64:
         return None
     return [{"part": part, **window._asdict()} for part, window in windows(recipe.size).items()]
-
-
-def _sketch(
-    tools: Tools, waiting: list[tuple[int, dict[str, Any], Framed | None]], meter: Meter
-) -> Iterator[tuple[int, dict[str, bytes] | None, dict[str, Any]]]:
-    """Run the stage graph over the photos in waiting and encode what is stored."""
-    from sketchprep import stages
-
-    ready = [(row, framed) for _, row, framed in waiting if framed is not None]
-    results: list[dict[str, Any]] = [
-        {"photo": framed.photo if framed.context is None else framed.context} for _, framed in ready
-    ]
-    for name, stage in tools.job.recipe.graph.items():
-        network = tools.networks.get(name)
-        if not ready:
-            break
-        points = [framed.landmarks for _, framed in ready]
-        with meter.time(name):
-            out = stages.run(stage.op, [r[stage.input] for r in results], points, stage.params, network)
-        for result, image in zip(results, out, strict=True):
-            result[name] = image
-    made = iter(zip(ready, results, strict=True))
-    for number, row, framed in waiting:
-        if framed is None:
-            yield number, None, row
-            continue
-        _, result = next(made)
-        with meter.time("encode"):
-            files = _encode(tools.job.recipe, framed, result, row)
-        yield number, files, row
-
-
-def _encode(recipe: Recipe, framed: Framed, result: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, bytes]:
-    from sketchprep import imageio
-
-    files: dict[str, bytes] = {}
-    if recipe.photo.format == "png":
-        files["photo.png"] = imageio.encode_png(framed.photo)
-    else:
-        files["photo.jpg"] = framed.encoded or imageio.encode_jpeg(framed.photo, quality=recipe.photo.quality)
-    sketch = framed.sketch if framed.sketch is not None else framed.without_outside(result[recipe.sketch or ""])
-    files["sketch.png"] = imageio.encode_png(sketch)
-    for name in recipe.store:
-        files[f"{name}.png"] = imageio.encode_png(framed.without_outside(result[name]))
-    if framed.labels is not None:
-        files["labels.png"] = imageio.encode_png(framed.labels)
-    keys = ("ordinal", "id", "source", "split", "sha256", "landmarks", "pose", "attributes", "windows")
-    files["json"] = json.dumps({k: row[k] for k in keys}, ensure_ascii=True, separators=(",", ":")).encode()
-    return files
 
 
 def _die_with_parent(parent: int) -> None:

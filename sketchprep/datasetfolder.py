@@ -13,7 +13,7 @@ from sketchprep import recipe, store
 from sketchprep.cluster.submit import refuse_if_active
 from sketchprep.dataset import read_recipe
 from sketchprep.errors import UserError
-from sketchprep.outfolder import disk_sentence
+from sketchprep.outfolder import disk_sentence, hold_alone
 
 if TYPE_CHECKING:
     from sketchprep.recipe import Recipe
@@ -42,34 +42,15 @@ def hold(out: Path, rec: Recipe, depends_on: dict[str, Any]) -> Iterator[None]:
         If the folder holds something else, was begun with another recipe, is at work already (here or in jobs), cannot
         be written, or if the disk fills up.
     """
-    import filelock
-
-    _make(out)
-    lock = filelock.FileLock(out / "log" / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise UserError(f"-o {out}: another build is at work in this folder; see `sketchprep status {out}`") from None
-    try:
-        refuse_if_active(out)
-        (out / "log" / "stop").unlink(missing_ok=True)
-        _check_recipe(out, rec, depends_on)
-        yield
-    except OSError as error:
-        raise UserError(disk_sentence(out, error)) from error
-    finally:
-        lock.release()
-
-
-def _make(out: Path) -> None:
-    try:
-        foreign = out.exists() and not (out / "recipe.yaml").exists()
-        if foreign and any(path.name not in {"shards", "log"} for path in out.iterdir()):
-            raise UserError(f"-o {out}: the folder holds something else; choose an empty or a new one")
-        for folder in (out, out / "shards", out / "log"):
-            folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"-o {out}: cannot be written ({error.strerror}); choose another folder") from None
+    busy = f"another build is at work in this folder; see `sketchprep status {out}`"
+    with hold_alone(out, "recipe.yaml", option="-o", busy=busy, lock="log/lock", parts=("shards",)):
+        try:
+            refuse_if_active(out)
+            (out / "log" / "stop").unlink(missing_ok=True)
+            _check_recipe(out, rec, depends_on)
+            yield
+        except OSError as error:
+            raise UserError(disk_sentence(out, error)) from error
 
 
 def _check_recipe(out: Path, rec: Recipe, depends_on: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from sketchprep import store
 from sketchprep.errors import UserError
 
-__all__ = ["Claim", "ParquetStream", "Report", "claim"]
+__all__ = ["Claim", "ParquetStream", "Report", "claim", "disk_sentence", "hold_alone", "write_once"]
 
 LOCK = ".lock"
 
@@ -90,27 +90,65 @@ def claim(out: Path, marker: str, settings: Mapping[str, Any]) -> Iterator[Claim
         If the folder holds something else, was begun with other settings, is held by another process, cannot be
         written, or if the disk fills up.
     """
+    busy = "another process is writing there; wait for it to end"
+    with hold_alone(out, marker, option="-o", busy=busy):
+        try:
+            held = Claim(out, marker, settings, _earlier(out, marker, settings))
+            if held.done is None:
+                held.write()
+            yield held
+        except OSError as error:
+            raise UserError(disk_sentence(out, error)) from error
+
+
+@contextlib.contextmanager
+def hold_alone(
+    folder: Path, marker: str, *, option: str, busy: str, lock: str = LOCK, parts: Collection[str] = ()
+) -> Iterator[None]:
+    """Make a folder, or take up one that is ours, and keep other processes out of it.
+
+    Parameters
+    ----------
+    folder : Path
+    marker : str
+        Name of the file that makes a folder ours; without it the folder must be empty, but for `lock` and `parts`.
+    option : str
+        With which the user named the folder.
+    busy : str
+        What to say if another process holds it.
+    lock : str
+        Where the lock lies in it.
+    parts : collection of str
+        Folders to be made in it.
+
+    Raises
+    ------
+    UserError
+        If the folder holds something else, cannot be written, or is held.
+    """
     import filelock
 
+    ours = {Path(lock).parts[0], *parts}
     try:
-        if not (out / marker).is_file() and out.exists() and any(p.name != LOCK for p in out.iterdir()):
-            raise UserError(f"-o {out}: the folder holds something else; choose an empty or a new one")
-        out.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(out / LOCK)
-        lock.acquire(timeout=0)
+        if not (folder / marker).is_file() and folder.exists() and any(p.name not in ours for p in folder.iterdir()):
+            raise UserError(f"{option} {folder}: the folder holds something else; choose an empty or a new one")
+        for made in ((folder / lock).parent, *(folder / part for part in parts)):
+            made.mkdir(parents=True, exist_ok=True)
+        held = filelock.FileLock(folder / lock)
+        held.acquire(timeout=0)
     except filelock.Timeout:
-        raise UserError(f"-o {out}: another process is writing there; wait for it to end") from None
+        raise UserError(f"{option} {folder}: {busy}") from None
     except OSError as error:
-        raise UserError(f"-o {out}: cannot be written ({error.strerror or error}); choose another folder") from None
+        raise UserError(cannot_be_written(option, folder, error)) from None
     try:
-        held = Claim(out, marker, settings, _earlier(out, marker, settings))
-        if held.done is None:
-            held.write()
-        yield held
-    except OSError as error:
-        raise UserError(disk_sentence(out, error)) from error
+        yield
     finally:
-        lock.release()
+        held.release()
+
+
+def cannot_be_written(option: str, folder: Path, error: OSError) -> str:
+    """One sentence for a folder that cannot even be begun."""
+    return f"{option} {folder}: cannot be written ({error.strerror or error}); choose another folder"
 
 
 def _earlier(out: Path, marker: str, settings: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -162,24 +162,31 @@ def _sync_folder(path: Path) -> None:
         os.close(handle)
 
 
-def read(path: Path) -> Checkpoint:
+def read(path: Path, *, option: str = "") -> Checkpoint:
     """Open one checkpoint and check that its parts are there.
 
     Parameters
     ----------
     path : Path
         A checkpoint's folder, or a run's: then its newest.
+    option : str
+        With which the user named it.
 
     Raises
     ------
     UserError
         If it is missing, partial or something else.
     """
+    where = f"{option} {path}".strip()
+    if not path.is_dir():
+        raise UserError(f"{where}: there is no such run; name a run's folder, or one of its checkpoints")
     if (path / FOLDER).is_dir():
         latest = load_latest(path)
         if latest is None:
-            raise UserError(f"{path}: the run holds no checkpoint yet; name another run")
+            raise UserError(f"{where}: the run holds no checkpoint yet; name another run")
         return latest
+    if path.parent.name != FOLDER and not (path / STATE).exists():
+        raise UserError(f"{where}: is no run that has checkpoints; name a run's folder, or one of its checkpoints")
     try:
         values = json.loads((path / STATE).read_text(encoding="utf-8"))
         if values["format"] != FORMAT:
@@ -187,8 +194,7 @@ def read(path: Path) -> Checkpoint:
         found = Checkpoint(path, *(values[k] for k in ("images", "task", "settings", "scores", "files")))
         sound = isinstance(found.images, int) and all(Path(n).name == n for n in found.files)
     except OSError as error:
-        reason = error.strerror if path.is_dir() else "no such folder"
-        raise _partial(path, f"{STATE} cannot be read ({reason})") from None
+        raise _partial(path, f"{STATE} cannot be read ({error.strerror})") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         sound = False
     if not sound:

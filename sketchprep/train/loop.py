@@ -19,7 +19,7 @@ from sketchprep.train.logs import Log
 from sketchprep.train.phases import step as take_step
 from sketchprep.train.schedule import due, factor
 from sketchprep.train.signals import StopSignals
-from sketchprep.train.start import seed_step, start
+from sketchprep.train.start import check_weights, seed_step, start
 from sketchprep.train.state import State
 from sketchprep.train.watch import Watch
 
@@ -106,6 +106,7 @@ def fit(
     """
     began = time.monotonic()
     run_dir, init_from = Path(run_dir), Path(init_from) if init_from else None
+    check_weights(run_dir, init_from)
     options = devices.resolve(options)
     fabric = devices.launch(options)
     options = budget.in_images(task, options, fabric, run_dir, began)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import yaml
 
 from sketchprep import __version__, store
 from sketchprep.errors import UserError
+from sketchprep.outfolder import cannot_be_written, disk_sentence, hold_alone
 from sketchprep.recipe import differences
 from sketchprep.train import checkpoint
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from sketchprep.train.options import Options
     from sketchprep.train.phases import Task
 
-__all__ = ["Run", "binding", "claim", "disk_errors", "stored"]
+__all__ = ["Run", "binding", "claim", "disk_errors", "make", "stored"]
 
-MARKER, LOCK = "run.yaml", ".lock"
+MARKER = "run.yaml"
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,14 @@ def stored(path: Path) -> dict[str, Any] | None:
         raise UserError(f"{path / MARKER}: is damaged; choose a new folder with --run") from None
 
 
+def make(path: Path) -> None:
+    """Make a run's folder before anything is written there; UserError if it cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(cannot_be_written("--run", path, error)) from None
+
+
 @contextlib.contextmanager
 def claim(path: Path, settings: dict[str, Any], how: dict[str, Any], machine: dict[str, Any]) -> Iterator[Run]:
     """Hold a run's folder alone, new or begun with the same settings.
@@ -91,20 +99,9 @@ def claim(path: Path, settings: dict[str, Any], how: dict[str, Any], machine: di
         If the folder holds something else, was begun with other settings (the keys are named), is held by another
         process or cannot be written, or if its newest checkpoint is partial.
     """
-    import filelock
-
     before = stored(path)
-    try:
-        if before is None and path.exists() and any(p.name != LOCK for p in path.iterdir()):
-            raise UserError(f"--run {path}: the folder holds something else; choose an empty or a new one")
-        path.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(path / LOCK)
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise UserError(f"--run {path}: another process is training there; wait for it, or choose a new one") from None
-    except OSError as error:
-        raise UserError(f"--run {path}: cannot be written ({error.strerror or error}); choose another folder") from None
-    try:
+    busy = "another process is training there; wait for it, or choose a new one"
+    with hold_alone(path, MARKER, option="--run", busy=busy):
         latest = checkpoint.load_latest(path)
         # Without a checkpoint nothing is lost by beginning anew, and a mistake in the first command can be mended.
         if latest is not None:
@@ -113,8 +110,6 @@ def claim(path: Path, settings: dict[str, Any], how: dict[str, Any], machine: di
         with disk_errors(path):
             _write(path / MARKER, {"sketchprep": __version__, "settings": settings, "how": how, "machine": machine})
         yield Run(path, settings, latest)
-    finally:
-        lock.release()
 
 
 def _refuse_others(path: Path, before: dict[str, Any] | None, now: dict[str, Any]) -> None:
@@ -138,8 +133,4 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            reason = f"the disk that holds {path} is full; make space"
-        else:
-            reason = f"{path} cannot be written ({error.strerror or error}); mend that"
-        raise UserError(f"{reason} and run the same command again: it goes on from the last checkpoint") from error
+        raise UserError(f"{disk_sentence(path, error)}: it goes on from the last checkpoint") from error

@@ -16,6 +16,7 @@ from sketchprep.train import devices, presets
 from sketchprep.train.pairs import PairSampler
 from sketchprep.train.phases import Batch, Phase, Task
 from sketchprep.train.simplifier_pairs import data_of, mix_of, prepared
+from sketchprep.train.start import check_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -249,6 +250,7 @@ def train_simplifier(
         "simplifier", preset, Settings, overrides, max_minutes=max_minutes, seed=seed, device=device
     )
     devices.patient_threads()
+    check_weights(Path(run), Path(init_from) if init_from else None)  # the teacher's lines may take minutes
     shares = mix_of(settings.mix).shares
     teacher = shares["photocopies"] + shares["teacher_lines"] > 0
     folder = prepared(photos, cache, device=host.resolve_device(options.device), quiet=quiet) if teacher else None

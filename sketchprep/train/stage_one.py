@@ -171,8 +171,8 @@ def write(parts: Mapping[str, Part], run: Path) -> Path:
     notes: dict[str, Any] = {
         name: {"images": part.found.images, "explained": part.explained} for name, part in parts.items()
     }
+    runs.make(run)
     with runs.disk_errors(run):
-        run.mkdir(parents=True, exist_ok=True)
         for file, half in ((DECODERS, "decoder"), (ENCODERS, "encoder")):
             halves = {name: part.tensors(half) for name, part in parts.items()}
             tensors = {f"parts.{name}.{key}": v for name, values in halves.items() for key, v in values.items()}

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from sketchprep.train.options import Options
     from sketchprep.train.phases import Task
 
-__all__ = ["seed_step", "start"]
+__all__ = ["check_weights", "seed_step", "start"]
+
+
+def check_weights(run_dir: Path, init_from: Path | None) -> None:
+    """Refuse weights to begin with that cannot be had, before anything is made; a run that goes on needs none."""
+    if init_from is not None and checkpoint.load_latest(run_dir) is None:
+        checkpoint.read(init_from, option="--init-from")
 
 
 @contextmanager
@@ -67,9 +73,7 @@ def _go_on(state: State, found: checkpoint.Checkpoint) -> None:
 
 def _begin_with(task: Task, state: State, path: Path) -> None:
     """Take over only weights, averaged ones where there are, for a new run."""
-    if not path.is_dir():
-        raise UserError(f"--init-from {path}: there is no such run; name a run's folder, or one of its checkpoints")
-    found = checkpoint.read(path)
+    found = checkpoint.read(path, option="--init-from")
     parts = set(found.modules())
     shared = [name for name in state.modules if name in parts]
     if not shared:

@@ -72,6 +72,9 @@ def test_foreign_checkpoints_are_refused(run: Path, tmp_path: Path) -> None:
             fit(Invert(), run, QUICK, quiet=True)
     with pytest.raises(UserError, match=r"--init-from .*nothing: there is no such run"):
         fit(Invert(), tmp_path / "new", QUICK, init_from=tmp_path / "nothing", quiet=True)
+    with pytest.raises(UserError, match=r"--init-from .*: is no run that has checkpoints; name a run's folder"):
+        fit(Invert(), tmp_path / "new", QUICK, init_from=tmp_path, quiet=True)
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_checkpoint_names_no_file_outside_its_folder(run: Path) -> None:

@@ -155,3 +155,9 @@ def test_weights_of_another_task_are_refused(tmp_path: Path) -> None:
     fit(Invert(), tmp_path / "run", QUICK, quiet=True)
     with pytest.raises(UserError, match="is a run of invert"):
         export_weights(tmp_path / "run")
+
+
+def test_weights_that_are_not_there_are_missed_before_the_teacher_draws(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--init-from .*none: there is no such run; name a run's folder"):
+        train_simplifier(tmp_path / "run", init_from=tmp_path / "none", cache=tmp_path / "cache", quiet=True)
+    assert not list(tmp_path.iterdir())

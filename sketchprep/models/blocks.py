@@ -48,8 +48,8 @@ class ResnetBlock(nn.Module):
         return x + self.body(x)
 
 
-def upsample(inputs: int, outputs: int, *, mode: str, kernel: int = 4) -> nn.Module:
-    """A layer without bias that doubles height and width.
+def upsample(inputs: int, outputs: int, *, mode: str, kernel: int = 4, bias: bool = False) -> nn.Module:
+    """A layer that doubles height and width.
 
     Parameters
     ----------
@@ -60,6 +60,8 @@ def upsample(inputs: int, outputs: int, *, mode: str, kernel: int = 4) -> nn.Mod
         convolution, which cannot leave the transposed convolution's grid (Odena et al. 2016).
     kernel : {4, 3}
         Of the transposed convolution.
+    bias : bool
+        For a layer that no normalisation follows.
 
     Raises
     ------
@@ -68,11 +70,11 @@ def upsample(inputs: int, outputs: int, *, mode: str, kernel: int = 4) -> nn.Mod
     """
     if mode == "resize":
         return nn.Sequential(
-            nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False)
+            nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(inputs, outputs, 3, 1, 1, bias=bias)
         )
     if mode != "transpose" or kernel not in (3, 4):
         raise ValueError(f"upsample takes mode transpose or resize and kernel 3 or 4, not {mode!r} and {kernel}")
-    return nn.ConvTranspose2d(inputs, outputs, kernel, 2, padding=1, output_padding=4 - kernel, bias=False)
+    return nn.ConvTranspose2d(inputs, outputs, kernel, 2, padding=1, output_padding=4 - kernel, bias=bias)
 
 
 def activation(slope: float) -> nn.Module:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sketchprep.errors import UserError
 from sketchprep.models.deepfacedrawing import Architecture, Encoders, FaceGenerator, ImageDecoder, fuse
+from sketchprep.models.face_narrow import fits, widen
 from sketchprep.ops.components import PARTS
 
 if TYPE_CHECKING:
@@ -59,20 +60,20 @@ class FaceModel:
         """Faces (B, size, size, 3), uint8 RGB, of codes (B, 5, latent)."""
         with torch.inference_mode():
             image, _ = self.generator(codes)
-        return _levels(image).movedim(1, -1).contiguous().numpy()
+        return levels(image).movedim(1, -1).contiguous().numpy()
 
     def redraw(self, codes: Tensor) -> np.ndarray:
         """Sketches (B, size, size), uint8, that the codes (B, 5, latent) stand for."""
         with torch.inference_mode():
             maps = {part: self.image_decoders[part](codes[:, at]) for at, part in enumerate(PARTS)}
-            return _levels(fuse(maps, self.architecture.size))[:, 0].contiguous().numpy()
+            return levels(fuse(maps, self.architecture.size))[:, 0].contiguous().numpy()
 
     def draw(self, sketches: np.ndarray) -> np.ndarray:
         """Faces (B, size, size, 3), uint8 RGB, of sketches (B, size, size), uint8, black on white."""
         return self.faces(self.encode(sketches))
 
 
-def _levels(pictures: Tensor) -> Tensor:
+def levels(pictures: Tensor) -> Tensor:
     return ((pictures.float() + 1) * 127.5).round().clamp(0, 255).byte().cpu()
 
 
@@ -99,7 +100,7 @@ def save_face_model(
     Parameters
     ----------
     tensors : mapping of str to Tensor
-        State of what `build` gives.
+        State of what `build` gives; layers beside the codes may be narrower, see `sketchprep.models.face_narrow`.
     architecture : Architecture
     path : path
     facts : mapping, optional
@@ -108,11 +109,11 @@ def save_face_model(
     from safetensors.torch import save_file
 
     header = {"network": NAME, "version": VERSION, "architecture": asdict(architecture), **(facts or {})}
-    stored = {name: _half(tensor.detach().cpu()).contiguous() for name, tensor in tensors.items()}
+    stored = {name: half(tensor.detach().cpu()).contiguous() for name, tensor in tensors.items()}
     save_file(stored, path, metadata={"sketchprep": json.dumps(header, sort_keys=True)})
 
 
-def _half(tensor: Tensor) -> Tensor:
+def half(tensor: Tensor) -> Tensor:
     return tensor.half() if tensor.is_floating_point() and float(tensor.abs().max()) <= HALF else tensor
 
 
@@ -135,13 +136,19 @@ def load_face_model(path: str | Path, *, device: str = "cpu") -> FaceModel:
 
     path = Path(path)
     path = path / "deepfacedrawing.safetensors" if path.is_dir() else path
+    if not path.exists():
+        raise UserError(
+            f"{path}: there is no such model of faces; name another run, or train one with "
+            "`sketchprep train deepfacedrawing`"
+        )
     try:
         with safe_open(path, "pt") as file:
             facts, architecture = _header(file, path)
             with torch.device("meta"):
                 networks = build(architecture)
-            _refuse_other_shapes(networks, file, path)
-            tensors = {name: _full(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+            refuse_other_shapes(networks, file, path)
+            wanted = networks.state_dict()
+            tensors = {name: widen(full(file.get_tensor(name)), value.shape) for name, value in wanted.items()}
     except (OSError, SafetensorError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as a model of faces ({error}); name another file") from None
     networks.load_state_dict(tensors, assign=True)
@@ -150,7 +157,7 @@ def load_face_model(path: str | Path, *, device: str = "cpu") -> FaceModel:
     return FaceModel(architecture, encoders, decoders, generator, facts)  # type: ignore[arg-type]
 
 
-def _full(tensor: Tensor) -> Tensor:
+def full(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.is_floating_point() else tensor
 
 
@@ -170,10 +177,10 @@ def _header(file: safe_open, path: Path) -> tuple[dict[str, Any], Architecture]:
         ) from None
 
 
-def _refuse_other_shapes(networks: nn.Module, file: safe_open, path: Path) -> None:
+def refuse_other_shapes(networks: nn.Module, file: safe_open, path: Path) -> None:
     expected = {name: list(value.shape) for name, value in networks.state_dict().items()}
     found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
-    odd = next((name for name in sorted(expected | found) if expected.get(name) != found.get(name)), None)
+    odd = next((name for name in sorted(expected | found) if not fits(name, found.get(name), expected.get(name))), None)
     if odd is not None:
         raise UserError(
             f"{path}: does not fit its own description: {odd} has shape {found.get(odd, 'missing')}, expected "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 import time
@@ -16,7 +15,7 @@ from sketchprep.errors import UserError
 from sketchprep.ops.components import PARTS
 from sketchprep.train import checkpoint, curves, devices, presets, runs, stage_one
 from sketchprep.train.face_settings import Settings
-from sketchprep.train.faces import Faces, held_out
+from sketchprep.train.start import check_weights
 
 if TYPE_CHECKING:
     from sketchprep.train.budget import Cost
@@ -30,7 +29,6 @@ __all__ = ["STAGES", "Outcome", "Settings", "train_deepfacedrawing"]
 MODEL, CE, FM_IS = "deepfacedrawing", "ce", "fm-is"
 STAGES = (CE, FM_IS)
 CURVES, TEXT = "curves.png", "log.txt"
-LEAST_PAIRS = 2
 
 
 @dataclass
@@ -125,6 +123,7 @@ def train_deepfacedrawing(
     devices.patient_threads()
     values = {"seed": seed, "device": device, "parts": (part,) if part else None}
     plans = {name: _plan(name, preset, overrides, max_minutes, wanted, values) for name in wanted}
+    plans = {name: (devices.resolve(options), settings) for name, (options, settings) in plans.items()}
     training = _Training(Path(data), Path(run), preset, plans, part, init_from, encoders, quiet)
     if dry_run:
         return training.measure()
@@ -189,29 +188,20 @@ class _Training:
         self.encoders = Path(encoders) if encoders else None
         self.quiet, self.outcome = quiet, Outcome()
         # Mistakes that concern stage 2 alone must not wait until stage 1 is done.
-        self.faces = {name: self._faces(name) for name in plans}
-        self.held_out = {name: self._held_out(name) for name in plans}
+        self.weights = {name: self._init(name) for name in plans}
+        for name, path in self.weights.items():
+            check_weights(self._folder(name), path)
+        self.faces = {
+            name: settings.faces(self.data, seed=options.seed, photos=name == FM_IS)
+            for name, (options, settings) in plans.items()
+        }
+        self.held_out = {
+            name: settings.held_out(self.data, photos=name == FM_IS) for name, (_, settings) in plans.items()
+        }
         if FM_IS in plans and plans[FM_IS][1].perceptual:
             from sketchprep.models.perceptual import weights_sum
 
             weights_sum(plans[FM_IS][1].perceptual_weights)
-
-    def _faces(self, stage: str) -> Faces:
-        options, s = self.plans[stage]
-        faces = Faces(
-            self.data, size=s.size, split=s.split, sketch=s.sketch, seed=options.seed, photos=stage == FM_IS,
-            augment=s.augment, limit=s.limit,
-        )  # fmt: skip
-        if len(faces) < LEAST_PAIRS:
-            raise UserError(
-                f"{self.data}: has only {len(faces)} pair to train on (split {s.split}); training needs "
-                f"{LEAST_PAIRS} at the very least, and thousands to be of use"
-            )
-        return faces
-
-    def _held_out(self, stage: str) -> Faces:
-        s = self.plans[stage][1]
-        return held_out(self.data, size=s.size, sketch=s.sketch, photos=stage == FM_IS)
 
     def _ce(self) -> CeTask:
         from sketchprep.train.ce import CeTask
@@ -240,11 +230,11 @@ class _Training:
         """Train the autoencoders unless that is done; say whether stage 2 may follow."""
         self._refuse_foreign()
         options, _ = self.plans[CE]
-        task, folder = self._ce(), stage_one.folder_of(self.run, self.part)
+        task, folder = self._ce(), self._folder(CE)
         if FM_IS in self.plans and self._done(folder, task, options):
             self._say(f"{folder}: stage 1 is finished and used as it is")
             return True
-        return self._fit(task, folder, options, CE)
+        return self._fit(task, options, CE)
 
     def stage_two(self) -> bool:
         """Train the face generator on what stage 1 left, and write the model."""
@@ -257,23 +247,28 @@ class _Training:
         if (weak := stage_one.warning(parts)) is not None:
             self._say(f"warning: {weak}", always=True)
         task = self._fm_is(stage_one.write(parts, self.run))
-        finished = self._fit(task, self.run / FM_IS, options, FM_IS)
-        if _first_process():
+        finished = self._fit(task, options, FM_IS)
+        if devices.first_process():
             about = {"preset": self.preset, "licences": licences(self.data)}
             path = export_face_model(self.run, about=about)
             self.outcome.model = path if finished else None
             self.outcome.lines.append(f"model: {path} ({path.stat().st_size / 1e6:.1f} MB), card: {path.stem}.md")
         return finished
 
-    def _fit(self, task: CeTask | FmIsTask, folder: Path, options: Options, stage: str) -> bool:
+    def _folder(self, stage: str) -> Path:
+        """Where a stage trains."""
+        return stage_one.folder_of(self.run, self.part) if stage == CE else self.run / stage
+
+    def _fit(self, task: CeTask | FmIsTask, options: Options, stage: str) -> bool:
         from sketchprep.train.loop import fit
 
+        folder = self._folder(stage)
         self._say(f"{folder}: pictures in {folder / 'samples'}, figures in {folder / 'stats.jsonl'}")
         if self.held_out[stage].split == self.faces[stage].split:
             self._say(f"{self.data}: no pairs are held out, so pictures and scores are of pairs trained on")
-        result = fit(task, folder, options, init_from=self._init(stage), quiet=self.quiet)
+        result = fit(task, folder, options, init_from=self.weights[stage], quiet=self.quiet)
         self.outcome.stages[stage] = result
-        drawn = f", curves in {self.run / CURVES}" if _first_process() and self._draw_curves() else ""
+        drawn = f", curves in {self.run / CURVES}" if devices.first_process() and self._draw_curves() else ""
         self.outcome.lines.append(f"{stage}: pictures in {folder / 'samples'}{drawn}")
         return not result.stopped_by
 
@@ -298,15 +293,17 @@ class _Training:
             return own
         if any((self.init_from / name).is_dir() for name in STAGES):
             return None
-        if len(self.plans) > 1 and checkpoint.read(self.init_from).task == next(n for n in STAGES if n != stage):
-            return None
+        if len(self.plans) > 1:
+            other = next(name for name in STAGES if name != stage)
+            if checkpoint.read(self.init_from, option="--init-from").task == other:
+                return None
         return self.init_from
 
     def _refuse_foreign(self) -> None:
         """Refuse a folder that holds neither nothing nor a training of this kind."""
         try:
             there = {path.name for path in self.run.iterdir()}
-        except OSError:
+        except OSError:  # there is none yet
             return
         ours = {FM_IS, stage_one.ENCODERS, *(stage_one.folder_of(self.run, part).name for part in (None, *PARTS))}
         if there - {TEXT} and not there & ours:
@@ -323,15 +320,10 @@ class _Training:
 
     def _say(self, text: str, *, always: bool = False) -> None:
         """A line in the run's log, and for the user."""
-        if not _first_process():
+        if not devices.first_process():
             return
-        with runs.disk_errors(self.run):
-            self.run.mkdir(parents=True, exist_ok=True)
-            with (self.run / TEXT).open("a", encoding="utf-8") as file:
-                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
+        runs.make(self.run)
+        with runs.disk_errors(self.run), (self.run / TEXT).open("a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
         if always or not self.quiet:
             print(text, file=sys.stderr, flush=True)
-
-
-def _first_process() -> bool:
-    return os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"

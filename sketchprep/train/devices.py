@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sketchprep.train.options import Options
 
-__all__ = ["launch", "machine", "memory_errors", "patient_threads", "peak_memory", "resolve"]
+__all__ = ["first_process", "launch", "machine", "memory_errors", "patient_threads", "peak_memory", "resolve"]
 
 FABRIC_PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
@@ -31,6 +31,11 @@ def patient_threads() -> None:
     """
     if "torch" not in sys.modules:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def first_process() -> bool:
+    """Whether this is the only process of a run, or that of those started by torchrun or srun which writes."""
+    return os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"
 
 
 def resolve(options: Options) -> Options:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from sketchprep.errors import UserError
 from sketchprep.ops.components import PARTS
 from sketchprep.train.augment import Augment
 
 if TYPE_CHECKING:
     from sketchprep.models.deepfacedrawing import Architecture
+    from sketchprep.train.faces import Faces
 
 __all__ = ["ARCHITECTURE", "ENCODER", "Settings", "part_list"]
 
@@ -23,6 +26,7 @@ ARCHITECTURE = (
     "innermost",
 )  # fmt: skip
 ENCODER = ("size", "latent", "width", "slope", "upsample", "narrow", "innermost")
+LEAST_PAIRS = 2
 
 
 class Settings(BaseModel):
@@ -129,6 +133,27 @@ class Settings(BaseModel):
     def encoder(self) -> dict[str, Any]:
         """The keys of the architecture that stage 1 depends on."""
         return {key: getattr(self, key) for key in ENCODER}
+
+    def faces(self, data: str | Path, *, seed: int = 0, photos: bool = True) -> Faces:
+        """The pairs of a dataset to train on; raises as `sketchprep.train.faces.Faces`, and if there is only one."""
+        from sketchprep.train.faces import Faces
+
+        faces = Faces(
+            data, size=self.size, split=self.split, sketch=self.sketch, seed=seed, photos=photos, augment=self.augment,
+            limit=self.limit,
+        )  # fmt: skip
+        if len(faces) < LEAST_PAIRS:
+            raise UserError(
+                f"{data}: has only {len(faces)} pair to train on (split {self.split}); training needs {LEAST_PAIRS} at "
+                "the very least, and thousands to be of use"
+            )
+        return faces
+
+    def held_out(self, data: str | Path, *, photos: bool = True) -> Faces:
+        """The pairs of a dataset to judge by, see `sketchprep.train.faces.held_out`."""
+        from sketchprep.train.faces import held_out
+
+        return held_out(data, size=self.size, sketch=self.sketch, photos=photos)
 
 
 def part_list(names: Any) -> tuple[str, ...]:

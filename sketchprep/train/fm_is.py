@@ -1,21 +1,14 @@
-"""Stage 2 of DeepFaceDrawing: feature decoders and image synthesis, trained as a GAN on frozen part encoders.
-
-The paper names the losses (GAN, L1, perceptual) and not their weights, the learning rate or what the discriminators
-see; those are pix2pixHD's here (Wang et al., CVPR 2018), whose names the authors' released code keeps.
-"""
+"""Stage 2 of DeepFaceDrawing: feature decoders and image synthesis, trained as a GAN on frozen part encoders."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from sketchprep.errors import UserError
-from sketchprep.train.phases import Batch, Phase, Task
+from sketchprep.train.face_gan import FaceGan
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -25,59 +18,34 @@ if TYPE_CHECKING:
 
 __all__ = ["FmIsTask"]
 
-# Held-out pairs: the first few are drawn in the sample grid, all of them give the scores.
-GRID, HELD_OUT, SCORE_BATCH = 6, 32, 4
-SMALLEST_CROP = 32
 
-
-class FmIsTask(Task):
-    """A generator and its discriminators in two phases; encoders and perceptual trunk are frozen.
+class FmIsTask(FaceGan):
+    """Feature decoders and image synthesis; the encoders are frozen.
 
     Parameters
     ----------
-    settings : Settings
-    faces : Faces
-        Pairs to train on.
+    settings, faces, held_out, seed
+        See `sketchprep.train.face_gan.FaceGan`.
     encoders : path
         Safetensors with the state of `sketchprep.models.deepfacedrawing.Encoders`, as stage 1 leaves it.
-    held_out : Faces, optional
-        For scores and sample grids; default `faces`.
-    seed : int
-        Of the places that the perceptual loss looks at.
     """
 
     name = "fm-is"
-    averaged = ("generator",)
 
     def __init__(
         self, settings: Settings, faces: Faces, encoders: str | Path, *, held_out: Faces | None = None, seed: int = 0
     ) -> None:
-        if settings.perceptual and 0 < settings.perceptual_size < SMALLEST_CROP:
-            raise UserError(
-                f"perceptual_size={settings.perceptual_size} is too small for the trunk; use {SMALLEST_CROP} or more, "
-                "or 0 for whole pictures"
-            )
-        self.settings, self.faces, self.held_out, self.seed = settings, faces, held_out or faces, seed
+        super().__init__(settings, faces, held_out=held_out, seed=seed)
         self.encoders = Path(encoders)
         self._sum = ""
-        whole = not 0 < settings.perceptual_size < settings.size
-        self._crop = None if whole or not settings.perceptual else settings.perceptual_size
 
-    def modules(self) -> dict[str, nn.Module]:
+    def generator(self) -> nn.Module:
         from sketchprep.models.deepfacedrawing import FaceGenerator
-        from sketchprep.models.patchgan import MultiscaleDiscriminator
-        from sketchprep.models.perceptual import load_perceptual
 
-        s, arch = self.settings, self.settings.architecture()
-        seen = 3 + (1 if s.condition == "sketch" else s.fm_channels)
-        made: dict[str, nn.Module] = {
-            "generator": FaceGenerator(arch),
-            "discriminator": MultiscaleDiscriminator(seen, ndf=s.ndf, scales=s.scales),
-            "encoders": self._load_encoders(),
-        }
-        if s.perceptual:
-            made["perceptual"] = load_perceptual(s.perceptual_weights, layers=s.perceptual_layers, size=self._crop)
-        return made
+        return FaceGenerator(self.settings.architecture())
+
+    def before(self) -> dict[str, nn.Module]:
+        return {"encoders": self._load_encoders()}
 
     def _load_encoders(self) -> nn.Module:
         from safetensors import SafetensorError
@@ -95,132 +63,32 @@ class FmIsTask(Task):
         self._sum = checksum(encoders)
         return encoders
 
-    def phases(self) -> list[Phase]:
+    def photos(
+        self, modules: Mapping[str, nn.Module], sketch: Tensor, flip: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         import torch
 
-        s = self.settings
-        adam = partial(torch.optim.Adam, lr=s.lr, betas=s.betas)
-        names = ("gan", "feature_matching", "l1", "perceptual")
-        weights = {name: getattr(s, name) for name in names}
-        return [
-            Phase("g", ("generator",), self.generate, adam, weights),
-            Phase("d", ("discriminator",), self.discriminate, adam, {"fake": 0.5, "real": 0.5}),
-        ]
-
-    def batch(self, visits: Sequence[int]) -> dict[str, np.ndarray]:
-        made = dict(self.faces.batch(visits))
-        if self._crop:
-            # Drawn here and not on the device: it belongs to the visit, however visits are dealt to processes.
-            most = self.settings.size - self._crop + 1
-            corners = [np.random.default_rng([self.seed, visit]).integers(0, most, 2) for visit in visits]
-            made["corners"] = np.stack(corners)
-        return made
-
-    def generate(self, modules: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
-        """Losses of the generator; leaves in the batch what the discriminators look at afterwards."""
-        import torch
-
-        from sketchprep.train import losses
-
-        s, flip = self.settings, batch.get("flip")
-        sketch, photo = _scaled(batch["sketch"]), _scaled(batch["photo"])
         with torch.no_grad():
             codes = modules["encoders"](sketch, flip)
-        image, features = modules["generator"](codes, flip)
-
-        # No gradient through the condition: maps that please the discriminator are not what is asked for.
-        condition = sketch if s.condition == "sketch" else features.detach()
-        batch["fake"], batch["real"] = _joined(condition, image.detach()), _joined(condition, photo)
-        fake = modules["discriminator"](_joined(condition, image))
-        found = {"gan": losses.lsgan(fake, 1.0), "l1": losses.l1(image, photo)}
-        if s.feature_matching:
-            with torch.no_grad():
-                real = modules["discriminator"](batch["real"])
-            found["feature_matching"] = losses.feature_matching(fake, real)
-        if s.perceptual:
-            found["perceptual"] = modules["perceptual"](image, photo, batch.get("corners"))
-        return found
-
-    def discriminate(self, modules: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
-        """Losses of the discriminators."""
-        import torch
-
-        from sketchprep.train import losses
-
-        # InstanceNorm keeps pictures apart, so one pass over both gives what two would.
-        answers = modules["discriminator"](torch.cat([batch["fake"], batch["real"]]))
-        count = len(batch["fake"])
-        fake, real = ([[a[part] for a in scale] for scale in answers] for part in (slice(count), slice(count, None)))
-        return {"fake": losses.lsgan(fake, 0.0), "real": losses.lsgan(real, 1.0)}
+        return modules["generator"](codes, flip)
 
     def describe(self) -> dict[str, Any]:
-        from sketchprep.models.perceptual import weights_sum
-
-        s = self.settings
         try:
             encoders = hashlib.sha256(self.encoders.read_bytes()).hexdigest()
         except OSError as error:
             raise UserError(f"{self.encoders}: cannot be read ({error.strerror}); train stage 1 first") from None
-        kept = {key: value for key, value in s.model_dump(mode="json").items() if key not in _STAGE_1}
-        trunk = {"perceptual_weights": weights_sum(s.perceptual_weights)} if s.perceptual else {}
-        return {**kept, **trunk, "data": self.faces.describe(), "encoders": encoders, "seed": self.seed}
-
-    def samples(self, modules: Mapping[str, nn.Module]) -> np.ndarray:
-        from sketchprep.preview import contact_sheet
-
-        pairs = self.held_out.fixed(GRID)
-        drawn = self._draw(modules, pairs)[0]
-        pictures = ((drawn.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-        rows = list(zip(pairs["sketch"][:, 0], pictures, pairs["photo"].transpose(0, 2, 3, 1), strict=True))
-        return contact_sheet(rows, ["sketch", "drawn", "photo"], tile=self.settings.size)
+        return {**super().describe(), "encoders": encoders}
 
     def scores(self, modules: Mapping[str, nn.Module]) -> dict[str, float]:
-        """Mean absolute error (values of 0..1) and perceptual distance of whole pictures.
+        """As `FaceGan.scores`.
 
         Raises
         ------
         RuntimeError
             If the encoders are no longer what stage 1 left: nothing of such a run may be kept.
         """
-        from sketchprep.train import losses
         from sketchprep.train.state import checksum
 
         if checksum(modules["encoders"]) != self._sum:
             raise RuntimeError(f"the frozen encoders of {self.encoders} moved in training; this checkpoint is not kept")
-        pairs = self.held_out.fixed(HELD_OUT)
-        count = len(pairs["photo"])
-        sums: dict[str, float] = {}
-        for first in range(0, count, SCORE_BATCH):
-            some = {name: array[first : first + SCORE_BATCH] for name, array in pairs.items()}
-            image, photo = self._draw(modules, some)
-            found = {"l1": losses.l1(image, photo) / 2}
-            if self.settings.perceptual:
-                found["perceptual"] = modules["perceptual"](image, photo).float()
-            for name, value in found.items():
-                sums[name] = sums.get(name, 0.0) + float(value) * len(image) / count
-        return sums
-
-    def _draw(self, modules: Mapping[str, nn.Module], pairs: Mapping[str, np.ndarray]) -> tuple[Tensor, Tensor]:
-        import torch
-
-        device = next(modules["generator"].parameters()).device
-        sketch, photo = (_scaled(torch.from_numpy(pairs[name]).to(device)) for name in ("sketch", "photo"))
-        image, _ = modules["generator"](modules["encoders"](sketch))
-        return image.float(), photo
-
-
-# Settings that stage 2 does not look at; what they did is in the encoders' sum.
-_STAGE_1 = ("parts", "shares", "ink_weight", "split", "sketch", "limit", "augment")
-
-
-def _scaled(pixels: Tensor) -> Tensor:
-    """0..255 to -1..1."""
-    import torch
-
-    return (pixels.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
-
-
-def _joined(condition: Tensor, image: Tensor) -> Tensor:
-    import torch
-
-    return torch.cat([condition, image], dim=1)
+        return super().scores(modules)

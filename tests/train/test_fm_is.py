@@ -252,7 +252,7 @@ def test_grid_and_scores_are_of_held_out_pairs(data: Path, encoders: Path) -> No
             super().__init__()
             self.one = torch.nn.Parameter(torch.ones(()))
 
-        def forward(self, codes: Any) -> Any:
+        def forward(self, codes: Any, flip: Any = None) -> Any:
             return self.one.expand(len(codes), 3, 64, 64), None
 
     with state.in_use() as modules:

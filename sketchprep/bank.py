@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sketchprep import store
+from sketchprep.bank_narrow import narrowed, widened
 from sketchprep.errors import UserError
 from sketchprep.ops.components import PARTS
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Bank", "load_bank", "make_bank"]
 
-FORMAT = "sketchprep-bank-1"
+FORMAT, NARROW = "sketchprep-bank-1", "sketchprep-bank-2"
 LONGEST_CODE = 65_536
 YES, UNKNOWN, NO = 1, 0, -1
 _PREFIX = "attribute."
@@ -122,12 +123,14 @@ class Bank:
             raise UserError(f"bank split '{name}': no face of the bank is left; take another split, or none")
         return replace(self, members=members, split_name=name)
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, *, lengths: Mapping[str, int] | None = None) -> Path:
         """Write the whole bank as safetensors.
 
         Parameters
         ----------
         path : path
+        lengths : mapping of str to int, optional
+            By part, after how many numbers its codes are zero: to store only those, in half precision.
 
         Returns
         -------
@@ -143,9 +146,10 @@ class Bank:
 
         path = Path(path)
         names = json.dumps(self.ids, ensure_ascii=False).encode()
-        tensors = {"codes": self.by_part, "ids": torch.frombuffer(bytearray(names), dtype=torch.uint8)}
+        tensors = {"codes": self.by_part} if lengths is None else narrowed(self.by_part, lengths)
+        tensors["ids"] = torch.frombuffer(bytearray(names), dtype=torch.uint8)
         tensors |= {_PREFIX + name: torch.from_numpy(values) for name, values in self.attributes.items()}
-        about = {"format": FORMAT, "encoders": self.encoders, "parts": " ".join(PARTS)}
+        about = {"format": FORMAT if lengths is None else NARROW, "encoders": self.encoders, "parts": " ".join(PARTS)}
         about["facts"] = json.dumps(self.facts, ensure_ascii=False, sort_keys=True)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -210,7 +214,7 @@ def load_bank(path: str | Path, *, encoders: str | None = None) -> Bank:
     Returns
     -------
     Bank
-        Its codes are mapped from the file, not copied.
+        Its codes are mapped from the file, not copied, unless they are stored in half precision.
 
     Raises
     ------
@@ -225,7 +229,7 @@ def load_bank(path: str | Path, *, encoders: str | None = None) -> Bank:
     try:
         with safe_open(path, framework="pt") as file:
             about = file.metadata() or {}
-            if about.get("format") != FORMAT or about.get("parts") != " ".join(PARTS):
+            if about.get("format") not in (FORMAT, NARROW) or about.get("parts") != " ".join(PARTS):
                 raise UserError(f"{path}: is no bank that this version reads; name another file, or {again}")
             if encoders is not None and about.get("encoders") != encoders:
                 made = str(about.get("encoders"))[:12]
@@ -236,7 +240,7 @@ def load_bank(path: str | Path, *, encoders: str | None = None) -> Bank:
 
 
 def _from_tensors(tensors: dict[str, Tensor], about: dict[str, Any]) -> Bank:
-    codes, names = tensors["codes"], tensors["ids"]
+    codes, names = tensors["codes"] if about["format"] == FORMAT else widened(tensors), tensors["ids"]
     if str(codes.dtype) != "torch.float32" or str(names.dtype) != "torch.uint8":
         raise ValueError("codes or ids have another type")
     ids = json.loads(names.numpy().tobytes())

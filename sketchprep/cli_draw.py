@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sketchprep.cli_options import DEVICE, OFFLINE, OUT_NEEDED
+from sketchprep.shipped import RUN, choose
 
 if TYPE_CHECKING:
     from sketchprep.draw import Artist
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS"]
 
 FILE = click.Path(path_type=Path)
-RUN = "runs/deepfacedrawing"
 
 
 def model_options(command: Any) -> Any:
@@ -28,7 +29,7 @@ def model_options(command: Any) -> Any:
         click.option("--bank", "split", metavar="ATTR=1", help="Only the bank's faces with it, for instance Male=1."),
         click.option("--bank-file", type=FILE, help="Another bank; default: bank.safetensors beside the model."),
         click.option("--model", type=FILE, help="A model's file, instead of a run."),
-        click.option("--run", type=FILE, help=f"Run of `sketchprep train`; default: {RUN}."),
+        click.option("--run", type=FILE, help="Run of `sketchprep train`; default: the bundled model."),
     ):
         command = option(command)
     return command
@@ -75,7 +76,11 @@ def drawing_options(command: Any) -> Any:
 @DEVICE
 def bank(run: Path | None, model: Path | None, data: Path, out: Path | None, **options: Any) -> None:
     """Encode a dataset's sketches: the bank that drawings are drawn towards."""
-    write_bank(_model(run, model), data, out, **options)
+    from sketchprep.errors import UserError
+
+    if run is not None and model is not None:
+        raise UserError("--run and --model: name only one of them")
+    write_bank(model or run or Path(RUN), data, out, **options)
 
 
 def write_bank(model: Path, data: Path, out: Path | None = None, **options: Any) -> None:
@@ -165,18 +170,10 @@ def interpolate(first: str, last: str, out: Path, frames: int, k: int, **options
     click.echo(interpolate_bank(first, last, out, artist=artist, frames=frames, k=k).text())
 
 
-def _model(run: Path | None, model: Path | None) -> Path:
-    from sketchprep.errors import UserError
-
-    if run is not None and model is not None:
-        raise UserError("--run and --model: name only one of them")
-    return model or run or Path(RUN)
-
-
 def _artist(run: Path | None, model: Path | None, bank_file: Path | None, split: str | None, device: str) -> Artist:
     from sketchprep.draw import open_artist
 
-    path = _model(run, model)
+    path = choose(run, model, say=partial(click.echo, err=True))
     named = {"model": path} if model is not None else {"run": path}
     return open_artist(**named, bank=bank_file, split=split, device=device)
 

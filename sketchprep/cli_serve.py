@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
 
-from sketchprep.cli_draw import FILE, RUN
+from sketchprep.cli_draw import FILE
 from sketchprep.cli_options import DEVICE, OFFLINE
+from sketchprep.shipped import choose
 
 __all__ = ["COMMANDS"]
 
-DEMO = "demo/model"
-
 
 @click.command()
-@click.option("--run", "--checkpoint", type=FILE, help=f"Run of `sketchprep train`; default: {RUN}, else {DEMO}.")
+@click.option("--run", "--checkpoint", type=FILE, help="Run of `sketchprep train`; default: the bundled model.")
 @click.option("--model", type=FILE, help="A model's file, instead of a run.")
 @click.option("--bank-file", type=FILE, help="Another bank; default: bank.safetensors beside the model.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to bind; 0.0.0.0 lets others in.")
@@ -36,14 +36,11 @@ def serve(
     offline: bool,
 ) -> None:
     """Draw a face in the browser, guided by its shadow."""
-    from sketchprep.errors import UserError
     from sketchprep.serve.run import serve as start
 
-    if run is not None and model is not None:
-        raise UserError("--run and --model: name only one of them")
-    usual = Path(DEMO) if not Path(RUN).exists() and Path(DEMO).exists() else Path(RUN)
+    path = choose(run, model, say=partial(click.echo, err=True))
     words = {"host": host, "port": port, "open_page": open_page, "allow": allow, "device": device, "offline": offline}
-    start(model or run or usual, bank_file=bank_file, say=click.echo, **words)  # type: ignore[arg-type]
+    start(path, bank_file=bank_file, say=click.echo, **words)  # type: ignore[arg-type]
 
 
 COMMANDS = (serve,)

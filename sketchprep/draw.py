@@ -19,6 +19,7 @@ from sketchprep.errors import UserError
 from sketchprep.manifold import ALL, NEIGHBOURS, Projection, blend, load_bank, project
 from sketchprep.ops.components import PARTS, remainder, windows
 from sketchprep.ops.ink import INK
+from sketchprep.shipped import bundled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -185,7 +186,7 @@ def open_artist(
     Parameters
     ----------
     run : path, optional
-        A run of `sketchprep train deepfacedrawing`.
+        A run of `sketchprep train deepfacedrawing`; by default the model that travels with the package.
     model : path, optional
         Instead of a run, its ``deepfacedrawing.safetensors``.
     bank : path, optional
@@ -207,6 +208,8 @@ def open_artist(
     from sketchprep import host
     from sketchprep.models.face_model import load_face_model
 
+    if run is None and model is None:
+        run = bundled()
     if (run is None) == (model is None):
         raise UserError("name either a run with --run or a model's file with --model")
     path = Path(run or model or "")
@@ -263,18 +266,23 @@ def parse_wb(texts: Iterable[str]) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        For `sketchprep.manifold.blend`, which checks parts and range.
+        For `sketchprep.manifold.blend`.
 
     Raises
     ------
     UserError
-        If something is no number.
+        For an unknown part, or what is no number from 0 to 1.
     """
     shares = {ALL: WB}
     for word in ",".join(texts).split(",") if texts else ():
-        part, equals, value = word.strip().rpartition("=")
+        given, equals, value = word.strip().rpartition("=")
+        part = given.strip().replace("-", "_") if equals else ALL
+        if part not in (ALL, *PARTS):
+            raise UserError(f"--wb {word}: there is no part '{part}'; use {', '.join((ALL, *PARTS))}")
         try:
-            shares[part.strip().replace("-", "_") if equals else ALL] = float(value)
+            shares[part] = float(value)
         except ValueError:
             raise UserError(f"--wb {word}: must be a number from 0 to 1, or PART=NUMBER with commas") from None
+        if not 0 <= shares[part] <= 1:
+            raise UserError(f"--wb {word}: must be from 0 (plausible, as the bank has it) to 1 (as drawn)")
     return shares

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -10,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sketchprep import datasetfolder, environment, executors, placement, plan, replan, store
+from sketchprep import datasetfolder, environment, executors, halfway, passes, placement, plan, replan, store
+from sketchprep.dataset import stored_environment
 from sketchprep.errors import UserError
 from sketchprep.merge import complete_shards, merge, shard_failures
 from sketchprep.request import Request, prepare
@@ -49,6 +51,8 @@ class Result:
         Whether `failed` is over the limit that was given.
     submitted : Submission or None
         The jobs that do the work, where it was given to Slurm; the other figures then say what was there before.
+    waiting : int
+        Shards that wait for their second pass.
     """
 
     out: Path
@@ -57,6 +61,7 @@ class Result:
     failed: int
     too_many_failures: bool
     submitted: Submission | None = None
+    waiting: int = 0
 
 
 class Cancelled(Exception):
@@ -86,6 +91,7 @@ def build(
     slurm: Iterable[str] = (),
     backend: str | None = None,
     scheduler: str | None = None,
+    part: str | None = None,
 ) -> Result:
     """Turn face photos into a paired photo/sketch dataset.
 
@@ -128,6 +134,9 @@ def build(
         ``"dask"`` or ``"ray"``: a cluster that joblib hands the shards to.
     scheduler : str
         Its address, for instance ``"tcp://host:8786"``; default one on this machine, for this build alone.
+    part : str
+        ``"cpu"``: only what needs no network; ``"network"``: the rest, from what the first pass left; default all.
+        The passes may run on two kinds of machine that see the folder.  Slurm's follow from its settings.
 
     Returns
     -------
@@ -138,7 +147,7 @@ def build(
     UserError
         For any mistake in the arguments, a changed recipe or source, or a full disk.
     """
-    from sketchprep.cluster import settings, submit
+    from sketchprep.cluster import nodes, settings, submit
 
     start = time.monotonic()
     request = prepare(source, root=root, out=out, recipe_name=recipe, overrides=overrides, limit=limit)
@@ -146,20 +155,25 @@ def build(
     name = placement.executor(executor, backend, scheduler, jobs)
     if slurm and name != "slurm":
         raise UserError(f"--slurm {next(iter(slurm))}: goes with --executor slurm")
+    wanted = passes.known(part, request.recipe)
     if name == "slurm":
+        if part is not None:
+            raise UserError(f"--pass {part}: leave it out; by Slurm passes are two where its settings have `network`")
         site = settings.load(slurm)
-        here = submit.planned_environment(request.out, request.recipe, device, site)
+        here = nodes.planned_environment(request.out, request.recipe, device, site)
         count = placement.workers(jobs, "cpu")
     else:
-        here = environment.resolve(request.recipe, device)
-        count = placement.workers(jobs, here["device"])
+        own = environment.resolve(request.recipe, device, wanted)
+        here = passes.planned(stored_environment(request.out), own, wanted)
+        count = placement.workers(jobs, own["device"])
         name = name or ("inline" if count == 1 else "joblib")
     with datasetfolder.hold(request.out, request.recipe, here):
-        _need_assets(request.recipe, offline)
+        _need_assets(request.recipe, offline, wanted)
         table = _plan(request, count, extend=extend, retry_failed=retry_failed, quiet=quiet)
         if retry_failed:
             table = _forget_failed(request, table)
-        job = Job(request.out, request.recipe, here, request.roots, device, offline)
+        own = passes.of_pass(here, wanted) or {}
+        job = Job(request.out, request.recipe, own, request.roots, device, offline, part=wanted)
         if name == "slurm":
             names, there = plan.shards_in_order(table), complete_shards(request.out)
             if set(names) - set(there):
@@ -170,6 +184,10 @@ def build(
             made = 0
         else:
             made = _run(job, table, name, executors.Options(count, backend, scheduler), allowed, quiet)
+            if wanted == passes.CPU and (waiting := len(halfway.names(request.out))):
+                failed = halfway.failed(request.out)
+                over = failed > allowed(_planned(table))
+                return Result(request.out, time.monotonic() - start, made, failed, over, waiting=waiting)
         failed = _finish(request.out, table, made)
     over = failed > allowed(_planned(table))
     return Result(request.out, time.monotonic() - start, made, failed, over)
@@ -195,11 +213,11 @@ def finish(out: Path) -> int:
     return _finish(out, pq.read_table(out / "plan.parquet"), made=1)
 
 
-def _need_assets(rec: Recipe, offline: bool) -> None:
+def _need_assets(rec: Recipe, offline: bool, part: str) -> None:
     """Fetch what is missing before any worker starts, so that none of them waits or fetches twice."""
     from sketchprep import assets
 
-    for name in environment.needed_assets(rec):
+    for name in environment.needed_assets(rec, part):
         assets.path(name, offline=offline)
 
 
@@ -249,6 +267,7 @@ def _forget_failed(request: Request, table: pa.Table) -> pa.Table:
     store.write_parquet(table, request.out / "plan.parquet")
     for shard in plan.shards_of(table, failed):
         (request.out / "shards" / f"{shard}.parquet").unlink(missing_ok=True)
+        halfway.path(request.out, shard).unlink(missing_ok=True)
     return table
 
 
@@ -262,12 +281,17 @@ def _run(job: Job, table: pa.Table, executor: str, options: Options, allowed: An
 
     finished = set(complete_shards(job.out))
     shards = plan.shards(table)
+    if job.part == passes.CPU:
+        finished |= set(halfway.names(job.out))
     todo = [shard for name, shard in shards.items() if name not in finished]
     if not todo:
         return 0
+    if job.part == passes.NETWORK:
+        halfway.demand(job.out, [shard.name for shard in todo])
     (job.out / UNMERGED).touch()
+    reports = job.out / (halfway.REPORTS if job.part == passes.CPU else "log")
     for shard in todo:  # an earlier run's figures would count as this one's
-        (job.out / "log" / f"{shard.name}.json").unlink(missing_ok=True)
+        (reports / f"{shard.name}.json").unlink(missing_ok=True)
     before = sum(len(shards[name]) for name in finished if name in shards)
     total = before + sum(len(shard) for shard in todo)
     most = allowed(total)
@@ -276,9 +300,9 @@ def _run(job: Job, table: pa.Table, executor: str, options: Options, allowed: An
         if sums["failed"] > most:
             (job.out / "log" / "stop").touch()
 
-    display = bar(total, "building", initial=before, quiet=quiet)
+    display = bar(total, "first pass" if job.part == passes.CPU else "building", initial=before, quiet=quiet)
     try:
-        with Poller(job.out / "log", {s.name for s in todo}, display, check):
+        with Poller(reports, {s.name for s in todo}, display, check):
             executors.EXECUTORS[executor](todo, job, options, lambda name: None)
     except BaseException as error:
         if executor == "joblib":
@@ -304,6 +328,8 @@ def _finish(out: Path, table: pa.Table, made: int) -> int:
 
     for litter in (out / "shards").glob(".*.tmp"):  # left by workers that outlived a killed driver
         litter.unlink(missing_ok=True)
+    for leftover in (halfway.FOLDER, halfway.REPORTS):
+        shutil.rmtree(out / leftover, ignore_errors=True)
     names = list(plan.shards_in_order(table))
     outputs = [out / name for name in ("index.parquet", "failures.parquet", "README.md", "preview.jpg")]
     if made or (out / UNMERGED).exists() or not all(path.exists() for path in outputs):

@@ -207,6 +207,11 @@ def open_pairs(folder: str | os.PathLike[str], split: str | None = None) -> Pair
     return Pairs(folder, split)
 
 
+def stored_environment(folder: Path) -> dict[str, Any]:
+    """What ``recipe.yaml`` says the bytes depend on; empty where nothing was begun."""
+    return dict(read_recipe(folder).get("depends_on") or {}) if (folder / "recipe.yaml").exists() else {}
+
+
 def read_recipe(folder: Path) -> dict[str, Any]:
     """Read ``recipe.yaml`` of a dataset: ``recipe``, ``depends_on`` and ``hash``."""
     path = folder / "recipe.yaml"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from sketchprep import recipe, store
+from sketchprep import passes, recipe, store
 from sketchprep.cluster.submit import refuse_if_active
 from sketchprep.dataset import read_recipe
 from sketchprep.errors import UserError
@@ -58,15 +58,23 @@ def _check_recipe(out: Path, rec: Recipe, depends_on: dict[str, Any]) -> None:
     values = {"recipe": rec.canonical(), "depends_on": depends_on}
     path = out / "recipe.yaml"
     if not path.exists():
-        text = yaml.safe_dump({**values, "hash": recipe.digest(values)}, sort_keys=False, allow_unicode=True)
-        with store.atomic(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        _write(path, values)
         return
     stored = read_recipe(out)
-    differing = recipe.differences({key: stored.get(key) for key in values}, values)
+    half = passes.completes(stored.get("depends_on"), depends_on)
+    before = {"recipe": stored.get("recipe"), "depends_on": depends_on if half else stored.get("depends_on")}
+    differing = recipe.differences(before, values)
     if differing:
         more = len(differing) - DIFFERENCES_SHOWN
         shown = "; ".join(differing[:DIFFERENCES_SHOWN]) + (f"; and {more} more" if more > 0 else "")
         raise UserError(
             f"-o {out}: was begun with another recipe ({shown}); use that one again, or a new folder with -o"
         )
+    if half:  # nothing was finished yet, so nothing depends on what is added
+        _write(path, {**values, "recipe": stored["recipe"]})
+
+
+def _write(path: Path, values: dict[str, Any]) -> None:
+    text = yaml.safe_dump({**values, "hash": recipe.digest(values)}, sort_keys=False, allow_unicode=True)
+    with store.atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

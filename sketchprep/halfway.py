@@ -8,20 +8,21 @@ from __future__ import annotations
 import json
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sketchprep import passes, store
 from sketchprep.errors import UserError
 from sketchprep.item import Item
+from sketchprep.progress import read_reports
 
 if TYPE_CHECKING:
     from sketchprep.plan import ShardPlan
     from sketchprep.progress import Meter
     from sketchprep.recipe import Recipe
 
-__all__ = ["FOLDER", "REPORTS", "Writer", "names", "path", "read"]
+__all__ = ["FOLDER", "REPORTS", "Writer", "demand", "failed", "names", "path", "read"]
 
 FOLDER = "passes"
 REPORTS = Path("log") / "cpu"  # the first pass' figures; the second's take them over
@@ -35,8 +36,29 @@ def path(out: Path, shard: str) -> Path:
 
 def names(out: Path) -> list[str]:
     """Shards whose first pass is done and whose second is not, sorted."""
-    found = (p.stem for p in (out / FOLDER).glob("*.tar") if not p.name.startswith("."))
-    return sorted(name for name in found if not (out / "shards" / f"{name}.parquet").exists())
+    found = {p.stem for p in (out / FOLDER).glob("*.tar") if not p.name.startswith(".")}
+    return sorted(found - {p.stem for p in (out / "shards").glob("*.parquet")}) if found else []
+
+
+def demand(out: Path, wanted: Iterable[str]) -> None:
+    """Refuse to begin a second pass over shards that lack their first one.
+
+    Raises
+    ------
+    UserError
+    """
+    missing = sorted(set(wanted) - set(names(out)))
+    if missing:
+        raise UserError(
+            f"--pass network: {len(missing)} shards lack their first pass ({missing[0]} is the first of them); "
+            "run the same command with --pass cpu before"
+        )
+
+
+def failed(out: Path) -> int:
+    """Photos that could not be processed, by what both passes say of themselves."""
+    reports = {**read_reports(out / REPORTS), **read_reports(out / "log")}
+    return sum(report["counts"].get("failed", 0) for report in reports.values())
 
 
 class Writer:

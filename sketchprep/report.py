@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from sketchprep import hub, plan, preview, store
+from sketchprep import halfway, hub, plan, preview, store
 from sketchprep.dataset import read_recipe
 from sketchprep.errors import UserError
 from sketchprep.merge import Totals, complete_shards, read_failures
@@ -38,6 +38,8 @@ class Status:
         Time spent by stage, summed over workers, of the shards whose figures are there.
     measured : int
         Photos that these seconds cover.
+    halfway : int
+        Shards that wait for the second of two passes.
     refused : Counter
         Sentence with which tasks of the last job array ended to number of tasks.
     """
@@ -56,6 +58,7 @@ class Status:
     seconds: dict[str, float] = field(default_factory=dict)
     measured: int = 0
     refused: Counter[str] = field(default_factory=Counter)
+    halfway: int = 0
 
     @property
     def failed(self) -> int:
@@ -88,6 +91,7 @@ def status(folder: str | Path, totals: Totals | None = None) -> Status:
     shard_column = table["shard"].to_pylist()
     result = Status(out, listed=len(table), planned=len(table) - table["shard"].null_count, shards=len(names))
     result.complete = len(finished)
+    result.halfway = len(set(halfway.names(out)) - finished)
     for split in table["split"].to_pylist():
         if split is not None:
             result.splits[split] = result.splits.get(split, 0) + 1
@@ -112,16 +116,18 @@ def _add_reports(result: Status, out: Path, finished: set[str]) -> None:
     """Add what the shards at work say of themselves, and everybody's seconds."""
     seconds: defaultdict[str, float] = defaultdict(float)
     reports = read_reports(out / "log")
+    first_pass = {n: r for n, r in read_reports(out / halfway.REPORTS).items() if n not in reports}
     # Clocks differ between nodes, file servers and this machine: the newest sign of life is never in the future.
-    now = max([time.time(), *(report["updated"] for report in reports.values())])
-    for name, report in reports.items():
+    now = max([time.time(), *(report["updated"] for report in (reports | first_pass).values())])
+    for name, report in (reports | first_pass).items():
         counts = Counter(report["counts"])
         if name not in finished:
             if now - report["updated"] > STALE_SECONDS:
                 continue
-            result.working += 1
-            result.pairs += counts["pair"]
-            result.done += sum(counts.values())
+            result.working += name in reports or not report["done"]
+            if name in reports:
+                result.pairs += counts["pair"]
+                result.done += sum(counts.values())
         for stage, value in report["seconds"].items():
             seconds[stage] += value
         result.measured += sum(counts.values())
@@ -142,6 +148,7 @@ def summary(found: Status) -> str:
     splits = ", ".join(f"{n} {name}" for name, n in sorted(found.splits.items())) or "none"
     lines = [
         f"{found.folder}: {found.complete} of {found.shards} shards complete"
+        + (f", {found.halfway} wait for their second pass" if found.halfway else "")
         + (f", {found.working} at work" if found.working else ""),
         f"  photos listed    {found.listed:>9,}",
         f"  planned          {found.planned:>9,}   ({splits})",

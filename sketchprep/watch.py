@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from sketchprep import progress
+from sketchprep import halfway, progress
 from sketchprep.merge import complete_shards
 
 __all__ = ["watch"]
@@ -68,7 +68,8 @@ def watch(folder: str | Path, *, every: float = EVERY_SECONDS) -> None:
         while not watcher.complete:
             time.sleep(every)
             sums = watcher.look()
-            display.set_postfix_str(f"{sums['failed']} failed, {sums['rejected']} rejected", refresh=False)
+            half = f", {n} shards wait for their second pass" if (n := len(halfway.names(out))) else ""
+            display.set_postfix_str(f"{sums['failed']} failed, {sums['rejected']} rejected{half}", refresh=False)
             display.update(max(0, sum(sums.values()) - seen))
             seen = max(seen, sum(sums.values()))
     finally:

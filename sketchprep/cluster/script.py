@@ -7,6 +7,7 @@ import sys
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from sketchprep import passes
 from sketchprep.cluster.settings import Resources, Settings
 
 __all__ = ["array_script", "array_spec", "batches", "merge_script", "on_node"]
@@ -40,7 +41,7 @@ def array_spec(indices: Collection[int], throttle: int = 0) -> str:
     return f"{text}%{throttle}" if throttle else text
 
 
-def array_script(settings: Settings, *, name: str, spec: Path, indices: Collection[int]) -> str:
+def array_script(settings: Settings, *, name: str, spec: Path, indices: Collection[int], part: str = passes.ALL) -> str:
     """The script of the array: each task works on its shards, and queues itself again near its time limit.
 
     Parameters
@@ -51,6 +52,8 @@ def array_script(settings: Settings, *, name: str, spec: Path, indices: Collecti
         The submission's file, absolute; logs lie beside it.
     indices : collection of int
         The tasks that have something to do.
+    part : str
+        The pass, see `passes.NAMES`.
     """
     again = f"{settings.requeues}"
     head = _head(settings, name, spec.parent / "%A_%a.log")
@@ -67,7 +70,7 @@ near_the_limit() {{
 trap near_the_limit USR1
 
 for attempt in $(seq {settings.attempts}); do
-  {_python(settings)} shards {shlex.quote(str(spec))} "$SLURM_ARRAY_TASK_ID" &
+  {_python(settings)} shards {shlex.quote(str(spec))} "$SLURM_ARRAY_TASK_ID" {part} &
   worker=$!
   while :; do
     status=0

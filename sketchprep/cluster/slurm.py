@@ -14,6 +14,11 @@ from sketchprep.errors import UserError
 
 __all__ = ["active", "cancel", "is_there", "job_name", "max_array_size", "run", "submit"]
 
+
+class Refused(UserError):
+    """A command of Slurm's that said no."""
+
+
 FALLBACK_ARRAY = 1001  # what Slurm ships with
 SECONDS = 60
 
@@ -42,7 +47,11 @@ def max_array_size() -> int:
 
 def submit(script: Path, *options: str) -> str:
     """Submit a script; return the job's number."""
-    answer = run(["sbatch", "--parsable", *options, str(script)])
+    try:
+        answer = run(["sbatch", "--parsable", *options, str(script)])
+    except Refused as error:
+        said = str(error).partition(": ")[2]
+        raise UserError(f"sbatch refused {script} ({said}); change what it asks for with --slurm KEY=VALUE") from None
     number = answer.strip().splitlines()[-1].partition(";")[0] if answer.strip() else ""
     if not number.isdecimal():
         raise UserError(f"sbatch {script}: answered {answer.strip()!r} where a job number was expected")
@@ -88,5 +97,11 @@ def run(command: Sequence[str], text: str | None = None, seconds: float | None =
     except subprocess.TimeoutExpired:
         raise UserError(f"`{command[0]}` did not answer within {seconds:.0f} s; try again later") from None
     if done.returncode:
-        raise UserError(f"`{' '.join(command[:3])}` failed: {' '.join(done.stderr.split())}")
+        raise Refused(f"`{' '.join(command[:2])}` failed: {_said(done.stderr) or f'status {done.returncode}'}")
     return done.stdout
+
+
+def _said(text: str) -> str:
+    """What a command of Slurm's complained of, without its own name before every line."""
+    lines = [re.sub(r"^\w+: (error: )?", "", line).strip().rstrip(".") for line in text.splitlines()]
+    return "; ".join(line for line in lines if line)

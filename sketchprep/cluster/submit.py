@@ -7,9 +7,9 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sketchprep import store
+from sketchprep import environment, halfway, passes, store
 from sketchprep.cluster import script, slurm
 from sketchprep.cluster.settings import Settings
 from sketchprep.errors import UserError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sketchprep.recipe import Recipe
     from sketchprep.worker import Job
 
-__all__ = ["Submission", "cancel", "planned_environment", "preview", "refuse_if_active", "submit"]
+__all__ = ["Submission", "cancel", "preview", "refuse_if_active", "submit"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,9 @@ class Submission:
     Attributes
     ----------
     array, merge : str
-        Numbers of the array and of the job that ends it.
+        Numbers of the (first) array and of the job that ends it.
+    second : str or None
+        Number of the array with the second pass, where there are two.
     tasks, shards : int
         Length of the array, and shards that are to be made.
     per_task : int
@@ -43,12 +45,14 @@ class Submission:
     shards: int
     per_task: int
     script: Path
+    second: str | None = None
 
     def text(self) -> str:
         """Describe it in one line."""
+        second = f"each followed by its networks in job {self.second}, " if self.second else ""
         return (
             f"submitted job {self.array}: {self.shards:,} shards in {self.tasks:,} tasks of up to {self.per_task}, "
-            f"then job {self.merge} merges them ({self.script})"
+            f"{second}then job {self.merge} merges them ({self.script})"
         )
 
 
@@ -80,29 +84,12 @@ def processes_of(settings: Settings, recipe: Recipe, jobs: int | None) -> int:
     return jobs or (1 if settings.gpus else max(1, settings.cpus // recipe.threads))
 
 
-def planned_environment(out: Path, rec: Recipe, device: str, settings: Settings) -> dict[str, Any]:
-    """What the bytes will depend on: as planned before, else resolved here or on a node.
-
-    The submitting machine makes no bytes: its CPU and devices do not matter, its packages are the nodes' too.
-    """
-    from sketchprep import environment
-    from sketchprep.dataset import read_recipe
-
-    if not (out / "recipe.yaml").exists():
-        return environment.resolve(rec, device) if settings.planning == "here" else _ask_node(rec, device, settings)
-    here = environment.resolve(rec, "cpu")
-    return {**read_recipe(out)["depends_on"], **{key: here[key] for key in ("packages", "weights", "threads")}}
-
-
-def _ask_node(rec: Recipe, device: str, settings: Settings) -> dict[str, Any]:
-    """Resolve the environment in a job of the tasks' kind; waits in the queue for it."""
-    question = json.dumps({"recipe": rec.canonical(), "device": device})
-    work = script.on_node(settings, "environment")
-    answer = slurm.run(["srun", "--quiet", *settings.options(), "bash", "-c", work], question, seconds=None)
-    try:
-        return dict(json.loads(answer.strip().splitlines()[-1]))
-    except (IndexError, ValueError):
-        raise UserError(f"planning=node: the node answered {answer.strip()[-200:]!r}; see its setup lines") from None
+def arrays(out: Path, rec: Recipe, settings: Settings, pending: Collection[str]) -> list[tuple[str, Settings]]:
+    """The passes that are to be submitted, each with what its tasks are given."""
+    if settings.network is None or not environment.uses_network(rec):
+        return [(passes.ALL, settings)]
+    second = [(passes.NETWORK, settings.for_network())]
+    return second if set(pending) <= set(halfway.names(out)) else [(passes.CPU, settings), *second]
 
 
 def submit(
@@ -133,8 +120,10 @@ def submit(
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.error"):
         old.unlink(missing_ok=True)
-    processes = processes_of(settings, job.recipe, jobs)
-    per_task = script.batches(len(names), processes, slurm.max_array_size(), settings)
+    todo = [name for name in names if name not in set(finished)]
+    wanted = arrays(job.out, job.recipe, settings, todo)
+    processes = {part: processes_of(given, job.recipe, jobs) for part, given in wanted}
+    per_task = script.batches(len(names), max(processes.values()), slurm.max_array_size(), settings)
     spec = folder / f"{_next_number(folder):04d}.json"
     values = {
         "roots": {name: str(root.absolute()) for name, root in job.roots.items()},
@@ -143,37 +132,76 @@ def submit(
         "per_task": per_task,
         "processes": processes,
         "stall": settings.stall,
+        "settle": settings.settle,
         "most_failures": most_failures,
     }
     _write(spec, json.dumps(values, indent=2) + "\n")
     tasks = _tasks(names, finished, per_task)
-    name = slurm.job_name(job.out.absolute())
-    paths = spec.with_suffix(".sh"), spec.with_suffix(".merge.sh")
-    _write(paths[0], script.array_script(settings, name=name, spec=spec, indices=tasks))
-    _write(paths[1], script.merge_script(settings, name=name, spec=spec))
-    array = slurm.submit(paths[0])
+    texts = _scripts(job.out, spec, wanted, tasks, settings)
+    sent = _send({spec.with_suffix(end): text for end, text in texts.items()})
+    return Submission(
+        sent[0], sent[-1], len(tasks), len(todo), per_task, spec.with_suffix(next(iter(texts))),
+        sent[1] if len(wanted) > 1 else None,
+    )  # fmt: skip
+
+
+def _scripts(
+    out: Path, spec: Path, wanted: Sequence[tuple[str, Settings]], tasks: Collection[int], settings: Settings
+) -> dict[str, str]:
+    """Texts of the scripts by the end of their file's name, in the order in which they run."""
+    name = slurm.job_name(out.absolute())
+    texts = {
+        ".sh" if len(wanted) == 1 else f".{part}.sh": script.array_script(
+            given, name=name, spec=spec, indices=tasks, part=part
+        )
+        for part, given in wanted
+    }
+    return {**texts, ".merge.sh": script.merge_script(settings, name=name, spec=spec)}
+
+
+def _dependency(position: int, count: int) -> list[str]:
+    """How a script waits for the one before it, whose number is to be filled in."""
+    if position == 0:
+        return []
+    if position == count - 1:
+        return ["--dependency=afterany:{}"]
+    # Task by task; a task whose first half failed must not wait for ever.
+    return ["--dependency=aftercorr:{}", "--kill-on-invalid-dep=yes"]
+
+
+def _send(scripts: dict[Path, str]) -> list[str]:
+    """Write and submit scripts, each after the one before it; if one is refused, none is left in the queue."""
+    numbers: list[str] = []
+    for path, text in scripts.items():
+        _write(path, text)
     try:
-        merge = slurm.submit(paths[1], f"--dependency=afterany:{array}")
+        for position, path in enumerate(scripts):
+            options = [o.format(numbers[-1]) for o in _dependency(position, len(scripts))]
+            numbers.append(slurm.submit(path, *options))
     except UserError:
-        slurm.run(["scancel", array])
+        for number in numbers:
+            slurm.run(["scancel", number])
         raise
-    return Submission(array, merge, len(tasks), sum(n not in finished for n in names), per_task, paths[0])
+    return numbers
 
 
 def preview(out: Path, rec: Recipe, names: Sequence[str], finished: Collection[str], settings: Settings) -> str:
     """Text of the scripts that `submit` would submit, without writing anything."""
     limit = slurm.max_array_size()
-    per_task = script.batches(len(names), processes_of(settings, rec, None), limit, settings)
+    todo = [name for name in names if name not in set(finished)]
+    wanted = arrays(out, rec, settings, todo)
+    most = max(processes_of(given, rec, None) for _, given in wanted)
+    per_task = script.batches(len(names), most, limit, settings)
     tasks = _tasks(names, finished, per_task)
     if not tasks:
         return "nothing to submit: every shard is there"
     spec = folder_of(out) / f"{_next_number(folder_of(out)):04d}.json"
-    name = slurm.job_name(out.absolute())
-    array = script.array_script(settings, name=name, spec=spec, indices=tasks)
-    merge = script.merge_script(settings, name=name, spec=spec)
-    left = sum(n not in finished for n in names)
-    head = f"{left:,} shards in {len(tasks):,} tasks of up to {per_task} (MaxArraySize {limit:,})"
-    return f"{head}\n\n{array}\n--- and, once it has ended (--dependency=afterany)\n\n{merge}"
+    texts = list(_scripts(out, spec, wanted, tasks, settings).values())
+    shown = [f"{len(todo):,} shards in {len(tasks):,} tasks of up to {per_task} (MaxArraySize {limit:,})", texts[0]]
+    for position, text in enumerate(texts[1:], 1):
+        options = " ".join(_dependency(position, len(texts))).format("THE JOB ABOVE")
+        shown += [f"--- then, submitted with {options}", text]
+    return "\n\n".join(shown)
 
 
 def cancel(out: Path) -> int:

@@ -8,12 +8,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sketchprep import executors, plan, progress
+from sketchprep import executors, halfway, passes, plan
 from sketchprep.dataset import read_recipe
 from sketchprep.errors import UserError
 from sketchprep.merge import complete_shards
@@ -33,8 +33,9 @@ class Spec:
     device: str
     offline: bool
     per_task: int
-    processes: int
+    processes: dict[str, int]
     stall: int
+    settle: int
     most_failures: float | None
 
     @classmethod
@@ -45,16 +46,17 @@ class Spec:
     def out(self) -> Path:
         return self.path.parents[2]
 
-    def job(self) -> Job:
-        """What the workers are told."""
+    def job(self, part: str) -> Job:
+        """What the workers of a pass are told."""
         from sketchprep import recipe
 
         stored = read_recipe(self.out)
         roots = {name: Path(root) for name, root in self.roots.items()}
-        return Job(self.out, recipe.load(stored["recipe"]), stored["depends_on"], roots, self.device, self.offline)
+        planned = passes.of_pass(stored["depends_on"], part) or {}
+        return Job(self.out, recipe.load(stored["recipe"]), planned, roots, self.device, self.offline, part=part)
 
 
-def run(path: Path, index: int) -> None:
+def run(path: Path, index: int, part: str = passes.ALL) -> None:
     """Work on the shards of one task that are not there yet.
 
     Parameters
@@ -63,6 +65,8 @@ def run(path: Path, index: int) -> None:
         The submission's file.
     index : int
         Of the task: it owns that many-th batch of the plan's shards.
+    part : str
+        The pass, see `passes.NAMES`.
 
     Raises
     ------
@@ -70,9 +74,9 @@ def run(path: Path, index: int) -> None:
         If this node cannot make the planned bytes, or the folder cannot be written; kept beside `path` for `status`.
     """
     spec = Spec.read(path)
-    complaint = path.with_suffix(f".{index}.error")
+    complaint = path.with_suffix(f".{index}.error" if part == passes.ALL else f".{part}.{index}.error")
     try:
-        _run(spec, index)
+        _run(spec, index, part)
         complaint.unlink(missing_ok=True)
     except Stopped:
         print("stopped: the build was cancelled, or too many photos failed", flush=True)
@@ -81,26 +85,27 @@ def run(path: Path, index: int) -> None:
         raise
 
 
-def _run(spec: Spec, index: int) -> None:
-    finished = set(complete_shards(spec.out))
+def _run(spec: Spec, index: int, part: str) -> None:
     names = plan.shard_names(spec.out / "plan.parquet")[index * spec.per_task : (index + 1) * spec.per_task]
-    todo = [name for name in names if name not in finished]
-    print(f"task {index}: {len(todo)} of {len(names)} shards to make, {spec.processes} processes", flush=True)
+    todo = _todo(spec, names, part)
+    processes = spec.processes[part]
+    print(f"task {index}: {len(todo)} of {len(names)} shards to make, {processes} processes", flush=True)
     if (spec.out / "log" / "stop").exists():
         raise Stopped
     if not todo:
         return
     shards = list(plan.read_shards(spec.out / "plan.parquet", todo).values())
-    watchdog = Watchdog(spec.out / "log", todo, spec.stall)
+    reports = spec.out / (halfway.REPORTS if part == passes.CPU else "log")
+    watchdog = Watchdog(reports, todo, spec.stall)
     watchdog.start()
 
     def done(name: str) -> None:
         print(f"{name} is there", flush=True)
         _check_failures(spec)
 
-    name = "inline" if spec.processes == 1 else "joblib"
+    name = "inline" if processes == 1 else "joblib"
     try:
-        executors.EXECUTORS[name](shards, spec.job(), executors.Options(spec.processes), done)
+        executors.EXECUTORS[name](shards, spec.job(part), executors.Options(processes), done)
     except BaseException:
         if name == "joblib":
             executors.shut_down()
@@ -109,12 +114,34 @@ def _run(spec: Spec, index: int) -> None:
         watchdog.stop()
 
 
+def _todo(spec: Spec, names: Sequence[str], part: str) -> list[str]:
+    """Those of a task's shards which it can make and which are not there yet."""
+    finished = set(complete_shards(spec.out))
+    pending = [name for name in names if name not in finished]
+    if part == passes.ALL:
+        return pending
+    if part == passes.CPU:
+        halves = set(halfway.names(spec.out))
+        return [name for name in pending if name not in halves]
+    missing = _settled(spec, lambda: set(pending) - set(halfway.names(spec.out)))
+    if missing:
+        print(f"{len(missing)} shards lack their first pass (first: {min(missing)}): left out", flush=True)
+    return [name for name in pending if name not in missing]
+
+
+def _settled(spec: Spec, look: Callable[[], set[str]]) -> set[str]:
+    """What is missing even after the time that a network's file system may hide what another node has just named."""
+    end = time.monotonic() + spec.settle
+    while (missing := look()) and time.monotonic() < end and not (spec.out / "log" / "stop").exists():
+        time.sleep(min(1.0, spec.settle))
+    return missing
+
+
 def _check_failures(spec: Spec) -> None:
     """Stop every task of the build if more photos failed than are allowed."""
     if spec.most_failures is None:
         return
-    failed = sum(r["counts"].get("failed", 0) for r in progress.read_reports(spec.out / "log").values())
-    if failed > spec.most_failures:
+    if halfway.failed(spec.out) > spec.most_failures:
         (spec.out / "log" / "stop").touch()
 
 
@@ -181,7 +208,7 @@ def merge(path: Path) -> bool:
 
     spec = Spec.read(path)
     names = plan.shard_names(spec.out / "plan.parquet")
-    missing = set(names) - set(complete_shards(spec.out))
+    missing = _settled(spec, lambda: set(names) - set(complete_shards(spec.out)))
     if missing:
         print(
             f"{len(missing)} of {len(names)} shards are not there (first: {min(missing)}); their logs lie beside this "
@@ -199,15 +226,15 @@ def describe(question: str) -> str:
     from sketchprep import environment, recipe
 
     values: dict[str, Any] = json.loads(question)
-    return json.dumps(environment.resolve(recipe.load(values["recipe"]), values["device"]))
+    return json.dumps(environment.resolve(recipe.load(values["recipe"]), values["device"], values["part"]))
 
 
 def main(words: Sequence[str]) -> int:
     """Run one of the three; return the exit status."""
     try:
         match list(words):
-            case ["shards", path, index]:
-                run(Path(path), int(index))
+            case ["shards", path, index, part]:
+                run(Path(path), int(index), part)
             case ["merge", path]:
                 return 0 if merge(Path(path)) else 1
             case ["environment"]:

@@ -25,6 +25,7 @@ STRENGTH = {"remainder": 1.0}
 OTHERS = 0.5
 DIMMED = 0.2
 FAINTNESS = 0.4
+FADE = 0.06  # of the frame: how far beside a window the remainder is seen fully
 # Of a part's window, from its middle: seen fully up to the first share of the half width, not at all from the second.
 SOFT = (0.55, 0.97)
 
@@ -48,7 +49,7 @@ def shadows(artist: Artist, projection: Projection) -> np.ndarray:
     -----
     A part's darkness is the sum of its neighbours' by their weights, those below 0 left out and those above 0.5 held
     there.  It fades out towards the border of its window (`soft_mask`) and counts half; the remainder's counts fully,
-    less a fifth where parts lie.
+    less a fifth where parts lie, and fades out beside their windows.
     """
     assert artist.bank is not None
     found = {part: _darkness(artist, artist.bank, projection, part) for part in PARTS}
@@ -74,7 +75,7 @@ def lay(darkness: Mapping[str, np.ndarray], size: int, *, faintness: float = FAI
     total = np.zeros((len(darkness["remainder"]), size, size), np.float32)
     for part, window in windows(size).items():
         if part == "remainder":
-            seen = darkness[part] * (1 - DIMMED * _covered(size))
+            seen = darkness[part] * _rest(size)
         else:
             seen = darkness[part] * soft_mask(window.width)
         total[(slice(None), *window.slices)] += STRENGTH.get(part, OTHERS) * seen
@@ -119,10 +120,16 @@ def _darkness(artist: Artist, bank: Bank, projection: Projection, part: str) -> 
 
 
 @lru_cache(maxsize=4)
-def _covered(size: int) -> np.ndarray:
-    covered = np.zeros((size, size), np.float32)
+def _rest(size: int) -> np.ndarray:
+    """How much of the remainder is seen: it is white in the parts' windows, and must not end there like cut paper."""
+    import cv2
+
+    covered, outside = np.zeros((size, size), np.float32), np.ones((size, size), np.uint8)
     for part, window in windows(size).items():
         if part != "remainder":
             covered[window.slices] = np.maximum(covered[window.slices], soft_mask(window.width))
-    covered.flags.writeable = False
-    return covered
+            outside[window.slices] = 0
+    near = np.clip(cv2.distanceTransform(outside, cv2.DIST_L2, 5) / (FADE * size), 0, 1)
+    rest = ((1 - DIMMED * covered) * np.where(outside, near * near * (3 - 2 * near), 1)).astype(np.float32)
+    rest.flags.writeable = False
+    return rest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -59,7 +60,10 @@ def create_app(studio: Studio, *, hosts: Iterable[str] = LOOPBACK) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with drawing, reading:
             await drawing.run(studio.warm)
+            preparing = asyncio.create_task(_prepare(studio, drawing))
             yield
+            preparing.cancel()
+            await asyncio.gather(preparing, return_exceptions=True)
 
     app = FastAPI(
         title="sketchprep", version=__version__, description="Draws faces from sketches.", docs_url=None,
@@ -106,6 +110,10 @@ def _add_files(app: FastAPI) -> None:
     async def index() -> Response:
         return answer(pages, "index.html")
 
+    @app.get("/api", include_in_schema=False)
+    async def described() -> Response:
+        return answer(pages, "api.html")
+
     @app.get("/static/{name}", include_in_schema=False)
     async def static(name: str) -> Response:
         return answer(pages, name)
@@ -129,7 +137,7 @@ def _add_api(app: FastAPI, studio: Studio, drawing: Line, reading: Line) -> None
     @app.get("/api/parts/{part}/{row}.png", responses=PNG, response_class=Response)
     async def part(part: str, row: int) -> Response:
         """The sketch of a part of a face of the bank."""
-        png = await drawing.run(studio.part, part, row, first=True)
+        png = await drawing.run(studio.part, part, row, urgency="first")
         return Response(png, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
 
     @app.post("/api/picture", responses=PNG, response_class=Response, openapi_extra=PICTURE)
@@ -140,6 +148,12 @@ def _add_api(app: FastAPI, studio: Studio, drawing: Line, reading: Line) -> None
         found = await reading.run(studio.bring, data, size=CANVAS, **words)
         headers = {"x-kind": found.kind, "x-notes": "; ".join(found.notes).encode("ascii", "replace").decode()}
         return Response(imageio.encode_png(found.sketch), media_type="image/png", headers=headers)
+
+    @app.post("/api/place", responses=PNG, response_class=Response, openapi_extra=PICTURE)
+    async def place(request: Request) -> Response:
+        """A canvas whose drawing has been moved to where the model looks for a face."""
+        data = await _body(request, drawing)
+        return Response(await drawing.run(studio.place, data), media_type="image/png")
 
     @app.post("/api/synthesize", responses=PNG, response_class=Response, openapi_extra=PICTURE)
     async def synthesize(
@@ -175,6 +189,12 @@ def _add_socket(app: FastAPI, studio: Studio, drawing: Line) -> None:
             pass  # gone, or not reading
         finally:
             clients -= 1
+
+
+async def _prepare(studio: Studio, drawing: Line) -> None:
+    """Decode the bank's pictures while nobody draws, so that no shadow waits for them."""
+    while await drawing.run(studio.prepare, urgency="idle"):
+        pass
 
 
 async def _body(request: Request, line: Line) -> bytes:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
+import hashlib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sketchprep.ops.components import PARTS
+from sketchprep.ops.components import PARTS, windows
+from sketchprep.serve import pictures
 from sketchprep.shadow import LARGEST_WEIGHT, lay
 
 if TYPE_CHECKING:
@@ -19,32 +20,41 @@ if TYPE_CHECKING:
 __all__ = ["Gallery"]
 
 BATCH = 8
-MEMORY = 384 << 20
+OFTEN = 512  # pictures after which what has been prepared is made sure of
+LARGEST = 256  # the frame for which pictures are kept; larger ones show no more in a shadow
+MOST_BYTES = 2 << 30  # of all pictures; the frame is halved for a bank that would need more
 
 
 class Gallery:
-    """Decoded parts of a bank's faces; the least recently seen are dropped when memory is full.
+    """Decoded parts of a bank's faces.
 
     Parameters
     ----------
     artist : Artist
         With a bank.
+    folder : Path, optional
+        Where the pictures are kept from one start to the next, in a file of their own for each model and bank; without
+        it, or where it cannot be written, they are kept in memory as far as that goes.
     memory : int
-        Bytes that the pictures may take.
+        Bytes that they may take there.
 
     Attributes
     ----------
-    nbytes : int
-        Bytes they take.
+    frame : int
+        Height and width of the frame that the pictures are parts of: the model's, 256 px at most.
     decoded : int
-        Pictures decoded so far.
+        Pictures that a network has drawn so far.
     """
 
-    def __init__(self, artist: Artist, *, memory: int = MEMORY) -> None:
-        self.artist, self.memory = artist, memory
-        self.nbytes = self.decoded = 0
-        self._kept: OrderedDict[tuple[str, int], np.ndarray] = OrderedDict()
-        self._lock = threading.Lock()
+    def __init__(self, artist: Artist, *, folder: Path | None = None, memory: int = pictures.MEMORY) -> None:
+        assert artist.bank is not None
+        self.artist, self.decoded = artist, 0
+        self.faces = len(artist.bank.ids)
+        self.frame = _frame(artist.size, self.faces)
+        self.sides = {part: window.width for part, window in windows(self.frame).items()}
+        name = "" if folder is None else f"{_digest(artist)[:32]}-{self.frame}"
+        self.kept = pictures.make(folder, name, self.sides, self.faces, memory=memory)
+        self._next = 0
 
     def sketches(self, part: str, rows: Iterable[int]) -> dict[int, np.ndarray]:
         """Sketches of a part of some faces.
@@ -58,21 +68,23 @@ class Gallery:
         Returns
         -------
         dict of int to ndarray of uint8, shape (s, s)
-            Black on white, as large as the part's window, by row.
+            Black on white, as large as the part's window in the frame, by row.
         """
-        wanted = dict.fromkeys(rows)
-        with self._lock:
-            found = {row: self._kept[part, row] for row in wanted if (part, row) in self._kept}
-            for row in found:
-                self._kept.move_to_end((part, row))
-        missing = [row for row in wanted if row not in found]
+        found: dict[int, np.ndarray] = {}
+        missing = []
+        for row in dict.fromkeys(rows):
+            picture = self.kept.get(part, row)
+            if picture is None:
+                missing.append(row)
+            else:
+                found[row] = picture
         for start in range(0, len(missing), BATCH):
             some = missing[start : start + BATCH]
             found |= dict(zip(some, self._decode(part, some), strict=True))
         return found
 
     def shadow(self, projection: Projection) -> np.ndarray:
-        """The shadow of one drawing, as `sketchprep.shadow` makes it but not yet faint: uint8, shape (size, size)."""
+        """The shadow of one drawing, as `sketchprep.shadow` makes it but not yet faint: uint8, shape (frame, frame)."""
         darkness = {}
         for at, part in enumerate(PARTS):
             rows = projection.indices[0, at].tolist()
@@ -80,9 +92,32 @@ class Gallery:
             seen = self.sketches(part, [row for row, share in zip(rows, shares, strict=True) if share > 0])
             some = [np.float32(s / 255) * (255 - seen[r]) for r, s in zip(rows, shares, strict=True) if s > 0]
             darkness[part] = np.minimum(np.sum(some, axis=0, dtype=np.float32), 1)[None]
-        return lay(darkness, self.artist.size, faintness=1.0)[0]
+        return lay(darkness, self.frame, faintness=1.0)[0]
+
+    @property
+    def ready(self) -> float:
+        """Share of the bank's pictures that have been prepared."""
+        return self._next / (len(PARTS) * self.faces)
+
+    def prepare(self, count: int = BATCH) -> bool:
+        """Decode the next pictures that are not there; False when there are none, or no more can be kept."""
+        total = len(PARTS) * self.faces
+        while self._next < total and not self.kept.full:
+            part = PARTS[self._next // self.faces]
+            start = self._next % self.faces
+            rows = range(start, min(start + count, self.faces))
+            self._next += len(rows)
+            missing = [row for row in rows if not self.kept.has(part, row)]
+            if missing:
+                self._decode(part, missing)
+                if self._next % OFTEN < count:
+                    self.kept.flush()
+                return True
+        self.kept.flush()
+        return False
 
     def _decode(self, part: str, rows: list[int]) -> list[np.ndarray]:
+        import cv2
         import torch
 
         assert self.artist.bank is not None
@@ -90,15 +125,31 @@ class Gallery:
         device = next(decoder.parameters()).device
         with torch.inference_mode():
             codes = self.artist.bank.by_part[PARTS.index(part), rows].to(device)
-            pictures = (decoder(codes)[:, 0].float() + 1) * 127.5
-            levels = pictures.round().clamp(0, 255).byte().cpu().numpy()
-        found = [level.copy() for level in levels]
-        with self._lock:
-            self.decoded += len(rows)
-            for row, picture in zip(rows, found, strict=True):
-                if (part, row) not in self._kept:
-                    self._kept[part, row] = picture
-                    self.nbytes += picture.nbytes
-            while self.nbytes > self.memory:
-                self.nbytes -= self._kept.popitem(last=False)[1].nbytes
+            drawn = (decoder(codes)[:, 0].float() + 1) * 127.5
+            levels = drawn.round().clamp(0, 255).byte().cpu().numpy()
+        side = self.sides[part]
+        small = levels.shape[1] != side
+        found = [cv2.resize(one, (side, side), interpolation=cv2.INTER_AREA) if small else one.copy() for one in levels]
+        self.decoded += len(rows)
+        for row, picture in zip(rows, found, strict=True):
+            self.kept.put(part, row, picture)
         return found
+
+
+def _frame(size: int, faces: int) -> int:
+    frame = min(size, LARGEST)
+    while frame > 64 and faces * sum(window.width**2 for window in windows(frame).values()) > MOST_BYTES:
+        frame //= 2
+    return frame
+
+
+def _digest(artist: Artist) -> str:
+    """Of what the pictures are made of: the image decoders' weights and the bank's codes."""
+    assert artist.bank is not None
+    digest = hashlib.sha256(b"pictures 1\n")
+    for name, tensor in sorted(artist.model.image_decoders.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        digest.update(tensor.cpu().contiguous().numpy())
+    digest.update(f"{tuple(artist.bank.by_part.shape)}\n".encode())
+    digest.update(artist.bank.by_part.contiguous().numpy().data)
+    return digest.hexdigest()

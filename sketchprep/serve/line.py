@@ -1,14 +1,19 @@
-"""One worker for all clients: what is short and urgent goes first, and memory is that of one drawing."""
+"""One worker for all clients: what is short and urgent overtakes the rest, and memory is that of one drawing."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Literal
 
 __all__ = ["Line"]
+
+# Seconds by which what comes later may overtake.  What is urgent never does so for ever: two busy clients would keep
+# all others from ever seeing a face.
+PATIENCE = {"first": 0.0, "soon": 0.25, "idle": 20.0}
 
 
 class Line:
@@ -18,7 +23,7 @@ class Line:
     """
 
     def __init__(self) -> None:
-        self._queue: asyncio.PriorityQueue[tuple[int, int, asyncio.Future[Any], Callable[[], Any]]] = (
+        self._queue: asyncio.PriorityQueue[tuple[float, int, asyncio.Future[Any], Callable[[], Any]]] = (
             asyncio.PriorityQueue()
         )
         self._order = itertools.count()
@@ -37,10 +42,17 @@ class Line:
         """How many wait."""
         return self._queue.qsize()
 
-    async def run(self, function: Callable[..., Any], *args: Any, first: bool = False, **words: Any) -> Any:
-        """Wait for a turn, run the function, return its result; `first`: before those that are not."""
+    async def run(
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        urgency: Literal["first", "soon", "idle"] = "soon",
+        **words: Any,
+    ) -> Any:
+        """Wait for a turn, run the function, return its result."""
         result: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._queue.put_nowait((0 if first else 1, next(self._order), result, lambda: function(*args, **words)))
+        due = time.monotonic() + PATIENCE[urgency]
+        self._queue.put_nowait((due, next(self._order), result, lambda: function(*args, **words)))
         return await result
 
     async def _work(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sketchprep import assets
 from sketchprep.errors import UserError
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def serve(
     bound = bind(host, port)
     where = {"run": model} if model.is_dir() or not model.exists() else {"model": model}
     artist = open_artist(**where, bank=bank_file, device=device)  # type: ignore[arg-type]
-    app = create_app(Studio(artist, device=device, offline=offline), hosts=hosts_for(host, allow))
+    studio = Studio(artist, device=device, offline=offline, folder=assets.cache_folder() / "parts")
+    app = create_app(studio, hosts=hosts_for(host, allow))
     address = f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}/"
     say(f"draw at {address}  (Ctrl+C ends it)")
     if artist.bank is None:

@@ -100,16 +100,16 @@ class Session:
         ask, started = message.ask, time.perf_counter()
         if ask.type == "morph":
             face = await self.run(
-                self.studio.morph, message.pictures, wb=ask.wb, banks=ask.bank, share=ask.share, first=True
+                self.studio.morph, message.pictures, wb=ask.wb, banks=ask.bank, share=ask.share, urgency="first"
             )
             await self._send({"type": "face", "id": ask.id, "ms": _since(started)}, [face])
             return
         wanted = "shadow" in ask.want
         look = await self.run(
-            self.studio.look, message.pictures[0], wb=ask.wb, bank=ask.bank[0], shadow=wanted, first=True
+            self.studio.look, message.pictures[0], wb=ask.wb, bank=ask.bank[0], shadow=wanted, urgency="first"
         )
         if wanted:
-            found = {"neighbours": look.neighbours, "blank": look.blank, "ms": _since(started)}
+            found = {"neighbours": look.neighbours, "blank": look.blank, "advice": look.advice, "ms": _since(started)}
             await self._send({"type": "shadow", "id": ask.id, **found}, [look.shadow] if look.shadow else [])
         if "face" in ask.want and not self.newest.waiting and len(look.blank) < len(PARTS):
             face = await self.run(self.studio.face, look.blended)

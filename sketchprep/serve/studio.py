@@ -12,22 +12,24 @@ import numpy as np
 from sketchprep import imageio
 from sketchprep.draw import Artist, blank_parts
 from sketchprep.errors import SampleError, UserError
+from sketchprep.framecheck import advice, ink_fault, strange_parts, unexplained, usual_of
 from sketchprep.ops.components import PARTS, windows
-from sketchprep.ops.ink import INK, broaden
+from sketchprep.ops.ink import INK
 from sketchprep.serve.gallery import Gallery
 from sketchprep.serve.limits import CANVAS, MOST_PIXELS
+from sketchprep.serve.place import for_model, in_place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from torch import Tensor
 
     from sketchprep.intake import Incoming, Intake
+    from sketchprep.manifold import Projection
 
 __all__ = ["Look", "Studio"]
 
-# Lines as broad as those the models are trained on; a fine pen would turn pale in a small frame.
-LINE = 4.0
 FEWEST = 5  # faces that make a bank worth choosing
 TITLES = {"Male=0": "Women", "Male=1": "Men"}
 
@@ -46,12 +48,15 @@ class Look:
         Parts that are not drawn.
     shadow : bytes
         PNG of full darkness; empty if it was not wanted or there is no bank.
+    advice : str
+        Why the drawing may not sit where the model looks for a face; empty if nothing speaks against it.
     """
 
     blended: Tensor
     neighbours: dict[str, list[int]]
     blank: list[str]
     shadow: bytes
+    advice: str = ""
 
 
 class Studio:
@@ -64,11 +69,15 @@ class Studio:
         For the networks that turn photos into sketches.
     offline : bool
         Never fetch missing weights.
+    folder : Path, optional
+        Where the sketches of the bank's parts are kept, see `Gallery`.
     """
 
-    def __init__(self, artist: Artist, *, device: str = "auto", offline: bool = False) -> None:
+    def __init__(
+        self, artist: Artist, *, device: str = "auto", offline: bool = False, folder: Path | None = None
+    ) -> None:
         self.artist = artist
-        self.gallery = Gallery(artist) if artist.bank is not None else None
+        self.gallery = Gallery(artist, folder=folder) if artist.bank is not None else None
         self.device, self.offline = device, offline
         self.banks = {name: count for name, _, count in self._splits()}
         self._artists: dict[str, Artist] = {"": artist}
@@ -86,6 +95,7 @@ class Studio:
             "windows": frames,
             "banks": [{"name": name, "title": title, "faces": count} for name, title, count in self._splits()],
             "faces": 0 if bank is None else len(bank),
+            "prepared": 1.0 if self.gallery is None else round(self.gallery.ready, 3),
             "digest": "" if bank is None else bank.encoders[:16],
             "licences": self.artist.model.facts.get("licences", []),
         }
@@ -114,12 +124,27 @@ class Studio:
         artist = self.artist_of(bank)
         sketch = self.sketch(canvas)
         codes, projection, blended = artist.steer(sketch[None], wb=wb if artist.bank is not None else 1.0)
-        undrawn = [part for part, blank in zip(PARTS, blank_parts(sketch), strict=True) if blank]
+        blank = blank_parts(sketch)
+        undrawn = [part for part, empty in zip(PARTS, blank, strict=True) if empty]
+        words = "" if blank.all() else self._advice(sketch, codes, projection, blank)
         if projection is None or self.gallery is None:
-            return Look(codes, {}, undrawn, b"")
+            return Look(codes, {}, undrawn, b"", words)
         rows = {part: projection.indices[0, at].tolist() for at, part in enumerate(PARTS)}
         drawn = imageio.encode_png(self.gallery.shadow(projection)) if shadow else b""
-        return Look(blended, rows, undrawn, drawn)
+        return Look(blended, rows, undrawn, drawn, words)
+
+    def _advice(self, sketch: np.ndarray, codes: Tensor, projection: Projection | None, blank: np.ndarray) -> str:
+        """Of a drawing that may be half done: where its ink lies aside, its parts must also be less usual than most."""
+        bank, fault, usual = self.artist.bank, ink_fault(sketch), None
+        if bank is not None and projection is not None:
+            usual = usual_of(bank, projection.indices.shape[-1])
+        if usual is None or projection is None:
+            return advice(fault, {}, remedy="") or ""
+        found = unexplained(codes, projection, usual)[0]
+        if fault:
+            unusual = strange_parts(found, usual, blank, margin=1)
+            return (advice(fault, {}, remedy="") or "") if unusual else ""
+        return advice(None, strange_parts(found, usual, blank), remedy="") or ""
 
     def face(self, codes: Tensor) -> bytes:
         """PNG of the face of codes (1, 5, latent)."""
@@ -137,13 +162,20 @@ class Studio:
 
     def sketch(self, canvas: bytes) -> np.ndarray:
         """A canvas in the model's frame: uint8, shape (size, size)."""
+        return for_model(self._page(canvas), self.artist.size)
+
+    def place(self, canvas: bytes) -> bytes:
+        """PNG of a canvas whose drawing has been moved to where the model looks for a face."""
+        page = self._page(canvas)
+        if not (page < INK).any():
+            raise SampleError("blank", "there is nothing on the page that could be moved")
+        return imageio.encode_png(in_place(self.artist, page))
+
+    def _page(self, canvas: bytes) -> np.ndarray:
         header = imageio.probe(canvas)
         if header.format != "PNG" or (header.width, header.height) != (CANVAS, CANVAS):
             raise SampleError("canvas", f"the canvas must be a PNG of {CANVAS}×{CANVAS} px")
-        page = imageio.decode_gray(canvas, max_pixels=CANVAS * CANVAS)
-        if (page < INK).any():
-            page = broaden(page, LINE)
-        return imageio.resize(page, (self.artist.size, self.artist.size))
+        return imageio.decode_gray(canvas, max_pixels=CANVAS * CANVAS)
 
     def part(self, part: str, row: int) -> bytes:
         """PNG of a face's part as the bank knows it, as large as its window on the canvas."""
@@ -178,6 +210,10 @@ class Studio:
             other.bank = self.artist.bank.split(bank)
             self._artists[bank] = other
         return self._artists[bank]
+
+    def prepare(self) -> bool:
+        """Decode a few of the bank's parts beforehand; whether there is more to do."""
+        return self.gallery is not None and self.gallery.prepare()
 
     def warm(self) -> None:
         """Draw once, so that the first stroke does not wait for lazy beginnings."""

@@ -3,6 +3,7 @@
 export const SIDE = 512;
 const MOST_STEPS = 60;
 const CLEAR = 16;
+const PICTURE = 100; // strokes
 
 export class Ink {
   constructor(canvas, changed) {
@@ -15,6 +16,7 @@ export class Ink {
     this.now = new Uint8ClampedArray(SIDE * SIDE);
     this.stroke = null;
     this.version = 0;
+    this.strokes = 0; // since the page was blank; a picture counts as many
   }
 
   get blank() { return !this.now.some((value) => value > CLEAR); }
@@ -59,15 +61,16 @@ export class Ink {
     const pixels = this.context.getImageData(0, 0, SIDE, SIDE).data;
     const next = new Uint8ClampedArray(SIDE * SIDE);
     for (let at = 0; at < next.length; at++) next[at] = pixels[4 * at + 3];
-    this.put(next);
+    this.put(next, this.strokes + 1);
   }
 
-  put(next) {
+  put(next, strokes = PICTURE) {
     if (next.every((value, at) => value === this.now[at])) return;
     this.past.push(this.now);
     if (this.past.length > MOST_STEPS) this.past.shift();
     this.future = [];
     this.now = next;
+    this.strokes = this.blank ? 0 : strokes;
     this.show(next);
     this.tell();
   }

@@ -11,26 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sketchprep import datasetfolder, environment, executors, halfway, passes, placement, plan, replan, store
+from sketchprep import datasetfolder, environment, executors, halfway, passes, placement, plan, planning, replan
 from sketchprep.dataset import stored_environment
 from sketchprep.errors import UserError
-from sketchprep.merge import complete_shards, merge, shard_failures
+from sketchprep.listing import Listing, list_sources
+from sketchprep.merge import UNMERGED, complete_shards, merge, shard_failures
 from sketchprep.request import Request, prepare
 from sketchprep.worker import Job, Stopped
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from sketchprep.cluster.submit import Submission
     from sketchprep.executors import Options
-    from sketchprep.plan import Listing
     from sketchprep.recipe import Recipe
 
 __all__ = ["Cancelled", "Result", "TooManyFailures", "build", "finish", "preview_jobs"]
-
-
-# There from the moment when work on shards begins until index, card and preview tell of it.
-UNMERGED = Path("log") / "unmerged"
 
 
 @dataclass(frozen=True)
@@ -169,27 +163,28 @@ def build(
         name = name or ("inline" if count == 1 else "joblib")
     with datasetfolder.hold(request.out, request.recipe, here):
         _need_assets(request.recipe, offline, wanted)
-        table = _plan(request, count, extend=extend, retry_failed=retry_failed, quiet=quiet)
+        planned = _plan(request, count, extend=extend, retry_failed=retry_failed, quiet=quiet)
         if retry_failed:
-            table = _forget_failed(request, table)
+            _forget_failed(request, planned)
+        sizes = plan.shard_sizes(planned)
         own = passes.of_pass(here, wanted) or {}
         job = Job(request.out, request.recipe, own, request.roots, device, offline, part=wanted)
         if name == "slurm":
-            names, there = plan.shards_in_order(table), complete_shards(request.out)
+            names, there = list(sizes), complete_shards(request.out)
             if set(names) - set(there):
                 (request.out / UNMERGED).touch()
-                most = None if max_failures is None else allowed(_planned(table))
+                most = None if max_failures is None else allowed(sum(sizes.values()))
                 sent = submit.submit(job, names, there, site, jobs=jobs, most_failures=most)
                 return Result(request.out, time.monotonic() - start, 0, 0, False, sent)
             made = 0
         else:
-            made = _run(job, table, name, executors.Options(count, backend, scheduler), allowed, quiet)
+            made = _run(job, planned, sizes, name, executors.Options(count, backend, scheduler), allowed, quiet)
             if wanted == passes.CPU and (waiting := len(halfway.names(request.out))):
                 failed = halfway.failed(request.out)
-                over = failed > allowed(_planned(table))
+                over = failed > allowed(sum(sizes.values()))
                 return Result(request.out, time.monotonic() - start, made, failed, over, waiting=waiting)
-        failed = _finish(request.out, table, made)
-    over = failed > allowed(_planned(table))
+        failed = _finish(request.out, planned, list(sizes), made)
+    over = failed > allowed(sum(sizes.values()))
     return Result(request.out, time.monotonic() - start, made, failed, over)
 
 
@@ -201,16 +196,16 @@ def preview_jobs(request: Request, jobs: Iterable[str]) -> str:
     if path.exists():
         names = plan.shard_names(path)
     else:
-        listing = plan.list_sources(request.sources, request.recipe.limit)
-        names = plan.shards_in_order(plan.make(request.recipe, request.sources, listing, hashing=False))
+        listing = list_sources(request.sources, request.recipe.limit)
+        with planning.draft(request.recipe, listing, hashing=False) as draft:
+            names = draft.shard_names()
     return submit.preview(request.out, request.recipe, names, complete_shards(request.out), settings.load(jobs))
 
 
 def finish(out: Path) -> int:
     """Merge the finished shards of a planned dataset and report; return how many photos failed."""
-    import pyarrow.parquet as pq
-
-    return _finish(out, pq.read_table(out / "plan.parquet"), made=1)
+    planned = out / "plan.parquet"
+    return _finish(out, planned, plan.shard_names(planned), made=1)
 
 
 def _need_assets(rec: Recipe, offline: bool, part: str) -> None:
@@ -221,89 +216,88 @@ def _need_assets(rec: Recipe, offline: bool, part: str) -> None:
         assets.path(name, offline=offline)
 
 
-def _plan(request: Request, jobs: int, *, extend: bool, retry_failed: bool, quiet: bool) -> pa.Table:
-    """Read the plan and compare it with the sources, or make it."""
-    import pyarrow.parquet as pq
-
-    listing = plan.list_sources(request.sources, request.recipe.limit)
+def _plan(request: Request, jobs: int, *, extend: bool, retry_failed: bool, quiet: bool) -> Path:
+    """Compare the plan with the sources, or make it; return its file."""
+    listing = list_sources(request.sources, request.recipe.limit)
     path = request.out / "plan.parquet"
     if not path.exists():
-        table = _hash_and_plan(request, listing, None, jobs, quiet)
-        store.write_parquet(table, path)
-        return table
-    table = pq.read_table(path)
+        _hash_and_plan(request, listing, path, None, jobs, quiet)
+        return path
     mended = failed_ids(request.out) if retry_failed else set()
-    if replan.check_listing(table, listing, extend=extend, mended=mended):
-        table = replan.extend(table, _hash_and_plan(request, listing, table, jobs, quiet))
-        store.write_parquet(table, path)
-    return table
+    if replan.check_listing(path, listing, extend=extend, mended=mended):
+        _hash_and_plan(request, listing, path, path, jobs, quiet)
+    return path
 
 
-def _hash_and_plan(request: Request, listing: Listing, before: pa.Table | None, jobs: int, quiet: bool) -> pa.Table:
+def _hash_and_plan(request: Request, listing: Listing, path: Path, before: Path | None, jobs: int, quiet: bool) -> None:
     from sketchprep.progress import bar
 
-    new = len(listing.samples) - (0 if before is None else len(before))
-    display = bar(max(0, new), "planning", quiet=quiet)
+    new = sum(source.count(listing.limit) for source in listing.sources if not source.listed)
+    if before is not None:
+        new -= sum(plan.split_counts(before).values())
+    display = bar(max(0, new), "planning", quiet=quiet or new <= 0)
     try:
-        return plan.make(
-            request.recipe, request.sources, listing, before=before, jobs=jobs, hashed=lambda: display.update(1)
+        made = planning.draft(
+            request.recipe, listing, before=before, jobs=jobs, hashed=display.update, folder=request.out / "log"
         )
+        with made:
+            planning.write(path, made, before)
     finally:
         display.close()
 
 
 def failed_ids(out: Path) -> set[tuple[str, str]]:
     """(source, id) of the photos that could not be processed in the finished shards."""
-    rows = shard_failures(out, complete_shards(out)).to_pylist()
-    return {(r["source"], r["id"]) for r in rows if not r["rejected"]}
+    return {
+        (row["source"], row["id"])
+        for table in shard_failures(out, complete_shards(out))
+        for row in table.to_pylist()
+        if not row["rejected"]
+    }
 
 
-def _forget_failed(request: Request, table: pa.Table) -> pa.Table:
+def _forget_failed(request: Request, planned: Path) -> None:
     """Record the digests of mended files in the plan and take away the markers of the shards they belong to."""
     failed = failed_ids(request.out)
     if not failed:
-        return table
-    table = replan.rehash(table, request.sources, failed)
-    store.write_parquet(table, request.out / "plan.parquet")
-    for shard in plan.shards_of(table, failed):
+        return
+    replan.rehash(planned, request.sources, failed)
+    for shard in plan.shards_of(planned, failed):
         (request.out / "shards" / f"{shard}.parquet").unlink(missing_ok=True)
         halfway.path(request.out, shard).unlink(missing_ok=True)
-    return table
 
 
-def _planned(table: pa.Table) -> int:
-    return len(table) - table["shard"].null_count
-
-
-def _run(job: Job, table: pa.Table, executor: str, options: Options, allowed: Any, quiet: bool) -> int:
+def _run(
+    job: Job, planned: Path, sizes: dict[str, int], executor: str, options: Options, allowed: Any, quiet: bool
+) -> int:
     """Run the shards that lack their marker; return the number of photos in them."""
     from sketchprep.progress import Poller, bar
 
     finished = set(complete_shards(job.out))
-    shards = plan.shards(table)
     if job.part == passes.CPU:
         finished |= set(halfway.names(job.out))
-    todo = [shard for name, shard in shards.items() if name not in finished]
+    todo = [name for name in sizes if name not in finished]
     if not todo:
         return 0
     if job.part == passes.NETWORK:
-        halfway.demand(job.out, [shard.name for shard in todo])
+        halfway.demand(job.out, todo)
     (job.out / UNMERGED).touch()
     reports = job.out / (halfway.REPORTS if job.part == passes.CPU else "log")
-    for shard in todo:  # an earlier run's figures would count as this one's
-        (reports / f"{shard.name}.json").unlink(missing_ok=True)
-    before = sum(len(shards[name]) for name in finished if name in shards)
-    total = before + sum(len(shard) for shard in todo)
+    for name in todo:  # an earlier run's figures would count as this one's
+        (reports / f"{name}.json").unlink(missing_ok=True)
+    reports.mkdir(exist_ok=True)
+    total = sum(sizes.values())
+    new = sum(sizes[name] for name in todo)
     most = allowed(total)
 
     def check(sums: Counter[str]) -> None:
         if sums["failed"] > most:
             (job.out / "log" / "stop").touch()
 
-    display = bar(total, "first pass" if job.part == passes.CPU else "building", initial=before, quiet=quiet)
+    display = bar(total, "first pass" if job.part == passes.CPU else "building", initial=total - new, quiet=quiet)
     try:
-        with Poller(reports, {s.name for s in todo}, display, check):
-            executors.EXECUTORS[executor](todo, job, options, lambda name: None)
+        with Poller(reports, set(todo), display, check):
+            executors.EXECUTORS[executor](plan.iter_shards(planned, todo), job, options, lambda name: None)
     except BaseException as error:
         if executor == "joblib":
             executors.shut_down()
@@ -314,15 +308,15 @@ def _run(job: Job, table: pa.Table, executor: str, options: Options, allowed: An
                 f"more than {most:g} photos failed, the limit of --max-failures; see `sketchprep failures {job.out}`"
             ) from None
         if isinstance(error, KeyboardInterrupt):
-            left = len(shards) - len(set(complete_shards(job.out)) & set(shards))
+            left = len(sizes) - len(set(complete_shards(job.out)) & set(sizes))
             raise KeyboardInterrupt(
-                f"stopped with {left} of {len(shards)} shards to go; run the same command again to go on"
+                f"stopped with {left} of {len(sizes)} shards to go; run the same command again to go on"
             ) from None
         raise
-    return sum(len(shard) for shard in todo)
+    return new
 
 
-def _finish(out: Path, table: pa.Table, made: int) -> int:
+def _finish(out: Path, planned: Path, names: list[str], made: int) -> int:
     """Merge and report if anything is new; return how many photos failed."""
     from sketchprep import report
 
@@ -330,10 +324,9 @@ def _finish(out: Path, table: pa.Table, made: int) -> int:
         litter.unlink(missing_ok=True)
     for leftover in (halfway.FOLDER, halfway.REPORTS):
         shutil.rmtree(out / leftover, ignore_errors=True)
-    names = list(plan.shards_in_order(table))
     outputs = [out / name for name in ("index.parquet", "failures.parquet", "README.md", "preview.jpg")]
     if made or (out / UNMERGED).exists() or not all(path.exists() for path in outputs):
-        totals = merge(out, table, names)
+        totals = merge(out, planned, names)
         report.write_card(out, totals)
         report.write_preview(out)
         (out / UNMERGED).unlink(missing_ok=True)

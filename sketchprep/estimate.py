@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from sketchprep import environment, plan, select
+from sketchprep import environment, planning, select
+from sketchprep.listing import Listing, list_sources
 
 if TYPE_CHECKING:
     from sketchprep.recipe import Recipe
@@ -45,21 +46,20 @@ def dry_run(request: Request, device: str = "auto") -> str:
         Several lines for people; the recipe in it is YAML.
     """
     rec = request.recipe
-    listing = plan.list_sources(request.sources, rec.limit)
-    table = plan.make(rec, request.sources, listing, hashing=False)
-    names = Counter(name.rsplit("-", 1)[0] for name in plan.shards_in_order(table))
-    splits = Counter(split for split in table["split"].to_pylist() if split)
-    kinds = Counter(failure.kind for failure in plan.failures(table))
+    listing = list_sources(request.sources, rec.limit)
+    with planning.draft(rec, listing, hashing=False) as draft:
+        splits, kinds, names = Counter(draft.split_counts()), draft.reasons, draft.shard_names()
+    shards = Counter(name.rsplit("-", 1)[0] for name in names)
     planned = sum(splits.values())
     values = {"recipe": rec.canonical(), "depends_on": environment.resolve(rec, device)}
     lines = [yaml.safe_dump(values, sort_keys=False, allow_unicode=True).rstrip(), ""]
     lines += [f"folder    {request.out}"]
     lines += [f"source    {s.name} in {s.root}" for s in request.sources]
     lines += [
-        f"photos    {len(listing.samples):,} listed, {planned:,} planned at most ({_counts(splits) or 'none'})",
+        f"photos    {listing.count():,} listed, {planned:,} planned at most ({_counts(splits) or 'none'})",
         f"left out  {_counts(kinds) or 'nothing'} (by annotations; duplicates and faces: when the build runs)",
         *_unjudged(rec, listing),
-        f"shards    {sum(names.values()):,} of up to {rec.shard_size} photos ({_counts(names) or 'none'})",
+        f"shards    {len(names):,} of up to {rec.shard_size} photos ({_counts(shards) or 'none'})",
         f"disk      about {_disk(rec, planned):.2g} GB (an estimate from typical portraits)",
         f"weights   {_assets(rec)}",
     ]
@@ -70,9 +70,9 @@ def _counts(counts: Counter[str]) -> str:
     return ", ".join(f"{n:,} {name}" for name, n in sorted(counts.items()))
 
 
-def _unjudged(rec: Recipe, listing: plan.Listing) -> list[str]:
+def _unjudged(rec: Recipe, listing: Listing) -> list[str]:
     missing = select.unjudged(
-        listing.samples,
+        listing.samples(),
         exclude_attributes=rec.select.exclude_attributes,
         require_attributes=rec.select.require_attributes,
         pose_limits=rec.select.pose.limits,

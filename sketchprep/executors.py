@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from sketchprep import worker
@@ -24,13 +24,13 @@ class Options:
     scheduler: str | None = None
 
 
-def inline(todo: Sequence[ShardPlan], job: Job, options: Options, done: Callable[[str], None]) -> None:
+def inline(todo: Iterable[ShardPlan], job: Job, options: Options, done: Callable[[str], None]) -> None:
     """Run the shards one after the other in this process."""
     for shard in todo:
         done(worker.run_shard(job, shard))
 
 
-def joblib_executor(todo: Sequence[ShardPlan], job: Job, options: Options, done: Callable[[str], None]) -> None:
+def joblib_executor(todo: Iterable[ShardPlan], job: Job, options: Options, done: Callable[[str], None]) -> None:
     """Run the shards in joblib's workers; loky unless the caller's ``joblib.parallel_config`` says otherwise."""
     import joblib
     from joblib.parallel import get_active_backend

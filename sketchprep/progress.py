@@ -9,13 +9,13 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from sketchprep import store
 
-__all__ = ["Meter", "Poller", "bar", "read_reports"]
+__all__ = ["Meter", "Poller", "Reports", "bar", "read_reports"]
 
 EVERY_SECONDS = 0.5
 LINE_SECONDS = 5.0
@@ -84,8 +84,36 @@ def _peak_mb() -> float:
 
 def read_reports(folder: Path) -> dict[str, dict[str, Any]]:
     """Read what the meters left: shard name to its figures.  A file caught while being replaced is left out."""
-    found = ((path.stem, read_report(path)) for path in sorted(folder.glob("*.json")))
-    return {name: report for name, report in found if report is not None}
+    return Reports(folder).look() if folder.is_dir() else {}
+
+
+class Reports:
+    """What the meters left in a folder, read again and again: one listing a look, and only files that may change.
+
+    Parameters
+    ----------
+    folder : Path
+    names : collection of str, optional
+        The shards that count; default all.
+    """
+
+    def __init__(self, folder: Path, names: Collection[str] | None = None) -> None:
+        self._folder, self._names = folder, names
+        self._done: dict[str, dict[str, Any]] = {}
+
+    def look(self) -> dict[str, dict[str, Any]]:
+        """Shard name to its figures."""
+        found = dict(self._done)
+        for entry in os.listdir(self._folder):
+            name, _, ending = entry.rpartition(".json")
+            if ending or not name or name in found or (self._names is not None and name not in self._names):
+                continue
+            report = read_report(self._folder / entry)
+            if report is not None:
+                found[name] = report
+                if report.get("done"):
+                    self._done[name] = report
+        return found
 
 
 def read_report(path: Path) -> dict[str, Any] | None:
@@ -135,7 +163,7 @@ class Poller:
     """Moves a bar by what the shards' files say, and calls `check` with the sums, until it is stopped."""
 
     def __init__(self, folder: Path, names: set[str], display: Any, check: Callable[[Counter[str]], None]) -> None:
-        self._folder, self._names, self._display, self._check = folder, names, display, check
+        self._reports, self._display, self._check = Reports(folder, names), display, check
         self._stop = threading.Event()
         self._seen = 0
         self._thread = threading.Thread(target=self._loop, daemon=True)
@@ -156,9 +184,8 @@ class Poller:
 
     def _poll(self) -> None:
         sums: Counter[str] = Counter()
-        for name, report in read_reports(self._folder).items():
-            if name in self._names:
-                sums.update(report["counts"])
+        for report in self._reports.look().values():
+            sums.update(report["counts"])
         done = sum(sums.values())
         self._display.set_postfix_str(f"{sums['failed']} failed, {sums['rejected']} rejected", refresh=False)
         self._display.update(max(0, done - self._seen))

@@ -2,29 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sketchprep import plan
+import numpy as np
+
+from sketchprep import plan, planning, store
 from sketchprep.errors import UserError
+from sketchprep.listing import Listing
+from sketchprep.rowgroups import tables
+from sketchprep.sources.batches import samples_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sketchprep.plan import Listing
+    from sketchprep.records import Sample
     from sketchprep.sources.base import Source
 
-__all__ = ["check_listing", "extend", "rehash"]
+__all__ = ["check_listing", "rehash"]
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """Samples by key, in order: eight bytes of (source, id), and the size in bytes."""
+
+    keys: np.ndarray
+    sizes: np.ndarray
+
+    @classmethod
+    def of(cls, batches: Iterator[pa.Table]) -> _Sizes:
+        keys, sizes = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for batch in batches:
+            keys.append(_keys(batch))
+            sizes.append(batch["size"].to_numpy())
+        joined = np.concatenate(keys)
+        del keys
+        order = np.argsort(joined)
+        return cls(joined[order], np.concatenate(sizes)[order])
+
+    def lacking(self, other: _Sizes) -> np.ndarray:
+        """Keys that only the other has."""
+        return other.keys[~self._places(other)[1]]
+
+    def changed(self, other: _Sizes) -> np.ndarray:
+        """Keys that both have, with different sizes."""
+        at, there = self._places(other)
+        return other.keys[there][self.sizes[at[there]] != other.sizes[there]]
+
+    def _places(self, other: _Sizes) -> tuple[np.ndarray, np.ndarray]:
+        if not len(self.keys):
+            return np.zeros(len(other.keys), np.int64), np.zeros(len(other.keys), bool)
+        at = np.minimum(np.searchsorted(self.keys, other.keys), len(self.keys) - 1)
+        return at, self.keys[at] == other.keys
 
 
 def check_listing(
-    table: pa.Table, listing: Listing, *, extend: bool, mended: Collection[tuple[str, str]] = frozenset()
+    planned: pa.Table | Path,
+    listing: Listing,
+    *,
+    extend: bool,
+    mended: Collection[tuple[str, str]] = frozenset(),
 ) -> int:
     """Compare what the sources offer now with what was planned.
 
+    Both are read once where they agree; sixteen bytes a sample are held.
+
     Parameters
     ----------
-    table : pyarrow.Table
+    planned : pyarrow.Table or Path
         The plan.
     listing : Listing
         What is there now.
@@ -43,45 +90,72 @@ def check_listing(
     UserError
         If samples vanished or changed their size, or if new ones came and `extend` is not set.
     """
-    columns = (plan.column(table, name) for name in ("source", "id", "size", "path"))
-    planned = {(source, id_): size for source, id_, size, path in zip(*columns, strict=True) if path}
-    now = {(s.source, s.id): s.size for s in listing.samples}
-    gone = [id_ for (source, id_) in planned if (source, id_) not in now]
-    changed = [key[1] for key, size in planned.items() if key in now and now[key] != size and key not in mended]
-    new = [id_ for (source, id_) in now if (source, id_) not in planned]
-    if gone or changed:
-        what = f"{len(gone)} planned photos are gone" if gone else f"{len(changed)} photos changed their size"
+    then, now = _Sizes.of(_planned(planned)), _Sizes.of(batch for _, batch in listing.batches())
+    gone, new = now.lacking(then), then.lacking(now)
+    changed = np.setdiff1d(then.changed(now), np.fromiter(map(hash, mended), np.int64))
+    if len(gone) or len(changed):
+        what = f"{len(gone)} planned photos are gone" if len(gone) else f"{len(changed)} photos changed their size"
+        first = _first(_planned(planned), gone if len(gone) else changed)
         raise UserError(
-            f"the source is not what was planned: {what} (first: {(gone or changed)[0]!r}); "
+            f"the source is not what was planned: {what} (first: {first!r}); "
             "put them back as they were, accept mended files that had failed with --retry-failed, "
             "or build into a new folder with -o"
         )
-    if new and not extend:
+    if len(new) and not extend:
+        first = _first((batch for _, batch in listing.batches()), new)
         raise UserError(
-            f"the source has {len(new)} photos that were not planned (first: {new[0]!r}); "
+            f"the source has {len(new)} photos that were not planned (first: {first!r}); "
             "add --extend to append them as new shards, or build into a new folder with -o"
         )
     return len(new)
 
 
-def extend(before: pa.Table, after: pa.Table) -> pa.Table:
-    """Append the rows of a further planning pass."""
+def rehash(path: Path, sources: Sequence[Source], keys: Collection[tuple[str, str]]) -> None:
+    """Take over size and sha256 of samples whose files were mended after they had failed, in a ``plan.parquet``."""
     import pyarrow as pa
 
-    return pa.concat_tables([before, after]).combine_chunks()
-
-
-def rehash(table: pa.Table, sources: Sequence[Source], keys: Collection[tuple[str, str]]) -> pa.Table:
-    """Take over size and sha256 of samples whose files were mended after they had failed."""
-    by_name = {s.name: s for s in sources}
+    by_name = {source.name: source for source in sources}
     wanted = {name for name, _ in keys}
-    now = {(s.source, s.id): s for name in sorted(wanted) for s in by_name[name].samples()}
-    rows = table.to_pylist()
-    for row in rows:
-        sample = now.get((row["source"], row["id"]))
-        if sample is not None and (sample.source, sample.id) in keys:
-            row["size"] = sample.size
-            row["sha256"] = plan.hash_samples([sample], by_name)[0]
-    import pyarrow as pa
+    listing = Listing(tuple(source for source in sources if source.name in wanted))
+    now = {(s.source, s.id): s for s in _picked(listing, keys)}
+    with store.atomic(path) as temporary, plan.row_groups(temporary) as groups:
+        for table in tables(path):
+            found = [now.get(key) for key in zip(plan.column(table, "source"), plan.column(table, "id"), strict=True)]
+            if any(found):
+                sizes, digests = plan.column(table, "size"), plan.column(table, "sha256")
+                for number, sample in enumerate(found):
+                    if sample is not None:
+                        sizes[number] = sample.size
+                        digests[number] = planning.hash_samples([sample], by_name[sample.source])[0]
+                for name, values in (("size", sizes), ("sha256", digests)):
+                    at = table.column_names.index(name)
+                    table = table.set_column(at, name, pa.array(values, table.schema.field(name).type))
+            groups.add(table)
 
-    return pa.Table.from_pylist(rows, schema=plan.schema())
+
+def _planned(planned: pa.Table | Path) -> Iterator[pa.Table]:
+    import pyarrow.compute as pc
+
+    for table in tables(planned, ["source", "id", "size", "path"]):
+        yield table.filter(pc.is_valid(table["path"]))
+
+
+def _picked(listing: Listing, keys: Collection[tuple[str, str]]) -> Iterator[Sample]:
+    for _, batch in listing.batches():
+        pairs = zip(plan.column(batch, "source"), plan.column(batch, "id"), strict=True)
+        inside = [number for number, key in enumerate(pairs) if key in keys]
+        yield from samples_of(batch.take(inside)) if inside else ()
+
+
+def _keys(batch: pa.Table) -> np.ndarray:
+    """Python's own hash of (source, id): the same as long as this process lives."""
+    pairs = zip(plan.column(batch, "source"), plan.column(batch, "id"), strict=True)
+    return np.fromiter(map(hash, pairs), np.int64, len(batch))
+
+
+def _first(batches: Iterator[pa.Table], keys: np.ndarray) -> str | None:
+    for batch in batches:
+        found = np.flatnonzero(np.isin(_keys(batch), keys))
+        if len(found):
+            return batch["id"][int(found[0])].as_py()
+    return None

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from sketchprep import halfway, hub, plan, preview, store
+from sketchprep import halfway, hub, merged, plan, preview, store
 from sketchprep.dataset import read_recipe
 from sketchprep.errors import UserError
-from sketchprep.merge import Totals, complete_shards, read_failures
+from sketchprep.merge import Totals, complete_shards, read_failures, shard_failures
 from sketchprep.progress import read_reports
+from sketchprep.rowgroups import rows_of
 from sketchprep.store import read_shard_meta
 
 __all__ = ["Status", "failures_text", "status", "summary", "write_card", "write_preview"]
 
 STALE_SECONDS = 120
+OPEN_AT_ONCE = 16
 
 
 @dataclass
@@ -85,31 +88,39 @@ def status(folder: str | Path, totals: Totals | None = None) -> Status:
         If the folder holds no planned dataset.
     """
     out = Path(folder)
-    table = read_plan(out)
-    names = plan.shards_in_order(table)
-    finished = set(complete_shards(out)) & set(names)
-    shard_column = table["shard"].to_pylist()
-    result = Status(out, listed=len(table), planned=len(table) - table["shard"].null_count, shards=len(names))
-    result.complete = len(finished)
+    path = plan_path(out)
+    sizes = plan.shard_sizes(path)
+    finished = set(complete_shards(out)) & sizes.keys()
+    result = Status(out, listed=rows_of(path), planned=sum(sizes.values()), shards=len(sizes))
+    result.complete, result.splits = len(finished), plan.split_counts(path)
+    result.done = sum(sizes[name] for name in finished)
     result.halfway = len(set(halfway.names(out)) - finished)
-    for split in table["split"].to_pylist():
-        if split is not None:
-            result.splits[split] = result.splits.get(split, 0) + 1
-    totals = totals or _totals(out, table, sorted(finished))
-    result.pairs, result.bytes, result.failures = totals.pairs, totals.bytes, totals.failures
-    result.done = sum(name in finished for name in shard_column)
-    _add_reports(result, out, finished)
-    for path in (out / "log" / "slurm").glob("*.error"):
-        result.refused[path.read_text(encoding="utf-8").strip()] += 1
+    kept = None if totals is not None or len(finished) < len(sizes) else merged.read(out)
+    if kept is not None:
+        totals, result.seconds, result.measured = kept
+    else:
+        totals = totals or _totals(out, path, sorted(finished))
+        _add_reports(result, out, finished)
+    result.pairs, result.bytes, result.failures = result.pairs + totals.pairs, totals.bytes, totals.failures
+    for error in (out / "log" / "slurm").glob("*.error"):
+        result.refused[error.read_text(encoding="utf-8").strip()] += 1
     return result
 
 
-def _totals(out: Path, table: Any, names: list[str]) -> Totals:
-    metas = [read_shard_meta(out / "shards" / f"{name}.parquet") for name in names]
-    with_failures = [name for name, meta in zip(names, metas, strict=True) if meta["pairs"] < meta["photos"]]
-    rows = read_failures(out, table, with_failures).to_pylist()
-    counts = Counter((bool(row["rejected"]), row["kind"]) for row in rows)
-    return Totals(sum(m["pairs"] for m in metas), sum(m["tar_bytes"] for m in metas), counts)
+def _totals(out: Path, path: Path, names: list[str]) -> Totals:
+    """Sum up complete shards by their footers; several at once, since a network file system answers slowly."""
+    totals = Totals()
+    for dropped in plan.failure_tables(path):
+        totals.count(dropped)
+    with ThreadPoolExecutor(OPEN_AT_ONCE) as pool:
+        metas = list(pool.map(lambda name: read_shard_meta(out / "shards" / f"{name}.parquet"), names))
+    for name, meta in zip(names, metas, strict=True):
+        totals.pairs += meta["pairs"]
+        totals.bytes += meta["tar_bytes"]
+        if meta["pairs"] < meta["photos"]:
+            for rows in shard_failures(out, [name]):
+                totals.count(rows)
+    return totals
 
 
 def _add_reports(result: Status, out: Path, finished: set[str]) -> None:
@@ -134,13 +145,18 @@ def _add_reports(result: Status, out: Path, finished: set[str]) -> None:
     result.seconds = dict(seconds)
 
 
-def read_plan(out: Path, columns: list[str] | None = None) -> Any:
-    """Read ``plan.parquet``, or some of its columns."""
-    import pyarrow.parquet as pq
+def plan_path(out: Path) -> Path:
+    """Path of a dataset's plan.
 
-    if not (out / "plan.parquet").is_file():
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    path = out / "plan.parquet"
+    if not path.is_file():
         raise UserError(f"{out}: holds no planned dataset (plan.parquet is missing); make one with `sketchprep build`")
-    return pq.read_table(out / "plan.parquet", columns=columns)
+    return path
 
 
 def summary(found: Status) -> str:
@@ -182,23 +198,27 @@ def failures_text(folder: str | Path, *, kind: str | None = None, limit: int | N
     limit : int, optional
         Lines at most; None for all.
     """
+    import pyarrow.compute as pc
+
     out = Path(folder)
-    table = read_plan(out)
-    rows = read_failures(out, table, complete_shards(out)).to_pylist()
-    known = sorted({row["kind"] for row in rows})
-    if kind is not None:
-        if kind not in known:
-            raise UserError(
-                f"--kind {kind}: there is none of that kind; there are: {', '.join(known) or 'none at all'}"
-            )
-        rows = [row for row in rows if row["kind"] == kind]
+    path = plan_path(out)
+    known, count, shown = set[str](), 0, list[dict[str, Any]]()
+    for rows in merged.failures(out) or read_failures(out, path, complete_shards(out)):
+        known |= set(rows["kind"].unique().to_pylist())
+        wanted = rows if kind is None else rows.filter(pc.equal(rows["kind"], kind))
+        shown += wanted.slice(0, None if limit is None else max(0, limit - len(shown))).to_pylist()
+        count += len(wanted)
+    if kind is not None and kind not in known:
+        raise UserError(
+            f"--kind {kind}: there is none of that kind; there are: {', '.join(sorted(known)) or 'none at all'}"
+        )
     # Ids are file names: shown as Python literals, so that a newline in one cannot forge a line.
     lines = [
         f"{'rejected' if r['rejected'] else 'failed':<9}{r['stage']:<8}{r['kind']:<14}{r['id']!r}: {r['message']}"
-        for r in rows[:limit]
+        for r in shown
     ]
-    if limit is not None and len(rows) > limit:
-        lines.append(f"... and {len(rows) - limit} more; --all shows them")
+    if count > len(shown):
+        lines.append(f"... and {count - len(shown)} more; --all shows them")
     return "\n".join(lines) or "nothing was rejected and nothing failed"
 
 
@@ -216,6 +236,8 @@ def write_card(out: Path, totals: Totals | None = None) -> None:
         As for `status`.
     """
     found = status(out, totals)
+    if totals is not None:
+        merged.write(out, totals, found.seconds, found.measured)
     stored = read_recipe(out)
     header = yaml.safe_dump(_card_header(found, stored), sort_keys=False, allow_unicode=True)
     text = f"---\n{header}---\n\n{_card_body(found, stored)}"

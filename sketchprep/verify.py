@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sketchprep import plan, store
+from sketchprep import doubles, plan, store
 from sketchprep.merge import complete_shards
-from sketchprep.report import read_plan
+from sketchprep.report import plan_path
 
 __all__ = ["verify"]
 
@@ -41,15 +41,15 @@ def verify(folder: str | os.PathLike[str], *, checked: Callable[[int], Any] = la
         If the folder holds no planned dataset.
     """
     out = Path(folder)
-    shards = plan.shards(read_plan(out))
+    path = plan_path(out)
+    sizes = plan.shard_sizes(path)
     faults = []
     finished = complete_shards(out)
-    faults += [f"shards/{name}.parquet: is in no plan; remove it" for name in finished if name not in shards]
-    for name in finished:
-        if name in shards:
-            faults += _check_shard(out, name, shards[name])
-            checked(len(shards[name]))
-    if not faults and len(finished) == len(shards):
+    faults += [f"shards/{name}.parquet: is in no plan; remove it" for name in finished if name not in sizes]
+    for shard in plan.iter_shards(path, [name for name in finished if name in sizes]):
+        faults += _check_shard(out, shard.name, shard)
+        checked(len(shard))
+    if not faults and len(finished) == len(sizes):
         faults += _check_index(out, finished)
     return faults
 
@@ -93,6 +93,7 @@ def _check_index(out: Path, names: list[str]) -> Iterator[str]:
     import pyarrow.parquet as pq
 
     pairs = sum(store.read_shard_meta(out / "shards" / f"{name}.parquet")["pairs"] for name in names)
+    pairs -= doubles.merged(out)
     remedy = "delete it and run the same build command: it is merged again"
     try:
         found = pq.read_metadata(out / "index.parquet").num_rows

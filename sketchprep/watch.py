@@ -15,29 +15,33 @@ EVERY_SECONDS = 2.0
 
 
 class _Watcher:
-    """Counts of a build; a finished shard's files are read once."""
+    """Counts of a build.
+
+    A look lists two folders and opens the reports of shards that are at work or were finished since the last look;
+    the first look of all opens every finished shard's report once.
+    """
 
     def __init__(self, out: Path, sizes: dict[str, int]) -> None:
         self._out, self._sizes = out, sizes
+        self._reports = progress.Reports(out / "log", sizes)
         self._known: dict[str, Counter[str]] = {}
+        self._sums: Counter[str] = Counter()
         self.complete = False
 
     def look(self) -> Counter[str]:
         """Photos by outcome, over finished shards and those at work."""
         finished = set(complete_shards(self._out)) & set(self._sizes)
         self.complete = len(finished) == len(self._sizes)
-        for name in finished - set(self._known):
-            report = progress.read_report(self._out / "log" / f"{name}.json")
-            counts = Counter(report["counts"]) if report else Counter()
+        reports = self._reports.look()
+        for name in finished - self._known.keys():
+            counts = Counter(reports[name]["counts"] if name in reports else {})
             # The marker is what counts: figures may be missing, or be an earlier attempt's.
             counts["pair"] += self._sizes[name] - sum(counts.values())
             self._known[name] = counts
-        sums: Counter[str] = Counter()
-        for counts in self._known.values():
-            sums.update(counts)
-        for path in (self._out / "log").glob("*.json"):
-            if path.stem in self._sizes and path.stem not in finished:
-                sums.update((progress.read_report(path) or {"counts": {}})["counts"])
+            self._sums.update(counts)
+        sums = Counter(self._sums)
+        for name in reports.keys() - finished:
+            sums.update(reports[name]["counts"])
         return sums
 
 
@@ -56,11 +60,11 @@ def watch(folder: str | Path, *, every: float = EVERY_SECONDS) -> None:
     UserError
         If the folder holds no planned dataset.
     """
-    from sketchprep.report import read_plan
+    from sketchprep import plan
+    from sketchprep.report import plan_path
 
     out = Path(folder)
-    counted = read_plan(out, columns=["shard"])["shard"].value_counts().to_pylist()
-    sizes = {entry["values"]: entry["counts"] for entry in counted if entry["values"] is not None}
+    sizes = plan.shard_sizes(plan_path(out))
     watcher = _Watcher(out, sizes)
     seen = sum(watcher.look().values())
     display = progress.bar(sum(sizes.values()), "building", initial=seen)

@@ -282,7 +282,8 @@ def _prepare(
     try:
         with meter.time("decode"):
             digest, picture = source.load(sample)
-        if digest != shard.digests[number]:
+        row["sha256"] = digest if shard.digests[number] is None else shard.digests[number]
+        if digest != row["sha256"]:
             raise SampleError(
                 "changed", "the file is not the one that was planned; put it back, or accept it with --retry-failed"
             )

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
-from sketchprep import plan, recipe, replan, sources
+from sketchprep import plan, planning, recipe, replan, sources
 from sketchprep.errors import UserError
+from sketchprep.listing import list_sources
 
 VALUES = {"name": "x", "sources": ["folder"], "stages": {"canny": {}}, "sketch": "canny", "shard_size": 4}
 
@@ -31,8 +33,7 @@ def corpus(root: Path, count: int, order: int = 0) -> Path:
 def make(root: Path, before=None, **changes):
     rec = recipe.load({**VALUES, **changes})
     opened = [sources.open_source("folder", root)]
-    listing = plan.list_sources(opened, rec.limit)
-    return plan.make(rec, opened, listing, before=before)
+    return planning.make(rec, list_sources(opened, rec.limit), before=before)
 
 
 def test_order_on_the_disk_does_not_matter(tmp_path: Path) -> None:
@@ -97,8 +98,14 @@ def test_extending_appends_and_changes_nothing_that_was_planned(tmp_path: Path) 
         draw(root / f"00{number}-new.png", number)  # sorts before most of the old ones
     (root / "new-copy.png").write_bytes((root / "002.png").read_bytes())
     added = make(root, before=before, split={"test": 2, "of": 10})
-    whole = replan.extend(before, added)
+    planned = tmp_path / "plan.parquet"
+    pq.write_table(before, planned)
+    rec = recipe.load({**VALUES, "split": {"test": 2, "of": 10}})
+    with planning.draft(rec, list_sources([sources.open_source("folder", root)]), before=planned) as draft:
+        planning.write(planned, draft, before=planned)
+    whole = pq.read_table(planned)
     assert whole.slice(0, len(before)).equals(before)
+    assert whole.slice(len(before)).equals(added)
     old, new = (set(t["shard"].to_pylist()) - {None} for t in (before, added))
     assert not old & new
     assert [r["kind"] for r in added.to_pylist() if r["id"] == "new-copy.png"] == ["duplicate"]
@@ -111,7 +118,7 @@ def test_a_changed_source_is_refused_with_the_remedy(tmp_path: Path) -> None:
     table = make(root)
 
     def check(**options):
-        listing = plan.list_sources([sources.open_source("folder", root)])
+        listing = list_sources([sources.open_source("folder", root)])
         return replan.check_listing(table, listing, **{"extend": False, **options})
 
     assert check() == 0
@@ -145,7 +152,7 @@ def test_annotations_are_judged_before_any_photo_is_opened(tmp_path: Path) -> No
     (root / "attributes.csv").write_text("id,Eyeglasses,Male\n000.png,1,0\n001.png,0,1\n002.png,0,0\n")
     rec = recipe.load({**VALUES, "select": {"exclude_attributes": ["Eyeglasses"]}})
     opened = [sources.open_source("folder", root, attributes="attributes.csv")]
-    table = plan.make(rec, opened, plan.list_sources(opened))
+    table = planning.make(rec, list_sources(opened))
     failures = plan.failures(table)
     assert [(f.id, f.kind, f.rejected) for f in failures] == [("000.png", "attribute", True)]
     assert "Eyeglasses" in failures[0].message

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sketchprep import executors, halfway, passes, plan
+from sketchprep import executors, halfway, passes, plan, progress
 from sketchprep.dataset import read_recipe
 from sketchprep.errors import UserError
 from sketchprep.merge import complete_shards
@@ -95,13 +95,15 @@ def _run(spec: Spec, index: int, part: str) -> None:
     if not todo:
         return
     shards = list(plan.read_shards(spec.out / "plan.parquet", todo).values())
-    reports = spec.out / (halfway.REPORTS if part == passes.CPU else "log")
-    watchdog = Watchdog(reports, todo, spec.stall)
+    folder = spec.out / (halfway.REPORTS if part == passes.CPU else "log")
+    folder.mkdir(exist_ok=True)
+    reports = [progress.Reports(f) for f in (spec.out / halfway.REPORTS, spec.out / "log") if f.is_dir()]
+    watchdog = Watchdog(folder, todo, spec.stall)
     watchdog.start()
 
     def done(name: str) -> None:
         print(f"{name} is there", flush=True)
-        _check_failures(spec)
+        _check_failures(spec, reports)
 
     name = "inline" if processes == 1 else "joblib"
     try:
@@ -137,11 +139,14 @@ def _settled(spec: Spec, look: Callable[[], set[str]]) -> set[str]:
     return missing
 
 
-def _check_failures(spec: Spec) -> None:
+def _check_failures(spec: Spec, reports: Sequence[progress.Reports]) -> None:
     """Stop every task of the build if more photos failed than are allowed."""
     if spec.most_failures is None:
         return
-    if halfway.failed(spec.out) > spec.most_failures:
+    latest: dict[str, dict[str, Any]] = {}
+    for folder in reports:  # the second pass' figures hold the first one's
+        latest |= folder.look()
+    if sum(report["counts"].get("failed", 0) for report in latest.values()) > spec.most_failures:
         (spec.out / "log" / "stop").touch()
 
 

@@ -56,7 +56,7 @@ class Shards(Exporter):
         merge.merge(self.out, table, names)
         report.write_card(self.out)
         report.write_preview(self.out)
-        failed = merge.shard_failures(self.out, names).to_pylist()
+        failed = [row for rows in merge.shard_failures(self.out, names) for row in rows.to_pylist()]
         outcome.failures = [Failure(**row) for row in failed]
         return outcome
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from sketchprep.errors import UserError
 from sketchprep.records import Failure, Picture, Sample
+from sketchprep.sources.batches import batches_of
 from sketchprep.sources.listing import Listing, open_tree
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
 
 __all__ = ["Scan", "Source"]
 
@@ -103,6 +107,29 @@ class Source(ABC):
     def refused(self) -> list[Failure]:
         """List what was met while listing and is not used, as rows of ``failures.parquet``."""
         return list(self.scan().refused)
+
+    def take_list(self, path: Path) -> None:
+        """Offer the photos that a file lists instead of all that lie under the root.
+
+        Raises
+        ------
+        UserError
+            If the file is no list, or if this corpus is more than paths.
+        """
+        raise UserError(f"--list {path}: goes with --source folder; {self.name} says itself which photos it has")
+
+    @property
+    def listed(self) -> bool:
+        """Whether the photos stand on a list that is taken at its word: none is opened before its shard is made."""
+        return False
+
+    def batches(self, limit: int | None = None) -> Iterator[pa.Table]:
+        """Yield `samples` as the columns of `sketchprep.sources.batches.schema`, at most the first `limit`."""
+        yield from batches_of(self.scan().samples[:limit])
+
+    def count(self, limit: int | None = None) -> int:
+        """Return how many samples `batches` yields."""
+        return len(self.scan().samples[:limit])
 
     def attribute_names(self) -> tuple[str, ...]:
         """Return the names that `Sample.attributes` may hold; empty if the source knows none."""

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sketchprep.errors import SampleError, UserError
-from sketchprep.records import Sample
+from sketchprep.records import Failure, Sample
 from sketchprep.sources.base import Scan, Source
+from sketchprep.sources.batches import samples_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sketchprep.sources.photolist import PhotoList
 
 __all__ = ["PhotoFolder", "parse_attribute_table"]
 
@@ -35,9 +42,48 @@ class PhotoFolder(Source):
         self.attributes = attributes
         self._table: dict[str, tuple[str, ...]] | None = None
         self._names: tuple[str, ...] = ()
+        self._list: PhotoList | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_table": None}
+        return {**super().__getstate__(), "_table": None, "_list": None}
+
+    def take_list(self, path: Path) -> None:
+        """See `Source.take_list`; the paths are relative to the root and need not exist yet."""
+        from sketchprep.sources.photolist import PhotoList
+
+        self._list, self._scanned = PhotoList(path, self.name), None
+
+    @property
+    def listed(self) -> bool:
+        """See `Source.listed`."""
+        return self._list is not None
+
+    def batches(self, limit: int | None = None) -> Iterator[pa.Table]:
+        """See `Source.batches`; of a list no more than a piece is held."""
+        if self._list is None:
+            yield from super().batches(limit)
+            return
+        left = self._list.count if limit is None else limit
+        for batch in self._list.batches():
+            if left <= 0:
+                return
+            yield self._with_attributes(batch.slice(0, left))
+            left -= len(batch)
+
+    def count(self, limit: int | None = None) -> int:
+        """See `Source.count`."""
+        if self._list is None:
+            return super().count(limit)
+        return self._list.count if limit is None else min(limit, self._list.count)
+
+    def _with_attributes(self, batch: pa.Table) -> pa.Table:
+        import pyarrow as pa
+
+        table = self._read_table()
+        if self.attributes is None:
+            return batch
+        values = pa.array([table.get(id_) for id_ in batch["id"].to_pylist()], pa.list_(pa.string()))
+        return batch.set_column(batch.column_names.index("attributes"), "attributes", values)
 
     def attribute_names(self) -> tuple[str, ...]:
         """Return the names in the attribute table."""
@@ -58,7 +104,14 @@ class PhotoFolder(Source):
                 self._names, self._table = parse_attribute_table(data, self.attributes)
         return self._table
 
+    def refused(self) -> list[Failure]:
+        """See `Source.refused`."""
+        return super().refused() if self._list is None else sorted(self._list.refused, key=lambda f: (f.id, f.kind))
+
     def _scan(self) -> Scan:
+        if self._list is not None:
+            samples = [sample for batch in self.batches() for sample in samples_of(batch)]
+            return Scan(samples, self.refused(), {"listed twice": self._list.repeated})
         listing = self.tree.files()
         scan = self._start(listing)
         table = self._read_table()

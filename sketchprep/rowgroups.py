@@ -1,0 +1,89 @@
+"""Tables that are too long to hold: Parquet read and written a row group at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["RowGroups", "rows_of", "tables"]
+
+
+def tables(where: pa.Table | Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """Yield the rows of a table, or of a Parquet file one row group after the other; only some columns if asked.
+
+    Parameters
+    ----------
+    where : pyarrow.Table or Path
+        Held by the caller, or on the disk: then one row group is in memory.
+    columns : sequence of str, optional
+        In this order.
+    """
+    import pyarrow.parquet as pq
+
+    if not isinstance(where, Path):
+        yield where if columns is None else where.select(list(columns))
+        return
+    with pq.ParquetFile(where) as file:
+        for number in range(file.num_row_groups):
+            yield file.read_row_group(number, columns=columns, use_threads=False)
+        if not file.num_row_groups:
+            yield file.schema_arrow.empty_table() if columns is None else file.read(columns=columns)
+
+
+def rows_of(path: Path) -> int:
+    """Number of rows of a Parquet file, from its footer."""
+    import pyarrow.parquet as pq
+
+    return int(pq.read_metadata(path).num_rows)
+
+
+class RowGroups:
+    """Writes tables to a Parquet file in row groups of `rows` and a little more, whatever their own size.
+
+    A group a shard would make a footer that no reader likes to hold, where there are ten thousand shards; one group
+    alone would have to be held whole.
+
+    Parameters
+    ----------
+    path : Path
+        Written directly; give a temporary one.
+    schema : pyarrow.Schema
+        Columns beyond it are left out.
+    rows : int
+        Least size of every group but the last.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, rows: int) -> None:
+        import pyarrow.parquet as pq
+
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+        self._schema, self._rows = schema, rows
+        self._tables: list[pa.Table] = []
+        self._count = 0
+
+    def __enter__(self) -> RowGroups:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._flush()
+        self._writer.close()
+
+    def add(self, table: pa.Table) -> None:
+        """Append rows."""
+        self._tables.append(table.select(self._schema.names).cast(self._schema))
+        self._count += len(table)
+        if self._count >= self._rows:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        if self._tables:
+            self._writer.write_table(pa.concat_tables(self._tables).combine_chunks())
+            self._tables.clear()
+            self._count = 0

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from sketchprep.attempts import Gone
 from sketchprep.errors import UserError
+from sketchprep.remoteview import url_of, view
+from sketchprep.storage import Url, location
+from sketchprep.longindex import LongIndex, read_spread
+from sketchprep.rowgroups import rows_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Pair", "Pairs", "open_pairs"]
 
 OPEN_TARS = 64
+HELD_ROWS = 250_000
 
 
 @dataclass(frozen=True)
@@ -80,12 +86,14 @@ class Pair:
 class Pairs:
     """A built dataset as a sequence of pairs.
 
-    Only the index is held in memory, as Arrow columns.  The object is picklable: worker processes open the tars anew.
+    The index is held in memory as Arrow columns; of one with more than `HELD_ROWS` rows, a few row groups are, and
+    pairs are quick to reach in their order, not in a random one.  The object is picklable: worker processes open the
+    tars anew.
 
     Parameters
     ----------
-    folder : path
-        The dataset.
+    folder : path or URL
+        The dataset; of one in a store the index is kept in the cache, and each pair is one request.
     split : str, optional
         Only this split.
     spread : int, optional
@@ -107,29 +115,46 @@ class Pairs:
         import pyarrow.compute as pc
         import pyarrow.parquet as pq
 
-        self.folder = Path(folder)
+        self.folder = location(folder)
         self.split = split
-        path = self.folder / "index.parquet"
+        self._here = view(folder, index_only=True)
+        self._url = url_of(self._here)
+        path = self._here / "index.parquet"
         if not path.is_file():
-            planned = (self.folder / "plan.parquet").is_file()
+            planned = (self._here / "plan.parquet").is_file()
             raise UserError(
                 f"{self.folder}: the build is not finished; run the same `sketchprep build` command again"
                 if planned
                 else f"{self.folder}: holds no dataset (index.parquet is missing); make one with `sketchprep build`"
             )
-        table = pq.read_table(path) if spread is None else _read_spread(path, spread)
-        if split is not None:
-            known = sorted(set(table["split"].to_pylist()))
-            table = table.filter(pc.equal(table["split"], split))
-            if not len(table):
-                raise UserError(f"{self.folder}: has no split '{split}', only {', '.join(known) or 'none'}")
-        self.table: pa.Table = table
         self._tars: dict[str, int] = {}
+        self._table: pa.Table | None = None
+        self._long: LongIndex | None = None
+        if spread is None and rows_of(path) > HELD_ROWS:
+            self._long = LongIndex(path, split)
+            known = self._long.splits
+        else:
+            table = pq.read_table(path) if spread is None else read_spread(path, spread)
+            known = set(table["split"].unique().to_pylist())
+            self._table = table if split is None else table.filter(pc.equal(table["split"], split))
+        if split is not None and not len(self):
+            raise UserError(f"{self.folder}: has no split '{split}', only {', '.join(sorted(known)) or 'none'}")
+
+    @property
+    def table(self) -> pa.Table:
+        """The rows as one Arrow table; of a long index it is read whole when it is first asked for."""
+        if self._table is None and self._long is not None:
+            self._table, self._long = self._long.table(), None
+        return self._table
+
+    @table.setter
+    def table(self, rows: pa.Table) -> None:
+        self._table, self._long = rows, None
 
     @cached_property
     def recipe(self) -> dict[str, Any]:
         """The resolved recipe."""
-        return read_recipe(self.folder)["recipe"]
+        return read_recipe(self._here)["recipe"]
 
     @property
     def size(self) -> int:
@@ -142,15 +167,39 @@ class Pairs:
         return ["sketch", *(s for s in self.recipe["store"])]
 
     def __len__(self) -> int:
-        return len(self.table)
+        return len(self.table if self._long is None else self._long)
 
     def __getitem__(self, number: int) -> Pair:
         if not -len(self) <= number < len(self):
             raise IndexError(f"pair {number} of {len(self)}")
-        row = self.table.slice(number % len(self), 1).to_pylist()[0]
+        number %= len(self)
+        row = self.table.slice(number, 1).to_pylist()[0] if self._long is None else self._long.row(number)
+        if self._url is not None:
+            return Pair(row, _read_from_store(self._url, row))
         descriptor = self._open(row["shard"])
         files = {m["name"]: _read_exactly(descriptor, m["size"], m["offset"], row) for m in row["members"]}
         return Pair(row, files)
+
+    def find(self, id: str, source: str | None = None) -> Pair:
+        """Return the pair of a photo by its id, and by its source where several have that id.
+
+        Raises
+        ------
+        KeyError
+            If there is none.
+        """
+        if self._long is not None:
+            number = self._long.find(id, source)
+        else:
+            import pyarrow.compute as pc
+
+            wanted = pc.equal(self.table["id"], id)
+            wanted = wanted if source is None else pc.and_(wanted, pc.equal(self.table["source"], source))
+            number = pc.index(wanted, value=True).as_py()
+            number = None if number < 0 else number
+        if number is None:
+            raise KeyError(f"{self.folder} has no pair {id!r}" + (f" of {source}" if source else ""))
+        return self[number]
 
     def __iter__(self) -> Iterator[Pair]:
         for number in range(len(self)):
@@ -182,26 +231,6 @@ class Pairs:
         return {**self.__dict__, "_tars": {}}
 
 
-def _read_spread(path: Path, count: int) -> pa.Table:
-    """Rows spread evenly over a Parquet file, reading no row group but theirs."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(path) as file:
-        footer = file.metadata
-        total = footer.num_rows
-        last = max(1, min(count, total) - 1)
-        wanted = sorted({round(i * (total - 1) / last) for i in range(min(count, total))})
-        tables, first = [file.schema_arrow.empty_table()], 0
-        for number in range(footer.num_row_groups):
-            size = footer.row_group(number).num_rows
-            inside = [row - first for row in wanted if first <= row < first + size]
-            if inside:
-                tables.append(file.read_row_group(number).take(inside))
-            first += size
-        return pa.concat_tables(tables)
-
-
 def open_pairs(folder: str | os.PathLike[str], split: str | None = None) -> Pairs:
     """Open a built dataset for random access; see `Pairs`."""
     return Pairs(folder, split)
@@ -223,6 +252,21 @@ def read_recipe(folder: Path) -> dict[str, Any]:
         ) from None
     except yaml.YAMLError:
         raise UserError(f"{path}: is damaged; build into a new folder") from None
+
+
+def _read_from_store(url: Url, row: dict[str, Any]) -> dict[str, bytes]:
+    """A pair's members, which lie side by side, in one request."""
+    from sketchprep import storage
+
+    first = min(m["offset"] for m in row["members"])
+    size = max(m["offset"] + m["size"] for m in row["members"]) - first
+    try:
+        data = storage.read(url / f"shards/{row['shard']}.tar", first, size)
+    except Gone:
+        data = b""
+    if len(data) != size:
+        raise UserError(f"{url}: shard {row['shard']} is cut short or missing; see `sketchprep verify {url}`")
+    return {m["name"]: data[m["offset"] - first :][: m["size"]] for m in row["members"]}
 
 
 def _read_exactly(descriptor: int, size: int, offset: int, row: dict[str, Any]) -> bytes:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from sketchprep import store
-from sketchprep.errors import UserError
+from sketchprep.errors import SampleError, UserError
 
-__all__ = ["read", "targets", "write"]
+__all__ = ["read", "targets", "try_folder", "write"]
 
 
 def targets(inputs: Sequence[Path], out: Path, *, suffix: str = ".png") -> list[Path]:
-    """Name one result after each input and make the folder.
+    """Name one result after each input, where a folder can be made.
 
     Parameters
     ----------
     inputs : sequence of Path
         Picture files.
     out : Path
-        Folder for the results; made if it is missing.
+        Folder for the results; made with the first of them.
     suffix : str
         Of the results, with its dot.
 
@@ -36,11 +37,20 @@ def targets(inputs: Sequence[Path], out: Path, *, suffix: str = ".png") -> list[
             raise UserError(f"{path} and {other} would both become {result}; rename one, or give them another -o")
         if result.exists() and result.resolve() == path.resolve():
             raise UserError(f"{path}: its sketch would overwrite it; give another folder with -o")
+    try_folder(out)
+    return results
+
+
+def try_folder(out: Path) -> None:
+    """Raise UserError for what cannot be a folder, before any work is done; leave none behind that may stay empty."""
+    missing = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"-o {out}: cannot be made ({error.strerror}); choose another folder") from None
-    return results
+    with contextlib.suppress(OSError):  # another process may have put something there
+        for folder in missing:
+            folder.rmdir()
 
 
 def read(path: Path) -> bytes:
@@ -49,8 +59,10 @@ def read(path: Path) -> bytes:
     Raises
     ------
     SampleError
-        If it is missing, no regular file, too large or cannot be read.
+        If it is missing, a folder, no regular file, too large or cannot be read.
     """
+    if path.is_dir():
+        raise SampleError("not-a-file", f"it is a folder; name the pictures in it, for instance {path / '*.png'}")
     from sketchprep.sources.listing import Folder
 
     return Folder(path.resolve().parent).read(path.resolve().name)
@@ -65,6 +77,7 @@ def write(data: bytes, target: Path) -> None:
         If the folder cannot be written or the disk is full.
     """
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         with store.atomic(target) as temporary:
             temporary.write_bytes(data)
     except OSError as error:

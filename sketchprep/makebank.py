@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sketchprep.draw import BANK, Artist, encoders_digest
+from sketchprep.errors import UserError
 from sketchprep.manifold import build_bank, project
 from sketchprep.ops.components import PARTS
 
@@ -68,6 +69,10 @@ def make_model_bank(
     from sketchprep import host
     from sketchprep.models.face_model import load_face_model
 
+    folder = Path(model) if Path(model).is_dir() else Path(model).parent
+    path = Path(out) if out is not None else folder / BANK
+    if path.is_dir():
+        raise UserError(f"-o {path}: is a folder; name a file, for instance {path / BANK}")
     loaded = load_face_model(model, device=host.resolve_device(device))
     target = next(loaded.encoders.parameters()).device
     trained = loaded.facts.get("task", {}).get("data", {})
@@ -88,8 +93,7 @@ def make_model_bank(
         progress=progress,
     )
     bank = replace(bank, facts={**_facts(data), "usual": usual_distances(Artist(loaded, bank), data, sketch=sketch)})
-    folder = Path(model) if Path(model).is_dir() else Path(model).parent
-    return bank, bank.save(Path(out) if out is not None else folder / BANK)
+    return bank, bank.save(path)
 
 
 def usual_distances(artist: Artist, data: str | Path, *, sketch: str = "sketch") -> dict[str, list[float]]:

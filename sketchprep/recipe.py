@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from sketchprep import stages
 from sketchprep.errors import UserError
 from sketchprep.resources import resource
-from sketchprep.wording import known, sentence
+from sketchprep.wording import as_given, blamed, known, sentence
 
 __all__ = ["Recipe", "differences", "load", "names"]
 
@@ -196,16 +196,17 @@ def load(recipe: str | Path | Mapping[str, Any], overrides: Iterable[str] = (), 
     Raises
     ------
     UserError
-        Naming the file and the key for anything unknown, missing or of the wrong type.
+        Naming the override, or else the file, and the key for anything unknown, missing or of the wrong type.
     """
     data, where = _read(recipe)
+    overrides = list(overrides)
     for text in overrides:
-        _override(data, text)
+        override(data, text)
     data.update({k: v for k, v in values.items() if v is not None})
     try:
         return Recipe.model_validate(data)
     except ValidationError as error:
-        raise UserError(f"{where}: {sentence(error, Recipe)}") from None
+        raise UserError(f"{blamed(error, as_given(overrides, values), where)}: {sentence(error, Recipe)}") from None
 
 
 def _read(recipe: str | Path | Mapping[str, Any]) -> tuple[dict[str, Any], str]:
@@ -230,7 +231,8 @@ def _read(recipe: str | Path | Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     return data, str(path)
 
 
-def _override(data: dict[str, Any], text: str) -> None:
+def override(data: dict[str, Any], text: str) -> None:
+    """Change plain values in place by ``key=value``, with dots for nested keys; UserError if that cannot be."""
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise UserError(f"--set {text}: write it as key=value, for instance --set size=256")

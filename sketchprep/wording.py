@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 import types
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
-__all__ = ["known", "sentence"]
+__all__ = ["as_given", "blamed", "known", "sentence"]
 
 
 def known(wanted: str, names: Iterable[str]) -> str:
@@ -33,6 +33,25 @@ def sentence(error: ValidationError, model: type[BaseModel]) -> str:
     given = first.get("input")
     shown = f", not {given!r}" if where and isinstance(given, str | int | float | bool | None) else ""
     return f"{where}: {message}{shown}" if where else message
+
+
+def as_given(overrides: Iterable[str], options: Mapping[str, Any]) -> dict[str, str]:
+    """What the user wrote for each key: ``--set KEY=VALUE``, or an option of the key's own name."""
+    given = {text.partition("=")[0].strip(): f"--set {text}" for text in overrides}
+    return given | {key: f"--{key.replace('_', '-')} {value}" for key, value in options.items() if value is not None}
+
+
+def blamed(error: ValidationError, given: Mapping[str, str], otherwise: str) -> str:
+    """What the user wrote that a model's first complaint is about; `otherwise` if it was no single key.
+
+    Parameters
+    ----------
+    given : mapping of str to str
+        See `as_given`.
+    """
+    wrong = ".".join(str(part) for part in error.errors()[0]["loc"])
+    fitting = [text for key, text in given.items() if f"{wrong}.".startswith(f"{key}.") or key.startswith(f"{wrong}.")]
+    return fitting[-1] if fitting else otherwise
 
 
 def _keys_at(model: Any, loc: Sequence[int | str]) -> list[str]:

@@ -114,3 +114,19 @@ def test_differences_name_the_key_and_both_values() -> None:
 @pytest.mark.parametrize(("planned", "count"), [(17_702, 842), (30_000, 842), (8_851, 421), (24, 1), (0, 0)])
 def test_the_test_split_is_the_papers_or_its_share(planned: int, count: int) -> None:
     assert recipe.load(MINIMAL).split.test_count(planned) == count
+
+
+@pytest.mark.parametrize(
+    ("overrides", "values", "start"),
+    [
+        (["sise=128"], {}, "--set sise=128: unknown key 'sise' (did you mean 'size'"),
+        (["size=64", "select.pose.yaw=x"], {}, "--set select.pose.yaw=x: select.pose.yaw"),
+        ([], {"limit": 0}, "--limit 0: limit: input should be greater than or equal to 1"),
+    ],
+)
+def test_what_the_user_wrote_is_blamed_rather_than_the_file(
+    overrides: list[str], values: dict[str, int], start: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        recipe.load("portraits", overrides, **values)
+    assert str(caught.value).startswith(start)

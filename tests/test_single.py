@@ -32,7 +32,7 @@ def test_parameters_reach_the_op(photo: np.ndarray) -> None:
 
 
 def test_mistakes_are_sentences(photo: np.ndarray) -> None:
-    with pytest.raises(UserError, match="did you mean canny"):
+    with pytest.raises(UserError, match="did you mean 'canny'"):
         sketchprep.sketch(photo, "cany")
     with pytest.raises(UserError, match="unknown key 'lo'"):
         sketchprep.sketch(photo, "canny", lo=3)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sketchprep import files
-from sketchprep.errors import SampleError, UserError
+from sketchprep.errors import SampleError
 from sketchprep.evaluation import settings as presets
 from sketchprep.evaluation import sheets
 from sketchprep.evaluation.methods import Methods, open_methods
@@ -75,10 +75,7 @@ def evaluate_simplifier(
     options = presets.load(preset).limited(limit)
     out = Path(out)
     methods, network = open_methods(options.methods, weights=weights, device=device, offline=offline)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"-o {out}: cannot be made ({error.strerror}); choose another folder") from None
+    files.try_folder(out)
     roots = [celebamask] if isinstance(celebamask, str | Path) else list(celebamask or [])
     where = Path(cache) if cache is not None else out / "teacher"
     sets = open_sets(options, photos=photos, roots=roots, cache=where, offline=offline, progress=progress)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
@@ -10,9 +9,10 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from sketchprep.errors import UserError
-from sketchprep.recipe import _override
+from sketchprep.recipe import override
 from sketchprep.resources import resource
 from sketchprep.train.options import Options
+from sketchprep.wording import as_given, blamed, known, sentence
 
 __all__ = ["load", "names"]
 
@@ -65,29 +65,28 @@ def load(
     data = {key: value for key, value in presets[preset].items() if key not in stages}
     if stage is not None:
         data |= presets[preset].get(stage, {})
-    of_stages = [text for text in overrides if _stage_of(text, stages)]
-    for text in overrides:
-        if text not in of_stages:
-            _override(data, text)
-    for text in of_stages:
-        if _stage_of(text, stages) == stage:
-            _override(data, text.partition(".")[2])
+    # Those of a stage come last, wherever they stand.
+    told = sorted(((_stage_of(text, stages), text) for text in overrides), key=lambda pair: pair[0] is not None)
+    own = [(text if of is None else text.partition(".")[2], text) for of, text in told if of in (None, stage)]
+    for change, _ in own:
+        override(data, change)
     data |= {key: value for key, value in values.items() if value is not None}
-    known = {**Options.model_fields, **settings.model_fields}
+    given = {change.partition("=")[0].strip(): f"--set {text}" for change, text in own} | as_given((), values)
+    fields = {**Options.model_fields, **settings.model_fields}
     for key in data:
-        if key not in known:
-            close = difflib.get_close_matches(key, known, 1)
-            hint = f"did you mean '{close[0]}'? " if close else ""
-            raise UserError(f"--set {key}: unknown key ({hint}known: {', '.join(known)})")
+        if key not in fields:
+            raise UserError(f"{given.get(key, f'--set {key}')}: unknown key '{key}' ({known(key, fields)})")
+    return (
+        _validated(Options, {k: v for k, v in data.items() if k in Options.model_fields}, given, preset),
+        _validated(settings, {k: v for k, v in data.items() if k in settings.model_fields}, given, preset),
+    )
+
+
+def _validated(kind: type[Settings], data: dict[str, Any], given: dict[str, str], preset: str) -> Settings:
     try:
-        return (
-            Options.model_validate({k: v for k, v in data.items() if k in Options.model_fields}),
-            settings.model_validate({k: v for k, v in data.items() if k in settings.model_fields}),
-        )
+        return kind.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"--set {key}: {first['msg'].removeprefix('Value error, ')}, not {first['input']!r}") from None
+        raise UserError(f"{blamed(error, given, f'--preset {preset}')}: {sentence(error, kind)}") from None
 
 
 def _stage_of(override: str, stages: Iterable[str]) -> str | None:

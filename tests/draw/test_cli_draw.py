@@ -89,7 +89,8 @@ def test_a_drawing_outside_the_frame_gets_a_note_and_align_mends_it(run: Path, t
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--wb", "1.5"], "between 0"), (["--wb", "chin=1"], "'chin' is unknown"), (["--wb", "x"], "--wb x"),
+        (["--wb", "1.5"], "--wb 1.5: must be from 0"), (["--wb", "nose=nan"], "--wb nose=nan: must be from 0"),
+        (["--wb", ".2,chin=1"], "--wb chin=1: there is no part 'chin'; use all, left_eye"), (["--wb", "x"], "--wb x"),
         (["-k", "0"], "at least 1"), (["--batch", "0"], "--batch 0"), (["--align", "up"], "--align up"),
         (["--input", "cat"], "--input cat"), (["--bank", "Male=1"], "no such attribute"),
         (["--recipe", "nothing"], "--recipe nothing"), (["--bank-file", "nothing.st"], "no such bank"),
@@ -103,6 +104,14 @@ def test_mistakes_end_with_one_sentence(run: Path, pages: Path, tmp_path: Path, 
     assert result.output.startswith("Error: ")
     assert result.output.count("\n") == 1
     assert not (tmp_path / "o").exists()
+
+
+def test_pictures_that_cannot_be_used_leave_no_folder(run: Path, pages: Path, tmp_path: Path) -> None:
+    result = call("synthesize", pages / "none.png", pages, "-o", tmp_path / "new" / "o", "--run", run)
+    assert result.exit_code == 1
+    assert "'none.png' is not there" in result.output
+    assert f"it is a folder; name the pictures in it, for instance {pages}/*.png" in result.output
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_a_bank_only_the_drawing_can_be_followed(run: Path, pages: Path, tmp_path: Path) -> None:
@@ -130,6 +139,13 @@ def test_bank_is_made_and_found_beside_the_model(run: Path, pages: Path, tmp_pat
     wrong = call("bank", "--run", tmp_path, "--data", tmp_path / "nothing")
     assert wrong.exit_code == 2
     assert "holds no dataset" in wrong.output
+    for words, message in (
+        (("--run", tmp_path, "-o", tmp_path), f"-o {tmp_path}: is a folder; name a file"),
+        (("--run", pages), "there is no such model of faces; name another run, or train one"),
+    ):
+        mistaken = call("bank", *words, "--data", run / "data")
+        assert mistaken.exit_code == 2
+        assert message in mistaken.output
 
 
 def test_morph_leaves_frames_a_strip_and_a_gif(run: Path, pages: Path, tmp_path: Path) -> None:

@@ -262,6 +262,7 @@ def test_mistakes_in_the_options_are_named(tmp_path: Path, weights: Path, photos
         evaluate_simplifier(tmp_path / "o", preset=path, photos=tmp_path / "trained")
     with pytest.raises(UserError, match="--celebamask"):
         evaluate_simplifier(tmp_path / "o", preset=path, photos=photos, celebamask=tmp_path / "nowhere")
+    assert not (tmp_path / "o").exists()
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="-o"):
         evaluate_simplifier(tmp_path / "file", preset=path, photos=photos)

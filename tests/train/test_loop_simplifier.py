@@ -82,8 +82,8 @@ def test_shipped_presets_are_valid_and_no_recipes() -> None:
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("batchsize=4", r"unknown key \(did you mean 'batch'"),
-        ("batch=0", "batch: .*greater than or equal to 1, not 0"),
+        ("batchsize=4", r"--set batchsize=4: unknown key 'batchsize' \(did you mean 'batch'"),
+        ("batch=0", "--set batch=0: batch: .*greater than or equal to 1, not 0"),
         ("size=100", "size: .*multiple of 8"),
         ("mix=half", "mix: .*no-teacher"),
         ("mix={photos: 1}", "mix: .*kinds of pairs are photocopies"),

@@ -219,12 +219,20 @@ def test_datasets_that_will_not_do(tmp_path: Path, values: dict, words: str) -> 
         ({"encoders": "x"}, "--encoders x: .*add --stage fm-is"),
         ({"stage": "fm-is"}, "holds no stage 1.*--stage ce"),
         ({"stage": "fm-is", "encoders": "nowhere"}, "--encoders nowhere: holds no stage 1"),
-        ({"init_from": "nowhere"}, "nowhere is no whole checkpoint"),
+        ({"init_from": "nowhere"}, "--init-from nowhere: there is no such run; name a run's folder"),
+        ({"init_from": "nowhere", "stage": "fm-is"}, "--init-from nowhere: there is no such run"),
+        ({"init_from": "."}, r"--init-from \.: is no run that has checkpoints; name a run's folder"),
+        ({"device": "gpu"}, "--device gpu"),
+        ({"seed": -1}, "--seed -1: seed: input should be greater than or equal to 0"),
     ],
 )
-def test_arguments_that_will_not_do(data: Path, tmp_path: Path, options: dict, words: str) -> None:
+def test_arguments_that_will_not_do(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=words):
         train(data, tmp_path / "run", **options)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -232,9 +240,9 @@ def test_arguments_that_will_not_do(data: Path, tmp_path: Path, options: dict, w
     [
         ("size=100", "size: "),
         ("size=128", "64 px, fewer than size=128"),
-        ("fm-is.ganweight=1", r"--set ganweight: unknown key"),
+        ("fm-is.ganweight=1", r"--set fm-is.ganweight=1: unknown key 'ganweight'"),
         ("parts=[ear]", "parts: parts are left_eye"),
-        ("ce.ink_weight=0", "ink_weight"),
+        ("ce.ink_weight=0", "--set ce.ink_weight=0: ink_weight: input should be greater than or equal to 1, not '?0"),
         ("sketch=hed", "stores no such stage"),
         ("fm-is.perceptual_weights=/nowhere.pth", "nowhere.pth"),
     ],
@@ -291,10 +299,11 @@ def test_folders_that_cannot_be_used(data: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds something else"):
         train(data, tmp_path / "other")
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot be written"):
-        train(data, tmp_path / "file")
-    with pytest.raises(UserError, match="cannot be written"):
-        train(data, Path("/proc/run"))
+    for run in (tmp_path / "file", tmp_path / "file" / "run", Path("/proc/run")):
+        with pytest.raises(UserError) as caught:
+            train(data, run)
+        assert str(caught.value).startswith(f"--run {run}: cannot be written (")
+        assert str(caught.value).endswith("; choose another folder")
 
 
 def test_a_model_file_that_is_none(finished: Path, tmp_path: Path) -> None:
@@ -307,8 +316,9 @@ def test_a_model_file_that_is_none(finished: Path, tmp_path: Path) -> None:
             load_face_model(bad)
     with pytest.raises(UserError, match="holds no model of faces"):
         load_face_model(finished / "encoders.safetensors")
-    with pytest.raises(UserError, match="cannot be read"):
-        load_face_model(tmp_path)
+    for path in (tmp_path, tmp_path / "none.safetensors"):
+        with pytest.raises(UserError, match=r"safetensors: there is no such model of faces; .*sketchprep train"):
+            load_face_model(path)
     tensors, model = load_file(good), load_face_model(good)
     del tensors["generator.decoders.nose.code.weight"]
     save_face_model(tensors, model.architecture, bad)

@@ -133,10 +133,12 @@ def read_sketch(path: Path, intake: Intake) -> tuple[np.ndarray, tuple[str, ...]
 def check(artist: Artist, drawn: Drawn, at: int) -> str | None:
     """One sentence if drawing `at` of a batch does not seem to sit in the frame, with what to do; else None."""
     sketch = drawn.sketches[at]
-    strange = {}
-    if artist.bank is not None and drawn.projection is not None and artist.usual:
-        found = framecheck.distances(artist.bank, drawn.codes, drawn.projection)[at]
-        strange = framecheck.strange_parts(found, artist.usual, blank_parts(sketch))
+    strange: dict[str, float] = {}
+    if artist.bank is not None and drawn.projection is not None:
+        usual = framecheck.usual_of(artist.bank, drawn.projection.indices.shape[-1])
+        if usual is not None:
+            found = framecheck.unexplained(drawn.codes, drawn.projection, usual)[at]
+            strange = framecheck.strange_parts(found, usual, blank_parts(sketch))
     return framecheck.advice(framecheck.ink_fault(sketch), strange)
 
 

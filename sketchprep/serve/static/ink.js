@@ -61,17 +61,17 @@ export class Ink {
     const pixels = this.context.getImageData(0, 0, SIDE, SIDE).data;
     const next = new Uint8ClampedArray(SIDE * SIDE);
     for (let at = 0; at < next.length; at++) next[at] = pixels[4 * at + 3];
-    this.put(next, this.strokes + 1);
+    this.put(next, this.strokes + 1, true);
   }
 
-  put(next, strokes = PICTURE) {
-    if (next.every((value, at) => value === this.now[at])) return;
+  put(next, strokes = PICTURE, shown = false) {
+    if (same(next, this.now)) return;
     this.past.push(this.now);
     if (this.past.length > MOST_STEPS) this.past.shift();
     this.future = [];
     this.now = next;
     this.strokes = this.blank ? 0 : strokes;
-    this.show(next);
+    if (!shown) this.show(next);
     this.tell();
   }
 
@@ -126,6 +126,11 @@ export class Ink {
     context.drawImage(this.canvas, 0, 0);
     return page.convertToBlob({ type: "image/png" });
   }
+}
+
+function same(a, b) {
+  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false;
+  return true;
 }
 
 function darkness(bitmap, side) {

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
+from sketchprep import shipped
 from sketchprep.cli_options import OFFLINE, OUT_NEEDED
-from sketchprep.shipped import choose
 
 __all__ = ["COMMANDS"]
 
@@ -28,8 +28,8 @@ def export_onnx(run: Path | None, out: Path, only: str | None, opset: int, offli
     from sketchprep.onnx_export import export_onnx as export
 
     names = None if only is None else [name.strip() for name in only.split(",")]
-    if run is None and {"encoders", "face"} & set(names or ("face",)):
-        run = choose(None, None, say=partial(click.echo, err=True))
+    if run is None and {"encoders", "face"} & set(names or ("face",)) and shipped.bundled() is not None:
+        run = shipped.choose(None, None, say=partial(click.echo, err=True))
     export(run, out, only=names, opset=opset, offline=offline, done=lambda made: click.echo(made.text()))
     click.echo(f"  how to use them: {out / 'README.txt'}")
 

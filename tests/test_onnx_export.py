@@ -233,7 +233,10 @@ def test_the_readme_keeps_what_was_there(small: Callable[..., list[Exported]], e
         (("--only", "hed", "--opset", "9"), "--opset 9: cannot be written; use 18 to 24"),
     ],
 )
-def test_mistakes_are_one_sentence(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
+def test_mistakes_are_one_sentence(
+    words: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sketchprep.shipped.bundled", lambda: None)
     result = call(*words, "-o", tmp_path / "o")
     assert result.exit_code == 2
     assert said in result.output

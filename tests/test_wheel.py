@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 import venv
@@ -9,6 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+from sketchprep.manifest import Bundled, manifest
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -27,7 +30,17 @@ def test_wheel_carries_recipes_manifest_and_portraits_and_no_stray_files(wheel: 
         assert f"sketchprep/{name}" in names
     assert {name.split("/")[0].split("-")[0] for name in names} == {"sketchprep"}
     assert not [name for name in names if name.endswith((".pyc", ".h5", ".dat"))]
-    assert wheel.stat().st_size < 8e6
+    bundled = [weight for weight in manifest().weights.values() if isinstance(weight, Bundled)]
+    assert {f"sketchprep/{weight.file}" for weight in bundled} <= names
+    assert wheel.stat().st_size < 6.5e6 + sum(weight.bytes for weight in bundled)
+
+
+def test_what_the_wheel_carries_of_weights_is_what_the_manifest_says(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as found:
+        for name in found.namelist():
+            if name.startswith("sketchprep/data/weights/") and not name.endswith(".md"):
+                entry = next(w for w in manifest().weights.values() if f"sketchprep/{getattr(w, 'file', '')}" == name)
+                assert hashlib.sha256(found.read(name)).hexdigest() == entry.sha256
 
 
 def test_an_empty_environment_installs_it_and_builds(wheel: Path, tmp_path: Path) -> None:

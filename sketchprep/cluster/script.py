@@ -115,7 +115,8 @@ def _lines(options: Iterable[str]) -> str:
 
 
 def _setup(settings: Settings) -> str:
-    return "\n".join(["set -uo pipefail", *settings.setup, ""])
+    # The site's own lines first: module and environment scripts read variables that are not set.
+    return "\n".join([*settings.setup, "set -uo pipefail", ""])
 
 
 def _python(settings: Settings) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from cluster.slurm_site import Site, missing
+from cluster.two_passes import build
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +35,14 @@ def site(slurm_daemons: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]
     for job in slurm_daemons.run("squeue", "-h", "-o", "%F").split():
         slurm_daemons.run("scancel", job, check=False)
     slurm_daemons.drain()
+
+
+@pytest.fixture(scope="session")
+def one_pass(tmp_path_factory: pytest.TempPathFactory, frontal: list[Path]) -> Path:
+    """A build in one pass of the recipe that has two; tests must not change it."""
+    root = tmp_path_factory.mktemp("one-pass")
+    (root / "photos").mkdir()
+    for path in frontal[:6]:
+        (root / "photos" / path.name).write_bytes(path.read_bytes())
+    build(root / "photos", root / "data")
+    return root / "data"

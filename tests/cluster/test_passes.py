@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import signal
@@ -14,35 +13,12 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
-from cluster.two_passes import TWO, WIDE
+from cluster.two_passes import TWO, WIDE, build, promised
 
-import sketchprep
 from sketchprep import environment, halfway, passes, recipe, report, verify
 from sketchprep.cli import main
 from sketchprep.dataset import read_recipe
 from sketchprep.errors import UserError
-
-
-def promised(out: Path) -> dict[str, str]:
-    paths = [*(out / n for n in ("index.parquet", "plan.parquet", "recipe.yaml")), *sorted((out / "shards").iterdir())]
-    return {str(p.relative_to(out)): hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
-
-
-def build(photos: Path, out: Path, part: str | None = None, rec: dict = TWO, **options) -> sketchprep.builder.Result:
-    return sketchprep.build(
-        **{"recipe": rec, "root": photos, "out": out, "jobs": 1, "quiet": True, **options}, part=part
-    )
-
-
-@pytest.fixture(scope="session")
-def one_pass(tmp_path_factory: pytest.TempPathFactory, frontal: list[Path]) -> Path:
-    """A build in one pass; tests must not change it."""
-    root = tmp_path_factory.mktemp("one-pass")
-    (root / "photos").mkdir()
-    for path in frontal[:6]:
-        (root / "photos" / path.name).write_bytes(path.read_bytes())
-    build(root / "photos", root / "data")
-    return root / "data"
 
 
 def test_the_graph_falls_into_what_needs_no_network_and_the_rest() -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from click.testing import CliRunner
+from cluster.two_passes import TWO, build
 from quick import QUICK
 
 import sketchprep
@@ -110,8 +112,6 @@ def test_settings_that_slurm_would_misread_are_refused_by_key(words: list[str], 
 
 
 def test_a_dry_run_shows_the_scripts_and_writes_nothing(recorded: Path, photos: Path, tmp_path: Path) -> None:
-    import yaml
-
     (tmp_path / "quick.yaml").write_text(yaml.safe_dump(QUICK))
     words = ["build", "--recipe", str(tmp_path / "quick.yaml"), "--root", str(photos), "-o", str(tmp_path / "data")]
     done = CliRunner().invoke(main, [*words, "--executor", "slurm", "--slurm", "cpus=1", "--dry-run"])
@@ -120,6 +120,53 @@ def test_a_dry_run_shows_the_scripts_and_writes_nothing(recorded: Path, photos: 
     assert "#SBATCH --array=0-3\n" in done.output
     assert not (tmp_path / "data").exists()
     assert not recorded.exists()
+
+
+def test_two_passes_are_two_arrays_chained_task_by_task(recorded: Path, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "two.yaml").write_text(yaml.safe_dump(TWO))
+    words = ["build", "--recipe", str(tmp_path / "two.yaml"), "--root", str(photos), "-o", str(tmp_path / "data")]
+    words += ["--executor", "slurm", "--slurm", "cpus=1", "--slurm", "throttle=9", "--slurm", "partition=many"]
+    words += ["--slurm", "network={partition: gpu, gpus: 1, cpus: 4, time: 01:30:00, throttle: 2}"]
+    done = CliRunner().invoke(main, [*words, "--dry-run"])
+    assert done.exit_code == 0, done.output
+    first, second, merge = done.output.split("#!/bin/bash")[1:]
+    for text, lines in (
+        (first, ["--partition=many", "--array=0-2%9", "--cpus-per-task=1"]),
+        (second, ["--partition=gpu", "--array=0-2%2", "--cpus-per-task=4", "--gpus-per-task=1", "--time=01:30:00"]),
+    ):
+        assert all(f"#SBATCH {line}\n" in text for line in lines), text
+    assert "--gpus" not in first
+    assert '"$SLURM_ARRAY_TASK_ID" cpu &' in first
+    assert '"$SLURM_ARRAY_TASK_ID" network &' in second
+    assert "--- then, submitted with --dependency=aftercorr:THE JOB ABOVE --kill-on-invalid-dep=yes" in first
+    assert "--- then, submitted with --dependency=afterany:THE JOB ABOVE" in second
+    assert " merge " in merge
+    assert not recorded.exists()
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    assert "3 shards in 3 tasks of up to 1, each followed by its networks in job 4, then job 5 merges" in done.output
+    sent = recorded.read_text().splitlines()
+    assert sent[0].endswith(".cpu.sh")
+    assert "--dependency=aftercorr:2 --kill-on-invalid-dep=yes" in sent[2]
+    assert "--dependency=afterany:4" in sent[4]
+    (recorded.parent / "bin" / "squeue").write_text("#!/bin/sh\n")
+    build(photos, tmp_path / "data", "cpu")
+    recorded.unlink()
+    assert CliRunner().invoke(main, words).exit_code == 0
+    sent = recorded.read_text().splitlines()
+    text = Path(sent[0].split()[-1]).read_text()
+    assert '"$SLURM_ARRAY_TASK_ID" network &' in text, "only the networks are left to be run"
+    assert "#SBATCH --partition=gpu\n" in text
+    assert "--dependency=afterany:2" in sent[2]
+
+
+def test_a_recipe_without_networks_needs_no_second_array(recorded: Path, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "quick.yaml").write_text(yaml.safe_dump(QUICK))
+    words = ["build", "--recipe", str(tmp_path / "quick.yaml"), "--root", str(photos), "-o", str(tmp_path / "data")]
+    done = CliRunner().invoke(main, [*words, "--executor", "slurm", "--slurm", "network.gpus=1", "--dry-run"])
+    assert done.exit_code == 0, done.output
+    assert done.output.count("#!/bin/bash") == 2
+    assert "--gpus" not in done.output
 
 
 def test_without_slurm_one_sentence_says_so(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

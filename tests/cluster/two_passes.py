@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
 from quick import QUICK
+
+import sketchprep
 
 TWO: dict[str, Any] = {
     **QUICK,
@@ -27,3 +31,15 @@ WIDE: dict[str, Any] = {
     **TWO, "name": "wide", "align": {"template": "apdrawing"}, "upscale": True, "photo": {"format": "png"},
     "select": {"min_eye_distance": 60},
 }  # fmt: skip
+
+
+def promised(out: Path) -> dict[str, str]:
+    """Digests of all files whose bytes a dataset promises."""
+    paths = [*(out / n for n in ("index.parquet", "plan.parquet", "recipe.yaml")), *sorted((out / "shards").iterdir())]
+    return {str(p.relative_to(out)): hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
+
+
+def build(photos: Path, out: Path, part: str | None = None, rec: dict = TWO, **options) -> sketchprep.builder.Result:
+    """Build in this process."""
+    words = {"recipe": rec, "root": photos, "out": out, "jobs": 1, "quiet": True}
+    return sketchprep.build(**{**words, **options}, part=part)

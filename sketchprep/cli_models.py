@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sketchprep.cli_draw import write_bank
 from sketchprep.cli_options import DEVICE, OFFLINE, OUT_NEEDED
+
+if TYPE_CHECKING:
+    from sketchprep.evaluation.drawers import Choice
 
 __all__ = ["COMMANDS"]
 
@@ -159,20 +164,35 @@ def evaluate() -> None:
 
 
 def _face_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Which model of faces to measure on what."""
-    options = (
+    """Which model of faces to measure on what, handed over as one `choice`."""
+
+    @functools.wraps(command)
+    def chosen(**options: Any) -> None:
+        from sketchprep.evaluation.drawers import Choice
+
+        own = {name: options.pop(name) for name in [field.name for field in fields(Choice)]}
+        command(Choice(**own), **options)
+
+    chosen_options = (
         click.option("--run", type=click.Path(path_type=Path), help="Run of `sketchprep train deepfacedrawing`."),
         click.option("--model", type=click.Path(path_type=Path), help="A model's file, instead of a run."),
         click.option("--bank", type=click.Path(path_type=Path), help="Default: bank.safetensors beside the model."),
+        click.option(
+            "--baseline",
+            "baselines",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            help="Run of `sketchprep train baseline` to compare with; may be repeated.",
+        ),
         click.option("--data", required=True, type=click.Path(path_type=Path), help="A built dataset."),
         click.option("--split", default="test", show_default=True, help="Whose pairs are drawn."),
         click.option("--limit", type=click.IntRange(min=2), help="At most N faces."),
         DEVICE,
         OFFLINE,
     )
-    for option in reversed(options):
-        command = option(command)
-    return command
+    for option in reversed(chosen_options):
+        chosen = option(chosen)
+    return chosen
 
 
 @evaluate.command("faces")
@@ -182,13 +202,13 @@ def _face_options(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option("--wb", default="0,0.5,1", show_default=True, help="From the bank (0) to the drawing (1), with commas.")
 @click.option("--k", default=10, show_default=True, help="Neighbours in the bank.")
-def evaluate_faces(run: Path | None, data: Path, wb: str, **options: Any) -> None:
+def evaluate_faces(choice: Choice, wb: str, **options: Any) -> None:
     """Compare the faces that a model draws from a split's sketches with the photos."""
     from sketchprep import progress
     from sketchprep.evaluation.drawers import parse_wbs
     from sketchprep.evaluation.faces import evaluate_faces as measure
 
-    report = measure(run, data, wbs=parse_wbs(wb), progress=progress.bar, **options)
+    report = measure(choice, wbs=parse_wbs(wb), progress=progress.bar, **options)
     click.echo(report.text())
     click.echo(f"report: {report.out}")
 
@@ -201,12 +221,12 @@ def evaluate_faces(run: Path | None, data: Path, wb: str, **options: Any) -> Non
 @click.option(
     "--preset", default="robustness", show_default=True, metavar="NAME|FILE", help="Kinds of damage, amounts and wb."
 )
-def evaluate_robustness(run: Path | None, data: Path, **options: Any) -> None:
+def evaluate_robustness(choice: Choice, **options: Any) -> None:
     """Spoil a split's sketches by degrees in four ways and see what becomes of the faces."""
     from sketchprep import progress
     from sketchprep.evaluation.robustness import evaluate_robustness as measure
 
-    report = measure(run, data, progress=progress.bar, **options)
+    report = measure(choice, progress=progress.bar, **options)
     click.echo(report.text())
     click.echo(f"report: {report.out}")
 

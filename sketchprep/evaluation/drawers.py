@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sketchprep import files, host
 from sketchprep.draw import Artist, open_artist
 from sketchprep.errors import UserError
+from sketchprep.evaluation.likeness import Judge
+from sketchprep.evaluation.training import Trained, differing, of_baseline, of_model
 from sketchprep.manifold import NEIGHBOURS
+from sketchprep.shipped import bundled
 from sketchprep.train.faces import ALL, Faces
 
-__all__ = ["WBS", "Drawer", "Held", "Item", "Subject", "open_subject", "parse_wbs"]
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["WBS", "Choice", "Drawer", "Held", "Item", "Subject", "parse_wbs"]
 
 WBS = (0.0, 0.5, 1.0)
+BATCH = 8
+MODEL = "deepfacedrawing.safetensors"
 Drawer = Callable[[np.ndarray], np.ndarray]
 
 
@@ -42,7 +51,7 @@ class Held(Faces):
 
 @dataclass
 class Subject:
-    """A model under evaluation.
+    """What is under evaluation, and the pairs it is tried on.
 
     Attributes
     ----------
@@ -51,7 +60,9 @@ class Subject:
         By title; each makes faces (B, S, S, 3), uint8, of sketches (B, S, S), uint8.
     faces : Held
     about : dict
-        Sums of model and bank, the dataset, and what decides the figures, as JSON values.
+        Sums of models and bank, the dataset, and what decides the figures, as JSON values.
+    trained : dict of tuple of str to Trained
+        By titles; the model's own first.
     notes : list of str
         What a reader must know.
     """
@@ -60,6 +71,7 @@ class Subject:
     drawers: dict[str, Drawer]
     faces: Held
     about: dict[str, Any]
+    trained: dict[tuple[str, ...], Trained]
     notes: list[str]
 
     @property
@@ -67,58 +79,139 @@ class Subject:
         """The stored stage that the model was trained on."""
         return self.faces.sketch
 
+    def batches(self) -> Iterator[tuple[int, list[Item]]]:
+        """Pairs in fixed batches: number of the first, and the pairs."""
+        for start in range(0, len(self.faces), BATCH):
+            yield start, [self.faces[number] for number in range(start, min(start + BATCH, len(self.faces)))]
 
-def open_subject(
-    run: str | Path | None,
-    data: str | Path,
-    *,
-    model: str | Path | None = None,
-    bank: str | Path | None = None,
-    split: str = "test",
-    wbs: Sequence[float] = WBS,
-    k: int = NEIGHBOURS,
-    limit: int | None = None,
-    device: str = "auto",
-) -> Subject:
-    """Open a model, its bank and the pairs to try them on.
+    def draw(self, sketches: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """Faces of sketches by drawer."""
+        stacked = np.stack(sketches)
+        return {title: draw(stacked) for title, draw in self.drawers.items()}
 
-    Parameters
+
+@dataclass(frozen=True)
+class Choice:
+    """What is to be measured on which pairs.
+
+    Attributes
     ----------
-    run, model, bank, device
-        See `sketchprep.draw.open_artist`.
     data : path
         A built dataset.
+    run, model, bank, device
+        See `sketchprep.draw.open_artist`.
+    baselines : tuple of path
+        Runs of `sketchprep train baseline`, or their files.
     split : str
-    wbs : sequence of float
-        How far the faces follow the drawing, each 0 to 1; one drawer for each.
-    k : int
-        Neighbours in the bank.
     limit : int, optional
         At most that many faces.
-
-    Raises
-    ------
-    UserError
-        If something is missing or does not fit: a split, the pictures' size, a bank where one is needed, wb or k.
+    offline : bool
+        Never fetch weights.
     """
-    artist = open_artist(run, model=model, bank=bank, device=device)
-    trained = artist.model.facts.get("task", {}).get("data", {})
-    faces = Held(data, size=artist.size, split=split, sketch=trained.get("sketch", "sketch"), limit=limit)
-    blank = np.full((1, artist.size, artist.size), 255, np.uint8)
-    for wb in wbs:  # what is wrong with wb, k or the bank is better said now
-        artist.steer(blank, wb=wb, k=k)
-    file = Path(run or model or "")
-    file = file / "deepfacedrawing.safetensors" if file.is_dir() else file
-    about = {
-        "model": hashlib.sha256(file.read_bytes()).hexdigest(),
-        "bank": None if artist.bank is None else {"encoders": artist.bank.encoders, "faces": len(artist.bank)},
-        "images": artist.model.facts.get("images"),
-        "data": faces.describe(),
-        "wb": list(wbs),
-        "k": k,
-    }
-    drawers = {f"wb = {wb:g}": _drawer(artist, wb, k) for wb in wbs}
-    return Subject(artist, drawers, faces, about, _notes(artist, faces, trained))
+
+    data: str | Path
+    run: str | Path | None = None
+    model: str | Path | None = None
+    bank: str | Path | None = None
+    baselines: Sequence[str | Path] = ()
+    split: str = "test"
+    limit: int | None = None
+    device: str = "auto"
+    offline: bool = False
+
+    def open(self, *, wbs: Sequence[float] = WBS, k: int = NEIGHBOURS) -> Subject:
+        """Open the model, its bank, the baselines and the pairs to try them on.
+
+        Parameters
+        ----------
+        wbs : sequence of float
+            How far the faces follow the drawing, each 0 to 1; one drawer for each.
+        k : int
+            Neighbours in the bank.
+
+        Raises
+        ------
+        UserError
+            If something is missing or does not fit: a split, the pictures' or a baseline's size, a bank where one is
+            needed, wb or k.
+        """
+        artist = open_artist(self.run, model=self.model, bank=self.bank, device=self.device)
+        facts = artist.model.facts
+        task = facts.get("task", {})
+        faces = Held(
+            self.data, size=artist.size, split=self.split, sketch=task.get("data", {}).get("sketch", "sketch"),
+            limit=self.limit,
+        )  # fmt: skip
+        blank = np.full((1, artist.size, artist.size), 255, np.uint8)
+        for wb in wbs:  # what is wrong with wb, k or the bank is better said now
+            artist.steer(blank, wb=wb, k=k)
+        drawers = {f"wb = {wb:g}": _drawer(artist, wb, k) for wb in wbs}
+        trained = {tuple(drawers): of_model(self._file().parent, facts, _parameters(artist.model.generator))}
+        about = {
+            "model": _sum(self._file()),
+            "bank": None if artist.bank is None else {"encoders": artist.bank.encoders, "faces": len(artist.bank)},
+            "images": facts.get("images"),
+            "data": faces.describe(),
+            "wb": list(wbs),
+            "k": k,
+        }
+        subject = Subject(artist, drawers, faces, about, trained, _notes(artist, faces, task.get("data", {})))
+        self._add_baselines(subject, task)
+        about["trained"] = [{"titles": list(titles), **asdict(one)} for titles, one in trained.items()]
+        return subject
+
+    def _add_baselines(self, subject: Subject, task: dict[str, Any]) -> None:
+        from sketchprep.models.baseline import file_of, load_baseline
+
+        opened = [
+            (file_of(path), load_baseline(path, device=host.resolve_device(self.device))) for path in self.baselines
+        ]
+        names = [model.shape.network for _, model in opened]
+        sums = {}
+        for (path, model), name in zip(opened, names, strict=True):
+            title = name if names.count(name) == 1 else f"{name} ({path.parent.name})"
+            if title in subject.drawers:
+                raise UserError(f"--baseline {path}: is there twice; name each once")
+            if model.shape.size != subject.artist.size:
+                raise UserError(
+                    f"--baseline {path}: draws {model.shape.size} px, the model {subject.artist.size}; compare those "
+                    "of one size"
+                )
+            subject.drawers[title] = model.draw
+            subject.trained[title,] = of_baseline(path.parent, model.facts, _parameters(model.network))
+            sums[title] = _sum(path)
+            if unlike := differing(task, model.facts.get("task", {})):
+                subject.notes.append(f"`{title}` was trained with other settings than the model: {'; '.join(unlike)}.")
+        if sums:
+            subject.about["baselines"] = sums
+
+    def judge(self) -> Judge:
+        """Open what compares the faces with the photos."""
+        return Judge(device=host.resolve_device(self.device), offline=self.offline)
+
+    def folder(self, out: str | Path | None, name: str) -> Path:
+        """The folder of a report: `out`, else `name` with the split in the run or beside the model.
+
+        Raises
+        ------
+        UserError
+            If it cannot be made.
+        """
+        folder = Path(out) if out is not None else self._file().parent / f"{name}-{self.split}"
+        files.try_folder(folder)
+        return folder
+
+    def _file(self) -> Path:
+        path = Path(self.run or self.model or bundled() or ".")
+        return path / MODEL if path.is_dir() else path
+
+
+def _sum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def _drawer(artist: Artist, wb: float, k: int) -> Drawer:

@@ -14,6 +14,8 @@ from sketchprep.evaluation.descriptor import FEATURES
 from sketchprep.evaluation.distances import BANDWIDTH, Estimate, frechet_distance, kernel_distance
 from sketchprep.evaluation.likeness import METRICS, Wanted
 from sketchprep.evaluation.metrics import Mean, interval
+from sketchprep.evaluation.training import Trained
+from sketchprep.evaluation.training import table as training_table
 
 __all__ = ["OTHERS", "FaceReport", "cell", "figure", "plain", "reading", "spread"]
 
@@ -31,6 +33,8 @@ class FaceReport:
         Where the files lie.
     about : dict
         Model, bank, dataset and settings.
+    trained : dict of tuple of str to Trained
+        What the rows were trained with, see `sketchprep.evaluation.training.table`.
     notes : list of str
         What a reader must know.
     names : list of str
@@ -41,6 +45,7 @@ class FaceReport:
 
     out: Path
     about: dict[str, Any]
+    trained: dict[tuple[str, ...], Trained]
     notes: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     figures: dict[str, list[dict[str, float | None]]] = field(default_factory=dict)
@@ -104,7 +109,8 @@ class FaceReport:
         data = self.about["data"]
         lines = [f"# Sketch to face: {len(self.names)} faces of the split `{data['split']}`", ""]
         lines += [f"At {data['size']} px, {self.about['k']} neighbours; model sha256 {self.about['model']}.", ""]
-        lines += [*self._table(), "", *_legend(), "", "## What these figures can show", ""]
+        lines += [*self._table(), "", *_legend(), ""]
+        lines += ["## What was trained", "", *training_table(self.trained), "", "## What these figures can show", ""]
         lines += [*(f"- {line}" for line in [*reading(len(self.names)), *self._floor()]), ""]
         lines += [f"- {note}" for note in self.notes]
         return "\n".join(lines).rstrip() + "\n"

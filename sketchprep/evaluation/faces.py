@@ -3,39 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sketchprep import files, host, preview
-from sketchprep.errors import UserError
-from sketchprep.evaluation.drawers import WBS, Held, Item, Subject, open_subject
+from sketchprep import files, preview
+from sketchprep.evaluation.drawers import WBS, Choice, Held, Item, Subject
 from sketchprep.evaluation.face_report import FaceReport
 from sketchprep.evaluation.likeness import Judge, Wanted
 from sketchprep.manifold import NEIGHBOURS
 
-__all__ = ["evaluate_faces", "folder_for"]
+if TYPE_CHECKING:
+    from sketchprep.evaluation.robustness_report import RobustnessReport
 
-BATCH = 8
+__all__ = ["TILE", "evaluate_faces", "write"]
+
 SHEET = 12  # rows
 TILE = 192
 
 
 def evaluate_faces(
-    run: str | Path | None,
-    data: str | Path,
+    choice: Choice,
     out: str | Path | None = None,
     *,
-    model: str | Path | None = None,
-    bank: str | Path | None = None,
-    split: str = "test",
     wbs: Sequence[float] = WBS,
     k: int = NEIGHBOURS,
-    limit: int | None = None,
-    device: str = "auto",
-    offline: bool = False,
     progress: Callable[[int, str], Any] | None = None,
 ) -> FaceReport:
     """Draw the faces of a split from their sketches and compare them with the photos.
@@ -44,21 +38,12 @@ def evaluate_faces(
 
     Parameters
     ----------
-    run : path, optional
-        A run of `sketchprep train deepfacedrawing`.
-    data : path
-        A built dataset.
+    choice : Choice
+        The model, what it is compared with, and the pairs.
     out : path, optional
-        Folder for ``table.md``, ``metrics.json`` and ``sheet.jpg``; see `folder_for`.
-    model, bank : path, optional
-        Instead of a run, a model's file; another bank than the one beside it.
-    split : str
-    wbs, k, limit
-        See `sketchprep.evaluation.drawers.open_subject`.
-    device : str
-        ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
-    offline : bool
-        Never fetch weights.
+        Folder for ``table.md``, ``metrics.json`` and ``sheet.jpg``; default ``evaluation-SPLIT`` in the run.
+    wbs, k
+        See `Choice.open`.
     progress : callable, optional
         Given the number of pictures and a description; returns something with ``update`` and ``close``.
 
@@ -69,18 +54,19 @@ def evaluate_faces(
     Raises
     ------
     UserError
-        If the model, the bank, the split, the pictures' size or weights are missing or do not fit.
+        If a model, the bank, the split, the pictures' size or weights are missing or do not fit.
     """
-    subject = open_subject(run, data, model=model, bank=bank, split=split, wbs=wbs, k=k, limit=limit, device=device)
-    folder = folder_for(run, model, out, f"evaluation-{split}")
-    judge = Judge(device=host.resolve_device(device), offline=offline)
-    report = FaceReport(folder, subject.about, notes=list(subject.notes))
-    others = _others(subject, data)
+    subject = choice.open(wbs=wbs, k=k)
+    folder = choice.folder(out, "evaluation")
+    judge = choice.judge()
+    report = FaceReport(folder, subject.about, subject.trained, notes=list(subject.notes))
+    others = _others(subject, choice.data)
     count = len(subject.faces)
     display = progress(count, "evaluating") if progress else None
     shown = {i * count // SHEET for i in range(SHEET)}
     rows: list[list[np.ndarray]] = []
-    for start, items, drawn in batches(subject):
+    for start, items in subject.batches():
+        drawn = subject.draw([item.sketch for item in items])
         for at, item in enumerate(items):
             wanted = judge.look(item.photo, item.landmarks)
             faces = {title: made[at] for title, made in drawn.items()}
@@ -93,36 +79,15 @@ def evaluate_faces(
                 display.update()
     if display:
         display.close()
-    files.write(report.text().encode(), folder / "table.md")
-    files.write((json.dumps(report.values(), indent=1) + "\n").encode(), folder / "metrics.json")
-    preview.save(preview.contact_sheet(rows, ["sketch", "photo", *subject.drawers], tile=TILE), folder / "sheet.jpg")
+    write(report, preview.contact_sheet(rows, ["sketch", "photo", *subject.drawers], tile=TILE))
     return report
 
 
-def folder_for(run: str | Path | None, model: str | Path | None, out: str | Path | None, name: str) -> Path:
-    """The folder of a report, made: `out`, else `name` in the run or beside the model.
-
-    Raises
-    ------
-    UserError
-        If it cannot be made.
-    """
-    path = Path(run or model or ".")
-    folder = Path(out) if out is not None else (path if path.is_dir() else path.parent) / name
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"-o {folder}: cannot be made ({error.strerror}); choose another folder") from None
-    return folder
-
-
-def batches(subject: Subject) -> Iterator[tuple[int, list[Item], dict[str, np.ndarray]]]:
-    """Pairs in fixed batches: number of the first, the pairs, and the faces of each drawer."""
-    faces = subject.faces
-    for start in range(0, len(faces), BATCH):
-        items = [faces[number] for number in range(start, min(start + BATCH, len(faces)))]
-        sketches = np.stack([item.sketch for item in items])
-        yield start, items, {title: draw(sketches) for title, draw in subject.drawers.items()}
+def write(report: FaceReport | RobustnessReport, sheet: np.ndarray) -> None:
+    """Write a report's table, figures and contact sheet into its folder."""
+    files.write(report.text().encode(), report.out / "table.md")
+    files.write((json.dumps(report.values(), indent=1) + "\n").encode(), report.out / "metrics.json")
+    preview.save(sheet, report.out / "sheet.jpg")
 
 
 def _others(subject: Subject, data: str | Path) -> Held | None:

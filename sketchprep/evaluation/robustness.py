@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sketchprep import files, host, preview
+from sketchprep import preview
 from sketchprep.evaluation import figure, robustness_settings
 from sketchprep.evaluation.degrade import KINDS, degrade
-from sketchprep.evaluation.drawers import Item, Subject, open_subject
-from sketchprep.evaluation.faces import BATCH, TILE, folder_for
+from sketchprep.evaluation.drawers import Choice, Item, Subject
+from sketchprep.evaluation.faces import TILE, write
 from sketchprep.evaluation.likeness import Judge
 from sketchprep.evaluation.robustness_report import RobustnessReport
 from sketchprep.evaluation.robustness_settings import Settings
@@ -24,17 +24,10 @@ CLEAN = ("", 0.0)
 
 
 def evaluate_robustness(
-    run: str | Path | None,
-    data: str | Path,
+    choice: Choice,
     out: str | Path | None = None,
     *,
-    model: str | Path | None = None,
-    bank: str | Path | None = None,
-    split: str = "test",
     preset: str | Path = robustness_settings.NAME,
-    limit: int | None = None,
-    device: str = "auto",
-    offline: bool = False,
     progress: Callable[[int, str], Any] | None = None,
 ) -> RobustnessReport:
     """Spoil a split's sketches in four ways by degrees, draw them, and compare the faces with the photos.
@@ -43,15 +36,15 @@ def evaluate_robustness(
 
     Parameters
     ----------
-    run, data, model, bank, split, device, offline, progress
-        See `sketchprep.evaluation.faces.evaluate_faces`.
+    choice : Choice
+        The model, what it is compared with, and the pairs; its limit goes before the preset's.
     out : path, optional
         Folder for ``table.md``, ``metrics.json``, ``curves.png`` and ``sheet.jpg``; default ``robustness-SPLIT`` in
         the run.
     preset : str or path
         See `sketchprep.evaluation.robustness_settings.load`.
-    limit : int, optional
-        At most that many faces, instead of the preset's number.
+    progress : callable, optional
+        See `sketchprep.evaluation.faces.evaluate_faces`.
 
     Returns
     -------
@@ -60,35 +53,24 @@ def evaluate_robustness(
     Raises
     ------
     UserError
-        For a mistake in the preset, or if the model, the bank, the split, the pictures' size or weights are missing or
+        For a mistake in the preset, or if a model, the bank, the split, the pictures' size or weights are missing or
         do not fit.
     """
     settings = robustness_settings.load(preset)
-    subject = open_subject(
-        run,
-        data,
-        model=model,
-        bank=bank,
-        split=split,
-        wbs=settings.wb,
-        k=settings.k,
-        limit=settings.limit if limit is None else limit,
-        device=device,
-    )
-    folder = folder_for(run, model, out, f"robustness-{split}")
-    judge = Judge(device=host.resolve_device(device), offline=offline)
-    report = RobustnessReport(folder, settings, subject.about, list(subject.drawers), notes=list(subject.notes))
+    choice = replace(choice, limit=settings.limit if choice.limit is None else choice.limit)
+    subject = choice.open(wbs=settings.wb, k=settings.k)
+    folder = choice.folder(out, "robustness")
+    judge = choice.judge()
+    report = RobustnessReport(folder, settings, subject.about, subject.trained, notes=list(subject.notes))
     display = progress(len(subject.faces), "evaluating") if progress else None
-    for items in _batches(subject):
+    for _, items in subject.batches():
         _measure(subject, judge, items, settings, report)
         if display:
             display.update(len(items))
     if display:
         display.close()
-    files.write(report.text().encode(), folder / "table.md")
-    files.write((json.dumps(report.values(), indent=1) + "\n").encode(), folder / "metrics.json")
+    write(report, _sheet(subject, settings))
     preview.save(figure.draw(report.panels()), folder / "curves.png")
-    preview.save(_sheet(subject, settings), folder / "sheet.jpg")
     return report
 
 
@@ -100,20 +82,15 @@ def conditions(settings: Settings) -> Iterator[tuple[str, float]]:
             yield kind, amount
 
 
-def _batches(subject: Subject) -> Iterator[list[Item]]:
-    for start in range(0, len(subject.faces), BATCH):
-        yield [subject.faces[at] for at in range(start, min(start + BATCH, len(subject.faces)))]
-
-
 def _measure(subject: Subject, judge: Judge, items: list[Item], settings: Settings, report: RobustnessReport) -> None:
     """Draw a batch under all conditions; a photo's features are computed once for all of them."""
     photos = [judge.look(item.photo, item.landmarks) for item in items]
     for item, wanted in zip(items, photos, strict=True):
         report.photo(item.name, wanted)
     for condition in conditions(settings):
-        sketches = np.stack([_spoilt(item, condition, settings.seed) for item in items])
-        for title, draw in subject.drawers.items():
-            for face, wanted in zip(draw(sketches), photos, strict=True):
+        drawn = subject.draw([_spoilt(item, condition, settings.seed) for item in items])
+        for title, faces in drawn.items():
+            for face, wanted in zip(faces, photos, strict=True):
                 report.add(title, condition, judge.compare(face, wanted))
 
 
@@ -132,8 +109,7 @@ def _sheet(subject: Subject, settings: Settings) -> np.ndarray:
         item = subject.faces[number]
         for condition in _shown(settings):
             sketch = _spoilt(item, condition, settings.seed)
-            faces = [draw(sketch[None])[0] for draw in subject.drawers.values()]
-            rows.append([sketch, item.photo, *faces])
+            rows.append([sketch, item.photo, *(faces[0] for faces in subject.draw([sketch]).values())])
     return preview.contact_sheet(rows, ["sketch", "photo", *subject.drawers], tile=TILE)
 
 

@@ -17,6 +17,8 @@ from sketchprep.evaluation.figure import Line, Panel
 from sketchprep.evaluation.likeness import METRICS, Wanted
 from sketchprep.evaluation.metrics import Mean, interval
 from sketchprep.evaluation.robustness_settings import Settings
+from sketchprep.evaluation.training import Trained
+from sketchprep.evaluation.training import table as training_table
 
 __all__ = ["RobustnessReport"]
 
@@ -37,8 +39,8 @@ class RobustnessReport:
     settings : Settings
     about : dict
         Model, bank and dataset.
-    titles : list of str
-        The ways from sketch to face.
+    trained : dict of tuple of str to Trained
+        What was trained, by the titles of the ways from sketch to face that came of it; the model's own first.
     notes : list of str
         What a reader must know.
     names : list of str
@@ -50,12 +52,27 @@ class RobustnessReport:
     out: Path
     settings: Settings
     about: dict[str, Any]
-    titles: list[str]
+    trained: dict[tuple[str, ...], Trained]
     notes: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     figures: dict[tuple[str, Condition], list[dict[str, float | None]]] = field(default_factory=dict)
     _made: dict[tuple[str, Condition], list[np.ndarray]] = field(default_factory=dict, repr=False)
     _real: list[np.ndarray] = field(default_factory=list, repr=False)
+
+    @property
+    def titles(self) -> list[str]:
+        """The ways from sketch to face."""
+        return [title for titles in self.trained for title in titles]
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Those of the model under evaluation."""
+        return next(iter(self.trained))
+
+    @property
+    def others(self) -> list[str]:
+        """Those it is compared with."""
+        return self.titles[len(self.own) :]
 
     def photo(self, name: str, wanted: Wanted) -> None:
         """Take in a face's photo."""
@@ -89,9 +106,22 @@ class RobustnessReport:
 
         For each face the mean over the amounts, so that faces are compared with themselves.
         """
+        return self._mean(list(self._rises_of(title, kind, metric)))
+
+    def against(self, title: str, other: str, kind: str, metric: str) -> Mean:
+        """Rise of one way of drawing less that of another, face by face: below 0, the first one is hurt less."""
+        ours, theirs = (self._rises_of(name, kind, metric) for name in (title, other))
+        return self._mean(list(ours - theirs))
+
+    def spoilt(self, title: str, kind: str) -> float | None:
+        """Kernel distance on spoilt sketches, mean over the amounts."""
+        found = [self.kernel[self.at(title, kind, amount)].value for amount in self.settings.amounts(kind)[1:]]
+        return float(np.mean(found)) if found else None
+
+    def _rises_of(self, title: str, kind: str, metric: str) -> np.ndarray:
         before = self._column(self.at(title, kind, 0), metric)
         after = [self._column(self.at(title, kind, a), metric) for a in self.settings.amounts(kind)[1:]]
-        return self._mean(list(np.mean(after, axis=0) - before) if after else [])
+        return np.mean(after, axis=0) - before if after else np.zeros(0)
 
     @cached_property
     def strangers(self) -> float:
@@ -122,12 +152,20 @@ class RobustnessReport:
             title: {kind: {metric: plain(self.rise(title, kind, metric)) for metric in RISES} for kind in KINDS}
             for title in self.titles
         }
+        against = {
+            f"{title} − {other}": {
+                kind: {metric: plain(self.against(title, other, kind, metric)) for metric in RISES} for kind in KINDS
+            }
+            for other in self.others
+            for title in self.own
+        }
         return {
             **self.about,
             "settings": self.settings.model_dump(mode="json"),
             "bandwidth": BANDWIDTH,
             "strangers": self.strangers,
             "rises": rises,
+            "against": against,
             "notes": self.notes,
             "ids": self.names,
             "conditions": conditions,
@@ -138,19 +176,39 @@ class RobustnessReport:
         data = self.about["data"]
         lines = [f"# Robustness: {len(self.names)} faces of the split `{data['split']}`", ""]
         lines += [f"At {data['size']} px, {self.about['k']} neighbours; model sha256 {self.about['model']}.", ""]
-        lines += [*self._rises(), "", "## All amounts", "", *self._table(), "", *self._legend(), ""]
+        lines += [*self._rises(), "", *self._against(), "## What was trained", "", *training_table(self.trained), ""]
+        lines += ["## All amounts", "", *self._table(), "", *self._legend(), ""]
         lines += [f"- {note}" for note in self.notes]
         return "\n".join(lines).rstrip() + "\n"
 
     def _rises(self) -> Iterator[str]:
+        heads = [*(f"{METRICS[metric]}, rise" for metric in RISES), "kernel × 1000, mean over the amounts"]
         yield "## How much worse spoilt sketches make the faces"
         yield ""
-        yield f"| | | {' | '.join(f'{METRICS[metric]}, rise' for metric in RISES)} |"
-        yield "|---" * (len(RISES) + 2) + "|"
+        yield f"| | | {' | '.join(heads)} |"
+        yield "|---" * (len(heads) + 2) + "|"
         for kind, name in KINDS.items():
             for title in self.titles:
                 cells = [_signed(self.rise(title, kind, metric)) for metric in RISES]
+                level = self.spoilt(title, kind)
+                cells.append("–" if level is None else f"{1000 * level:.1f}")
                 yield f"| {name} | {title} | {' | '.join(cells)} |"
+
+    def _against(self) -> Iterator[str]:
+        if not self.others:
+            return
+        yield "## Rise less that of the baselines, face by face"
+        yield ""
+        heads = [f"{METRICS[metric]}: {title}" for metric in RISES for title in self.own]
+        yield f"| | less | {' | '.join(heads)} |"
+        yield "|---" * (len(heads) + 2) + "|"
+        for kind, name in KINDS.items():
+            for other in self.others:
+                cells = [_signed(self.against(title, other, kind, metric)) for metric in RISES for title in self.own]
+                yield f"| {name} | {other} | {' | '.join(cells)} |"
+        yield ""
+        yield "Below 0: spoilt sketches hurt the model's faces less than the baseline's."
+        yield ""
 
     def _table(self) -> Iterator[str]:
         yield f"| | | {' | '.join(SHOWN.values())} |"

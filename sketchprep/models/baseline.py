@@ -18,7 +18,7 @@ from sketchprep.models.face_model import LARGEST, full, half, levels, refuse_oth
 from sketchprep.models.pix2pixhd import GlobalGenerator
 from sketchprep.models.unet import UNet
 
-__all__ = ["NETWORKS", "Baseline", "Shape", "load_baseline", "save_baseline"]
+__all__ = ["NETWORKS", "Baseline", "Shape", "file_of", "load_baseline", "save_baseline"]
 
 NAME, VERSION = "sketchprep-baseline", 1
 NETWORKS = {"unet": "pix2pix U-Net", "global": "pix2pixHD global generator"}
@@ -119,6 +119,11 @@ def save_baseline(
     save_file(stored, path, metadata={"sketchprep": json.dumps(header, sort_keys=True)})
 
 
+def file_of(path: str | Path) -> Path:
+    """The model's file of a run's folder, or the file itself."""
+    return Path(path) / FILE if Path(path).is_dir() else Path(path)
+
+
 def load_baseline(path: str | Path, *, device: str = "cpu") -> Baseline:
     """Open a network for drawing: eval mode, frozen, float32.
 
@@ -136,8 +141,9 @@ def load_baseline(path: str | Path, *, device: str = "cpu") -> Baseline:
     """
     from safetensors import SafetensorError, safe_open
 
-    path = Path(path)
-    path = path / FILE if path.is_dir() else path
+    path = file_of(path)
+    if not path.exists():
+        raise UserError(f"{path}: there is no such baseline; train one with `sketchprep train baseline`")
     try:
         with safe_open(path, "pt") as file:
             facts, shape = _header((file.metadata() or {}).get("sketchprep", ""), path)
@@ -147,7 +153,7 @@ def load_baseline(path: str | Path, *, device: str = "cpu") -> Baseline:
             tensors = {name: full(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, ValueError) as error:
         raise UserError(
-            f"{path}: cannot be read as a baseline ({error}); train one with `sketchprep train baseline`"
+            f"{path}: cannot be read as a baseline ({error}); name another run of `sketchprep train baseline`"
         ) from None
     network.load_state_dict(tensors, assign=True)
     network.eval().requires_grad_(False).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]

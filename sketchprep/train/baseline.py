@@ -15,6 +15,7 @@ from sketchprep.train import checkpoint, curves, devices, presets, runs
 from sketchprep.train.face_gan import FaceGan
 from sketchprep.train.face_settings import ARCHITECTURE, Settings
 from sketchprep.train.facemodel import licences
+from sketchprep.train.start import check_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -133,6 +134,8 @@ def train_baseline(
     """
     devices.patient_threads()
     options, settings = plan(network, preset, overrides, max_minutes=max_minutes, seed=seed, device=device)
+    options = devices.resolve(options)
+    check_weights(Path(run), Path(init_from) if init_from else None)
     faces, others = settings.faces(data, seed=options.seed), settings.held_out(data)
     task = BaselineTask(network, settings, faces, held_out=others, seed=options.seed)
     if dry_run:

@@ -18,6 +18,7 @@ from sketchprep.cli import main
 from sketchprep.evaluation.face_report import OTHERS, FaceReport
 from sketchprep.evaluation.figure import Line, Panel, draw
 from sketchprep.evaluation.likeness import METRICS, Wanted
+from sketchprep.evaluation.training import of_model
 
 PRESET = """
 limit: 2
@@ -54,7 +55,8 @@ def test_without_a_command_faces_are_evaluated(done: tuple[Path, str, dict[str, 
     out, said, values = done
     table = (out / "table.md").read_text()
     assert table.strip() in said
-    rows = [line.split(" | ")[0].strip("| ") for line in table.splitlines() if line.startswith("| ")]
+    figures = table.split("## What was trained")[0]
+    rows = [line.split(" | ")[0].strip("| ") for line in figures.splitlines() if line.startswith("| ")]
     assert rows[1:] == ["wb = 0", "wb = 0.5", "wb = 1", OTHERS]
     assert [face["id"] for face in values["faces"]] == [f"face-{n}" for n in range(12, 15)]
     # Sketch, photo and three results of each of the three faces.
@@ -174,7 +176,8 @@ def test_robustness_from_the_sketch_as_it_is_to_the_worst(
 
 def test_enough_faces_have_a_frechet_distance_that_grows_as_the_faces_stray(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    report = FaceReport(tmp_path, {"data": {"split": "test", "size": 64}, "k": 10, "model": "0" * 64})
+    about = {"data": {"split": "test", "size": 64}, "k": 10, "model": "0" * 64}
+    report = FaceReport(tmp_path, about, {("a",): of_model(tmp_path, {}, 0)})
     figures: dict[str, float | None] = dict.fromkeys(METRICS, 0.5)
     for number in range(150):
         real = rng.normal(0, 0.07, 128)

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sketchprep import datasetfolder, environment, executors, halfway, passes, placement, plan, planning, replan
+from sketchprep import datasetfolder, environment, executors, halfway, passes, placement, plan, planning, remote, replan
 from sketchprep.dataset import stored_environment
 from sketchprep.errors import UserError
 from sketchprep.listing import Listing, list_sources
 from sketchprep.merge import UNMERGED, complete_shards, merge, shard_failures
+from sketchprep.remoteview import url_of
 from sketchprep.request import Request, prepare
 from sketchprep.worker import Job, Stopped
 
@@ -66,6 +67,7 @@ class TooManyFailures(Exception):
     """The run was stopped because more photos failed than were allowed."""
 
 
+@remote.at_url
 def build(
     source: str | None = None,
     *,
@@ -76,6 +78,7 @@ def build(
     jobs: int | None = None,
     executor: str | None = None,
     limit: int | None = None,
+    photo_list: str | os.PathLike[str] | None = None,
     retry_failed: bool = False,
     extend: bool = False,
     max_failures: str | int | None = None,
@@ -86,6 +89,7 @@ def build(
     backend: str | None = None,
     scheduler: str | None = None,
     part: str | None = None,
+    scratch: str | os.PathLike[str] | None = None,
 ) -> Result:
     """Turn face photos into a paired photo/sketch dataset.
 
@@ -97,7 +101,7 @@ def build(
         Name of a source, for instance ``"celebamask-hq"``; may be left out if the recipe names its sources.
     root : path, or mapping of source name to path
         Where the photos lie; default ``$SKETCHPREP_DATA/NAME``.
-    out : path
+    out : path or URL
         The dataset's folder; default ``out/NAME-OF-THE-RECIPE``.
     recipe : str, path or mapping
         A shipped recipe's name, a YAML file, or the values; default the recipe named as the source.
@@ -110,6 +114,9 @@ def build(
         work on when this returns, and the last one merges.
     limit : int
         Take only the first so many photos of each source.
+    photo_list : path
+        The photos to take, instead of all under the root: a text file with a path relative to it a line, or a Parquet
+        file with a column ``path``.  Only for the source ``folder``; none of them is opened before its shard is made.
     retry_failed : bool
         Work again on the shards in which photos failed, accepting files that were mended.
     extend : bool
@@ -132,6 +139,9 @@ def build(
         ``"cpu"``: only what needs no network; ``"network"``: the rest, from what the first pass left; default all.
         The passes may run on two kinds of machine that see the folder.  Slurm's follow from its settings.
 
+    scratch : path
+        For a dataset at a URL: where what is not in the store yet lies; default under the system's temporary folder.
+
     Returns
     -------
     Result
@@ -144,7 +154,9 @@ def build(
     from sketchprep.cluster import nodes, settings, submit
 
     start = time.monotonic()
-    request = prepare(source, root=root, out=out, recipe_name=recipe, overrides=overrides, limit=limit)
+    request = prepare(
+        source, root=root, out=out, recipe_name=recipe, overrides=overrides, limit=limit, photo_list=photo_list
+    )
     allowed = placement.failure_limit(max_failures)
     name = placement.executor(executor, backend, scheduler, jobs)
     if slurm and name != "slurm":
@@ -166,9 +178,11 @@ def build(
         planned = _plan(request, count, extend=extend, retry_failed=retry_failed, quiet=quiet)
         if retry_failed:
             _forget_failed(request, planned)
+        remote.begin(request.out)
         sizes = plan.shard_sizes(planned)
         own = passes.of_pass(here, wanted) or {}
-        job = Job(request.out, request.recipe, own, request.roots, device, offline, part=wanted)
+        url = url_of(request.out) or ""
+        job = Job(request.out, request.recipe, own, request.roots, device, offline, part=wanted, url=url)
         if name == "slurm":
             names, there = list(sizes), complete_shards(request.out)
             if set(names) - set(there):
@@ -330,5 +344,6 @@ def _finish(out: Path, planned: Path, names: list[str], made: int) -> int:
         report.write_card(out, totals)
         report.write_preview(out)
         (out / UNMERGED).unlink(missing_ok=True)
+        remote.finish(out)
         return totals.failed
     return len(failed_ids(out))

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from sketchprep import __version__, cli_draw, cli_export, cli_models, cli_serve
-from sketchprep.cli_options import DATA, DEVICE, OFFLINE, OUT, OUT_NEEDED
+from sketchprep.cli_options import DATA, DATA_OR_URL, DEVICE, LIST, OFFLINE, OUT, OUT_NEEDED, OUT_OR_URL
 from sketchprep.errors import UserError
 
 
@@ -44,6 +44,7 @@ def build_options(command: Any) -> Any:
     """The options that say what is to be built, shared by `build` and `plan`."""
     for option in (
         click.option("--limit", type=int, help="Take only the first N photos of each source."),
+        LIST,
         click.option(
             "--set",
             "overrides",
@@ -54,7 +55,7 @@ def build_options(command: Any) -> Any:
         click.option(
             "--recipe", metavar="NAME|FILE", help="Shipped recipe or YAML file; default: named as the source."
         ),
-        OUT,
+        OUT_OR_URL,
         click.option(
             "--root",
             "roots",
@@ -87,6 +88,9 @@ def build_options(command: Any) -> Any:
     type=click.Choice(["all", "cpu", "network"]),
     help="cpu: only what needs no network; network: the rest, on another machine if you like.  Default: all.",
 )
+@click.option(
+    "--scratch", metavar="DIR", help="For -o URL: folder for what is not in the store yet; default: a temporary one."
+)
 @click.option("-n", "--dry-run", is_flag=True, help="Only show what would be done, as `sketchprep plan` does.")
 @click.option("--retry-failed", is_flag=True, help="Work again on photos that failed; mended files are accepted.")
 @click.option("--extend", is_flag=True, help="Append photos that came since as new shards.")
@@ -98,7 +102,7 @@ def build(dry_run: bool, max_failures: str | None, roots: tuple[str, ...], **opt
     from sketchprep import builder, report
 
     if dry_run:
-        wanted = ("source", "out", "recipe", "overrides", "limit", "device")
+        wanted = ("source", "out", "recipe", "overrides", "limit", "photo_list", "device")
         jobs = options["slurm"] if options["executor"] == "slurm" else None
         click.echo(_plan(roots, jobs, **{key: options[key] for key in wanted}))
         return
@@ -135,14 +139,20 @@ def _roots(roots: tuple[str, ...]) -> str | dict[str, str] | None:
 
 
 def _plan(
-    roots: tuple[str, ...], jobs: tuple[str, ...] | None = None, *, recipe: str | None, device: str, **words: Any
+    roots: tuple[str, ...],
+    jobs: tuple[str, ...] | None = None,
+    *,
+    recipe: str | None,
+    device: str,
+    times: Path | None = None,
+    **words: Any,
 ) -> str:
     from sketchprep.estimate import dry_run
     from sketchprep.request import prepare
 
     request = prepare(root=_roots(roots), recipe_name=recipe, **words)
     if jobs is None:
-        return dry_run(request, device)
+        return dry_run(request, device, times)
     from sketchprep.builder import preview_jobs
 
     return preview_jobs(request, jobs)
@@ -150,9 +160,10 @@ def _plan(
 
 @main.command()
 @build_options
+@click.option("--times", type=click.Path(path_type=Path), metavar="OUT", help="A build whose seconds by stage to take.")
 @DEVICE
 def plan(**options: Any) -> None:
-    """Show what a build would do: recipe, counts, shards, disk, missing weights."""
+    """Show what a build would do: recipe, counts, shards, array jobs, hours by resource, disk, missing weights."""
     click.echo(_plan(**options))
 
 
@@ -185,7 +196,7 @@ def sketch(photos: tuple[Path, ...], stage: str, out: Path, **options: Any) -> N
 
 
 @main.command()
-@DATA
+@DATA_OR_URL
 @click.option("--stages", metavar="A,B,…", help="Columns; default: the photo with its windows, and all that is stored.")
 @click.option("-n", "--people", default=8, show_default=True, help="Rows, spread over the dataset.")
 @OUT
@@ -193,13 +204,13 @@ def preview(data: Path, stages: str | None, people: int, out: Path | None) -> No
     """Make a contact sheet: photo beside sketches, one row a person."""
     from sketchprep import preview as previews
 
-    path = out or data / "preview.jpg"
+    path = out or (Path(f"{data.name}-preview.jpg") if isinstance(data, str) else data / "preview.jpg")
     previews.save(previews.preview(data, stages=stages.split(",") if stages else None, people=people), path)
     click.echo(str(path))
 
 
 @main.command()
-@DATA
+@DATA_OR_URL
 @click.option("-w", "--watch", is_flag=True, help="Show a bar until the build is complete.")
 def status(data: Path, watch: bool) -> None:
     """Show where a build stands; reads files only, also while it runs, from any machine that sees them."""
@@ -212,7 +223,7 @@ def status(data: Path, watch: bool) -> None:
 
 
 @main.command()
-@DATA
+@DATA_OR_URL
 def cancel(data: Path) -> None:
     """Stop a build: its Slurm jobs, or local workers.  Finished shards stay; the same build command goes on."""
     from sketchprep.cluster import submit
@@ -222,7 +233,7 @@ def cancel(data: Path) -> None:
 
 
 @main.command()
-@DATA
+@DATA_OR_URL
 @click.option("--kind", help="Only one kind, for instance pose or truncated.")
 @click.option("--all", "everything", is_flag=True, help="All of them, not the first twenty.")
 def failures(data: Path, kind: str | None, everything: bool) -> None:
@@ -233,7 +244,7 @@ def failures(data: Path, kind: str | None, everything: bool) -> None:
 
 
 @main.command()
-@DATA
+@DATA_OR_URL
 def verify(data: Path) -> None:
     """Recheck every file of a dataset against its sha256."""
     from sketchprep import progress
@@ -249,6 +260,17 @@ def verify(data: Path) -> None:
     left = "" if found.complete == found.shards else f"; {found.shards - found.complete} shards are not built yet"
     click.echo(f"{data}: {len(faults)} faults in {found.complete} shards, {found.pairs:,} pairs{left}")
     sys.exit(1 if faults else 0)
+
+
+@main.command()
+@click.argument("url")
+@click.argument("out", type=click.Path(path_type=Path))
+def pull(url: str, out: Path) -> None:
+    """Copy a dataset from an object store to a folder, for training; the same command again goes on."""
+    from sketchprep import remoteview
+
+    size = remoteview.pull(url, out)
+    click.echo(f"{out}: {size / 1e6:,.1f} MB fetched; check them with `sketchprep verify {out}`")
 
 
 @main.command("crop-components")

@@ -13,10 +13,10 @@ import yaml
 
 from sketchprep.attempts import Gone
 from sketchprep.errors import UserError
-from sketchprep.remoteview import url_of, view
-from sketchprep.storage import Url, location
 from sketchprep.longindex import LongIndex, read_spread
+from sketchprep.remoteview import url_of, view
 from sketchprep.rowgroups import rows_of
+from sketchprep.storage import Url, location
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,7 +16,9 @@ from sketchprep.dataset import read_recipe
 from sketchprep.errors import UserError
 from sketchprep.merge import Totals, complete_shards, read_failures, shard_failures
 from sketchprep.progress import read_reports
+from sketchprep.remoteview import view
 from sketchprep.rowgroups import rows_of
+from sketchprep.storage import location
 from sketchprep.store import read_shard_meta
 
 __all__ = ["Status", "failures_text", "status", "summary", "write_card", "write_preview"]
@@ -87,11 +89,11 @@ def status(folder: str | Path, totals: Totals | None = None) -> Status:
     UserError
         If the folder holds no planned dataset.
     """
-    out = Path(folder)
+    out = view(folder)
     path = plan_path(out)
     sizes = plan.shard_sizes(path)
     finished = set(complete_shards(out)) & sizes.keys()
-    result = Status(out, listed=rows_of(path), planned=sum(sizes.values()), shards=len(sizes))
+    result = Status(location(folder), listed=rows_of(path), planned=sum(sizes.values()), shards=len(sizes))
     result.complete, result.splits = len(finished), plan.split_counts(path)
     result.done = sum(sizes[name] for name in finished)
     result.halfway = len(set(halfway.names(out)) - finished)
@@ -200,7 +202,7 @@ def failures_text(folder: str | Path, *, kind: str | None = None, limit: int | N
     """
     import pyarrow.compute as pc
 
-    out = Path(folder)
+    out = view(folder)
     path = plan_path(out)
     known, count, shown = set[str](), 0, list[dict[str, Any]]()
     for rows in merged.failures(out) or read_failures(out, path, complete_shards(out)):

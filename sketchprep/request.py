@@ -12,6 +12,7 @@ from sketchprep import recipe, select, sources
 from sketchprep.errors import UserError
 from sketchprep.recipe import Recipe
 from sketchprep.sources.base import Source
+from sketchprep.storage import location
 
 __all__ = ["Request", "prepare"]
 
@@ -34,8 +35,11 @@ def prepare(
     recipe_name: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     overrides: Iterable[str] = (),
     limit: int | None = None,
+    photo_list: str | os.PathLike[str] | None = None,
 ) -> Request:
     """Resolve the recipe, its sources and the folder, without touching the disk.
+
+    A `photo_list` is a file of paths relative to the root; see `sketchprep.sources.photolist`.
 
     Raises
     ------
@@ -53,7 +57,11 @@ def prepare(
     roots = _roots(rec, root)
     opened = [sources.open_source(s.name, roots[s.name], **s.options) for s in rec.sources]
     _check_names(rec, opened)
-    return Request(rec, roots, opened, Path(out) if out is not None else Path("out") / rec.name)
+    if photo_list is not None:
+        if len(opened) > 1:
+            raise UserError(f"--list {photo_list}: goes with one source, and the recipe has {len(opened)}")
+        opened[0].take_list(Path(photo_list))
+    return Request(rec, roots, opened, location(out) if out is not None else Path("out") / rec.name)
 
 
 def _check_names(rec: Recipe, opened: list[Source]) -> None:

@@ -8,7 +8,7 @@ import json
 import os
 import platform
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,13 +143,20 @@ def failure_schema() -> pa.Schema:
     return pa.schema([(n, text) for n in ("id", "source", "stage", "kind", "message")] + [("rejected", pa.bool_())])
 
 
-def write_parquet(table: pa.Table, path: Path, meta: Mapping[str, Any] | None = None) -> None:
+def write_parquet(
+    table: pa.Table,
+    path: Path,
+    meta: Mapping[str, Any] | None = None,
+    before: Callable[[Path], Any] = lambda temporary: None,
+) -> None:
     """Write a table so that it is either whole and on the disk, or not there.
 
     Parameters
     ----------
     meta : mapping, optional
         Plain values kept as JSON in the file's own metadata.
+    before : callable
+        Called with the finished file before it gets its name.
     """
     import pyarrow.parquet as pq
 
@@ -157,6 +164,7 @@ def write_parquet(table: pa.Table, path: Path, meta: Mapping[str, Any] | None = 
         table = table.replace_schema_metadata({META: json.dumps(meta, sort_keys=True).encode()})
     with atomic(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
+        before(temporary)
 
 
 def process_name() -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sketchprep import doubles, plan, store
 from sketchprep.merge import complete_shards
+from sketchprep.remoteview import tar, view
 from sketchprep.report import plan_path
 
 __all__ = ["verify"]
@@ -40,14 +41,15 @@ def verify(folder: str | os.PathLike[str], *, checked: Callable[[int], Any] = la
     UserError
         If the folder holds no planned dataset.
     """
-    out = Path(folder)
+    out = view(folder)
     path = plan_path(out)
     sizes = plan.shard_sizes(path)
     faults = []
     finished = complete_shards(out)
     faults += [f"shards/{name}.parquet: is in no plan; remove it" for name in finished if name not in sizes]
     for shard in plan.iter_shards(path, [name for name in finished if name in sizes]):
-        faults += _check_shard(out, shard.name, shard)
+        with tar(out, shard.name):
+            faults += _check_shard(out, shard.name, shard)
         checked(len(shard))
     if not faults and len(finished) == len(sizes):
         faults += _check_index(out, finished)

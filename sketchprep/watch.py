@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sketchprep import halfway, progress
 from sketchprep.merge import complete_shards
+from sketchprep.remoteview import view
 
 __all__ = ["watch"]
 
@@ -63,7 +64,7 @@ def watch(folder: str | Path, *, every: float = EVERY_SECONDS) -> None:
     from sketchprep import plan
     from sketchprep.report import plan_path
 
-    out = Path(folder)
+    out = view(folder)
     sizes = plan.shard_sizes(plan_path(out))
     watcher = _Watcher(out, sizes)
     seen = sum(watcher.look().values())
@@ -71,6 +72,7 @@ def watch(folder: str | Path, *, every: float = EVERY_SECONDS) -> None:
     try:
         while not watcher.complete:
             time.sleep(every)
+            view(folder)
             sums = watcher.look()
             half = f", {n} shards wait for their second pass" if (n := len(halfway.names(out))) else ""
             display.set_postfix_str(f"{sums['failed']} failed, {sums['rejected']} rejected{half}", refresh=False)

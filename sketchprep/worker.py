@@ -47,6 +47,8 @@ class Job:
         Process to die with; 0 for none.
     part : str
         The pass, see `passes.NAMES`.
+    url : str
+        The store that finished shards go to, see `sketchprep.remote`; empty for a local dataset.
     """
 
     out: Path
@@ -57,6 +59,7 @@ class Job:
     offline: bool = False
     parent: int = 0
     part: str = passes.ALL
+    url: str = ""
 
 
 class Stopped(Exception):
@@ -146,6 +149,15 @@ def run_shard(job: Job, shard: ShardPlan) -> str:
     UserError
         If the disk is full, the folder cannot be written, or this machine cannot make the planned bytes.
     """
+    if not job.url:
+        return _run_shard(job, shard)
+    from sketchprep import remote
+
+    with remote.attended(job, shard.name):
+        return _run_shard(job, shard)
+
+
+def _run_shard(job: Job, shard: ShardPlan) -> str:
     half = job.part == passes.CPU
     folder = job.out / (halfway.FOLDER if half else "shards")
     reports = job.out / (halfway.REPORTS if half else "log")
@@ -182,8 +194,17 @@ def _make(tools: Tools, shard: ShardPlan, temporary: Path, marker: Path, meter: 
     store.commit(temporary, marker.with_suffix(".tar"))
     pairs = sum(row["kind"] is None for row in rows)
     meta = {"photos": len(rows), "pairs": pairs, "tar_bytes": size, "tar_sha256": digest}
-    store.write_parquet(store.rows_table(rows), marker, meta)
+    store.write_parquet(store.rows_table(rows), marker, meta, lambda made: _publish(tools.job, marker, made))
     halfway.path(tools.job.out, shard.name).unlink(missing_ok=True)
+
+
+def _publish(job: Job, marker: Path, made: Path) -> None:
+    """Commit the shard in its store too, if it has one, before this machine calls it complete."""
+    if job.url:
+        from sketchprep import remote
+        from sketchprep.storage import Url
+
+        remote.publish(Url(job.url), marker.with_suffix(".tar"), made, marker.stem)
 
 
 def _make_half(tools: Tools, shard: ShardPlan, temporary: Path, marker: Path, meter: Meter) -> None:

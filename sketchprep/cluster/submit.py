@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sketchprep import environment, halfway, passes, store
+from sketchprep import environment, halfway, passes, storage, store
 from sketchprep.cluster import script, slurm
 from sketchprep.cluster.settings import Settings
 from sketchprep.errors import UserError
@@ -214,6 +214,11 @@ def cancel(out: Path) -> int:
     int
         Slurm jobs that were ended.
     """
+    if storage.is_url(out):
+        from sketchprep import remote
+
+        remote.stop(storage.Url(str(out)))
+        return 0
     if not (out / "plan.parquet").is_file():
         raise UserError(f"{out}: holds no planned dataset, so there is nothing to cancel")
     (out / "log").mkdir(exist_ok=True)

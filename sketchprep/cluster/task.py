@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from sketchprep import executors, halfway, passes, plan, progress
 from sketchprep.dataset import read_recipe
 from sketchprep.errors import UserError
 from sketchprep.merge import complete_shards
+from sketchprep.remoteview import url_of
+from sketchprep.storage import location
 from sketchprep.worker import Job, Stopped
 
 __all__ = ["Spec", "describe", "merge", "run"]
@@ -51,9 +53,10 @@ class Spec:
         from sketchprep import recipe
 
         stored = read_recipe(self.out)
-        roots = {name: Path(root) for name, root in self.roots.items()}
+        roots = {name: location(root) for name, root in self.roots.items()}
         planned = passes.of_pass(stored["depends_on"], part) or {}
-        return Job(self.out, recipe.load(stored["recipe"]), planned, roots, self.device, self.offline, part=part)
+        job = Job(self.out, recipe.load(stored["recipe"]), planned, roots, self.device, self.offline, part=part)
+        return replace(job, url=url_of(self.out) or "")
 
 
 def run(path: Path, index: int, part: str = passes.ALL) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sketchprep.errors import UserError
+from sketchprep.storage import is_url, location
 
 if TYPE_CHECKING:
     from sketchprep.sources.base import Source
@@ -56,6 +57,8 @@ def resolve_root(name: str, root: str | os.PathLike[str] | None = None) -> Path:
         If there is none: one sentence that says where the corpus comes from.
     """
     cls = source_class(name)
+    if is_url(root):
+        return location(str(root))
     if root is not None:
         path = Path(root).expanduser()
         if not os.path.exists(path):
@@ -67,6 +70,8 @@ def resolve_root(name: str, root: str | os.PathLike[str] | None = None) -> Path:
     data = os.environ.get("SKETCHPREP_DATA")
     if not data:
         raise UserError(f"--source {name} needs --root DIR (or $SKETCHPREP_DATA/{name}); {cls.obtain}")
+    if is_url(data):
+        return location(data) / name
     folder = Path(data).expanduser() / name
     for path in (folder, folder.with_name(f"{name}.zip")):
         if os.path.exists(path):

@@ -14,6 +14,7 @@ from sketchprep.errors import UserError
 from sketchprep.records import Failure, Picture, Sample
 from sketchprep.sources.batches import batches_of
 from sketchprep.sources.listing import Listing, open_tree
+from sketchprep.storage import location
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,7 +76,7 @@ class Source(ABC):
     obtain: ClassVar[str]
 
     def __init__(self, root: Path) -> None:
-        self.root = Path(root)
+        self.root = location(root)
         self.tree = open_tree(self.root)
         self._scanned: Scan | None = None
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from sketchprep.errors import SampleError, UserError
+from sketchprep.storage import Url, is_url
 
 __all__ = ["MAX_BYTES", "PICTURES", "Entry", "Folder", "Listing", "Refusal", "Tree", "open_tree"]
 
@@ -86,13 +87,17 @@ class Tree(ABC):
 
 
 def open_tree(root: Path) -> Tree:
-    """Open a corpus' folder or zip.
+    """Open a corpus' folder or zip, or what lies below a URL.
 
     Raises
     ------
     UserError
         If `root` does not exist or is neither.
     """
+    if is_url(root):
+        from sketchprep.sources.bucket import Bucket
+
+        return Bucket(Url(str(root)))
     if os.path.isdir(root):
         return Folder(root)
     if not os.path.exists(root):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["NOTES", "read_evaluation", "read_notes", "small_card"]
 
 NOTES = ("licence", "budget", "faults")
-_MINUTES = re.compile(r"(\d+(?:\.\d+)?) minutes this time")
 
 
 def read_notes(path: str | Path | None) -> dict[str, Any]:
@@ -139,12 +137,15 @@ def _stage(folder: Path) -> str | None:
     try:
         options = yaml.safe_load((folder / "run.yaml").read_text(encoding="utf-8"))["settings"]["options"]
         lines = (folder / "stats.jsonl").read_text(encoding="utf-8").splitlines()
-        log = (folder / "log.txt").read_text(encoding="utf-8")
-        images = json.loads(lines[-1])["images"]
+        entries = [(entry["images"], entry.get("images_per_second")) for entry in map(json.loads, lines)]
         step, precision, seed = options["batch × accumulate × processes"], options["precision"], options["seed"]
+        images = entries[-1][0]
     except (OSError, ValueError, KeyError, IndexError, TypeError, yaml.YAMLError):
         return None
-    minutes = sum(float(found) for found in _MINUTES.findall(log))
+    minutes, before = 0.0, 0
+    for count, rate in entries:
+        minutes += max(0, count - before) / rate / 60 if rate else 0.0
+        before = count
     return f"| {folder.name} | {images:,} | {minutes:.0f} | {step} | {precision} | {seed} |"
 
 

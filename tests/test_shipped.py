@@ -170,7 +170,9 @@ def test_two_models_are_refused(none: None) -> None:
 
 
 def test_choosing_needs_no_heavy_package() -> None:
-    code = "import sys, sketchprep.shipped as s; s.choose(None, None); print('torch' in sys.modules, 'cv2' in sys.modules)"
+    code = (
+        "import sys, sketchprep.shipped as s; s.choose(None, None); print('torch' in sys.modules, 'cv2' in sys.modules)"
+    )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
     assert found.stdout.split() == ["False", "False"]

@@ -1,0 +1,73 @@
+"""Makes docs/faces.jpg: sketches of people the model never saw, the bundled drawings, and the face drawn from each.
+
+    python docs/faces.py PORTRAITS [--run RUN] [--without NAME,NAME,…] [-o docs/faces.jpg]
+
+PORTRAITS is a folder of CC0 photos.  Sixteen of those that a dataset's recipe would keep (one face, turned by at most
+20°) are drawn by lot; photos with hats or headscarves, which the training data had not, are left out by name.
+Nothing is chosen by its result.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from sketchprep import imageio, shipped
+from sketchprep.draw import Artist, open_artist
+from sketchprep.intake import Intake
+from sketchprep.ops.pose import estimate_pose
+from sketchprep.photo_sketch import PhotoSketcher, recipe_of
+from sketchprep.preview import contact_sheet
+from sketchprep.resources import PACKAGE
+
+PAIRS, TILE, MOST_TURN = 4, 132, 20.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("portraits", type=Path)
+    parser.add_argument("--run", type=Path)
+    parser.add_argument("--without", default="")
+    parser.add_argument("--count", type=int, default=16)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--wb", type=float, default=0.3)
+    parser.add_argument("-o", "--out", type=Path, default=Path(__file__).with_suffix(".jpg"))
+    words = parser.parse_args()
+    artist = open_artist(shipped.choose(words.run, None, say=print), device="cpu")
+    names, sketches = of_portraits(words, artist)
+    print(" ".join(names))
+    intake = Intake(artist.size)
+    drawings = [imageio.decode(path.read_bytes()) for path in sorted((PACKAGE / "data/sketches").glob("*.png"))]
+    sketches += [intake.bring(drawing).sketch for drawing in drawings]
+    faces = artist.draw(np.stack(sketches), wb=words.wb).faces
+    cells = [picture for pair in zip(sketches, faces, strict=True) for picture in pair]
+    rows = [cells[at : at + 2 * PAIRS] for at in range(0, len(cells), 2 * PAIRS)]
+    rows[-1] += [np.full_like(faces[0], 255)] * (2 * PAIRS - len(rows[-1]))
+    sheet = contact_sheet(rows, ["sketch", "face"] * PAIRS, tile=TILE)
+    words.out.write_bytes(imageio.encode_jpeg(sheet, quality=88))
+    print(f"{words.out}: {sheet.shape[1]} × {sheet.shape[0]} px, {words.out.stat().st_size:,} bytes")
+
+
+def of_portraits(words: argparse.Namespace, artist: Artist) -> tuple[list[str], list[np.ndarray]]:
+    """Names and sketches of as many portraits as are wanted, none of them bundled, in alphabetical order."""
+    assert artist.bank is not None
+    sketcher = PhotoSketcher(artist.size, recipe=recipe_of(artist.bank.facts))
+    left_out = {path.stem for path in (PACKAGE / "data/portraits").glob("*.jpg")} | set(words.without.split(","))
+    paths = [path for path in sorted(words.portraits.glob("*.jpg")) if path.stem not in left_out]
+    found: dict[str, np.ndarray] = {}
+    for at in np.random.default_rng(words.seed).permutation(len(paths)):
+        photo = imageio.decode(paths[at].read_bytes())
+        points = sketcher.landmarks(photo)
+        if points is None or np.abs(estimate_pose(points)[:3]).max() > MOST_TURN:
+            continue
+        found[paths[at].stem] = sketcher.sketch(photo, points)[0]
+        if len(found) == words.count:
+            break
+    names = sorted(found)
+    return names, [found[name] for name in names]
+
+
+if __name__ == "__main__":
+    main()

@@ -75,6 +75,7 @@ def view(folder: str | os.PathLike[str], *, index_only: bool = False) -> Path:
         If the URL holds no dataset, or the store fails.
     """
     if not storage.is_url(folder):
+        _refuse_collapsed(Path(folder))
         return Path(folder)
     import filelock
 
@@ -96,8 +97,33 @@ def view(folder: str | os.PathLike[str], *, index_only: bool = False) -> Path:
     return copy
 
 
+def _refuse_collapsed(folder: Path) -> None:
+    """Refuse what was a URL before a command that knows only paths took it for one."""
+    found = re.fullmatch(r"(s3a?|gs|gcs|az|abfss?):/([^/].*)", str(folder))
+    if found is not None and not folder.exists():
+        url = f"{found[1]}://{found[2]}"
+        raise UserError(f"{url}: this command needs a local copy; make one with `sketchprep pull {url} DIR`")
+
+
 def _kept(key: str) -> bool:
     return marker_of(key) is not None or _REPORT.fullmatch(key) is not None
+
+
+def file(path: str | os.PathLike[str]) -> Path:
+    """A file on this machine: itself, or for a URL a copy in the cache."""
+    if not storage.is_url(path):
+        return Path(path)
+    from sketchprep.assets import cache_folder
+
+    url = Url(str(path))
+    entry = storage.entry(url)
+    if entry is None:
+        raise UserError(f"{url}: there is no such object; check the URL")
+    digest = hashlib.sha256(f"{url} {entry.size} {entry.tag}".encode()).hexdigest()[:16]
+    copy = cache_folder() / "stores" / "files" / digest / url.name
+    if not copy.is_file():
+        storage.get_all(url.parent, {url.name: entry}, copy.parent)
+    return copy
 
 
 @contextlib.contextmanager

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from sketchprep import environment, planning, select
+from sketchprep import environment, hours, planning, select
 from sketchprep.listing import Listing, list_sources
 
 if TYPE_CHECKING:
@@ -34,11 +36,18 @@ BYTES_PER_PIXEL = {
 OVERHEAD = 7000  # bytes a pair: JSON, tar headers, rows
 
 
-def dry_run(request: Request, device: str = "auto") -> str:
+def dry_run(request: Request, device: str = "auto", times: Path | None = None) -> str:
     """Describe a build: resolved recipe, counts, shards, disk, missing weights.
 
     Photos are listed and judged by their annotations, but not opened: exact duplicates, and faces that selection
     rejects by what it sees, are not known yet, so the counts are upper bounds.
+
+    Parameters
+    ----------
+    device : str
+        As for a build.
+    times : Path, optional
+        A build whose seconds by stage are taken; default typical ones.
 
     Returns
     -------
@@ -46,9 +55,11 @@ def dry_run(request: Request, device: str = "auto") -> str:
         Several lines for people; the recipe in it is YAML.
     """
     rec = request.recipe
+    figures = hours.typical() if times is None else hours.measured(times)
     listing = list_sources(request.sources, rec.limit)
     with planning.draft(rec, listing, hashing=False) as draft:
         splits, kinds, names = Counter(draft.split_counts()), draft.reasons, draft.shard_names()
+        size = draft.bytes
     shards = Counter(name.rsplit("-", 1)[0] for name in names)
     planned = sum(splits.values())
     values = {"recipe": rec.canonical(), "depends_on": environment.resolve(rec, device)}
@@ -60,10 +71,31 @@ def dry_run(request: Request, device: str = "auto") -> str:
         f"left out  {_counts(kinds) or 'nothing'} (by annotations; duplicates and faces: when the build runs)",
         *_unjudged(rec, listing),
         f"shards    {len(names):,} of up to {rec.shard_size} photos ({_counts(shards) or 'none'})",
-        f"disk      about {_disk(rec, planned):.2g} GB (an estimate from typical portraits)",
+        *_hours(rec, figures, planned, names),
+        *([f"read      {hours.short(size / 1e9)} GB of photos"] if size else []),
+        f"disk      about {hours.short(_disk(rec, planned))} GB (an estimate from typical portraits)",
         f"weights   {_assets(rec)}",
     ]
     return "\n".join(lines)
+
+
+def _hours(rec: Recipe, times: hours.Times, photos: int, names: Sequence[str]) -> list[str]:
+    """Hours by resource, and how an array of Slurm's would share them."""
+    from sketchprep.cluster import script, settings, slurm, submit
+
+    found, site = hours.estimate(rec, times), settings.load()
+    lines = [f"hours     CPU cores, without networks: {found.text(found.cpu, photos)}"]
+    if found.network:
+        lines.append(f"          networks, on {times.device}: {found.text(found.network, photos)}")
+    stand_in = hours.unmeasured(rec, times)
+    lines.append(f"          {times.origin}" + (f"; typical figures for {', '.join(stand_in)}" if stand_in else ""))
+    processes = submit.processes_of(site, rec, None)
+    per_task = script.batches(len(names), processes, slurm.max_array_size(), site)
+    busy = min(per_task * rec.shard_size, photos) * found.seconds / 3600 / min(processes, per_task)
+    tasks = -(-len(names) // per_task)
+    share = f"{tasks:,} array tasks of up to {per_task} shards, each about {hours.short(busy)} hours"
+    lines.append(f"jobs      {share} with {processes} processes (pipelines/slurm.yaml)")
+    return lines
 
 
 def _counts(counts: Counter[str]) -> str:

@@ -57,7 +57,7 @@ class Runs:
             return
         run = self._sort(self._waiting)
         self._waiting, self._held = [], 0
-        self._sampled += run[self._key].take(range(0, len(run), SAMPLE_EVERY)).to_pylist()
+        self._sampled += run[self._key].take(pa.array(range(0, len(run), SAMPLE_EVERY))).to_pylist()
         path = Path(self._folder.name) / f"{len(self._files)}.arrow"
         options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
         with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, self._schema, options=options) as writer:

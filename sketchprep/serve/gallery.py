@@ -22,7 +22,7 @@ __all__ = ["Gallery"]
 BATCH = 8
 OFTEN = 512  # pictures after which what has been prepared is made sure of
 LARGEST = 256  # the frame for which pictures are kept; larger ones show no more in a shadow
-MOST_BYTES = 2 << 30  # of all pictures; the frame is halved for a bank that would need more
+MOST_BYTES = 2 << 30  # of all pictures; smaller for a bank that would need more
 
 
 class Gallery:
@@ -139,7 +139,7 @@ class Gallery:
 def _frame(size: int, faces: int) -> int:
     frame = min(size, LARGEST)
     while frame > 64 and faces * sum(window.width**2 for window in windows(frame).values()) > MOST_BYTES:
-        frame //= 2
+        frame -= 64
     return frame
 
 

@@ -1,4 +1,4 @@
-"""A drawing moved to where the model looks for a face: of a few places, the one at which its parts look most familiar.
+"""Drawings beside the frame: whether one is, and moved to that of a few places at which its parts look most familiar.
 
 The ink's box tells where a head is, but not whether a neck or high hair is part of it; the bank does.
 """
@@ -12,15 +12,18 @@ import numpy as np
 
 from sketchprep import imageio
 from sketchprep.draw import blank_parts
-from sketchprep.framecheck import distances
+from sketchprep.framecheck import advice, distances, ink_fault
 from sketchprep.ops.components import PARTS
 from sketchprep.ops.ink import INK, broaden, ink_box
 from sketchprep.ops.warp import warp
 
 if TYPE_CHECKING:
-    from sketchprep.draw import Artist
+    from torch import Tensor
 
-__all__ = ["LINE", "in_place"]
+    from sketchprep.draw import Artist
+    from sketchprep.manifold import Projection
+
+__all__ = ["LINE", "beside", "for_model", "in_place"]
 
 # Lines as broad as those the models are trained on; a fine pen would turn pale in a small frame.
 LINE = 4.0
@@ -28,6 +31,33 @@ LINE = 4.0
 TOPS, BOTTOMS, BROAD = (20, 50, 80), (440, 474, 508), 500
 THICKER = 1.25  # lines that became broader than this are drawn anew, fine ones
 PEN = 3.0
+
+
+def beside(artist: Artist, sketch: np.ndarray, codes: Tensor, projection: Projection | None) -> str:
+    """Say that a drawing lies beside the frame, or nothing.
+
+    Half of a drawing lies aside too: its parts, though, look like parts.  Where the bank knows how near those of
+    held-out sketches are, one part must be farther from it than 19 in 20 of them.
+
+    Parameters
+    ----------
+    artist : Artist
+    sketch : ndarray of uint8, shape (size, size)
+        With ink on it.
+    codes : Tensor of float32, shape (1, 5, latent)
+    projection : Projection or None
+
+    Returns
+    -------
+    str
+        See `sketchprep.framecheck.advice`; empty if all is well.
+    """
+    fault = ink_fault(sketch)
+    if fault and artist.bank is not None and projection is not None and artist.usual:
+        far = distances(artist.bank, codes, projection)[0]
+        if not any(far[at] > artist.usual[part][1] for at, part in enumerate(PARTS)):
+            return ""
+    return advice(fault, {}, remedy="") or ""
 
 
 def in_place(artist: Artist, page: np.ndarray) -> np.ndarray:

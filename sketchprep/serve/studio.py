@@ -12,12 +12,11 @@ import numpy as np
 from sketchprep import imageio
 from sketchprep.draw import Artist, blank_parts
 from sketchprep.errors import SampleError, UserError
-from sketchprep.framecheck import advice, ink_fault, strange_parts, unexplained, usual_of
 from sketchprep.ops.components import PARTS, windows
 from sketchprep.ops.ink import INK
 from sketchprep.serve.gallery import Gallery
 from sketchprep.serve.limits import CANVAS, MOST_PIXELS
-from sketchprep.serve.place import for_model, in_place
+from sketchprep.serve.place import beside, for_model, in_place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sketchprep.intake import Incoming, Intake
-    from sketchprep.manifold import Projection
 
 __all__ = ["Look", "Studio"]
 
@@ -126,25 +124,12 @@ class Studio:
         codes, projection, blended = artist.steer(sketch[None], wb=wb if artist.bank is not None else 1.0)
         blank = blank_parts(sketch)
         undrawn = [part for part, empty in zip(PARTS, blank, strict=True) if empty]
-        words = "" if blank.all() else self._advice(sketch, codes, projection, blank)
+        words = "" if blank.all() else beside(self.artist, sketch, codes, projection)
         if projection is None or self.gallery is None:
             return Look(codes, {}, undrawn, b"", words)
         rows = {part: projection.indices[0, at].tolist() for at, part in enumerate(PARTS)}
         drawn = imageio.encode_png(self.gallery.shadow(projection)) if shadow else b""
         return Look(blended, rows, undrawn, drawn, words)
-
-    def _advice(self, sketch: np.ndarray, codes: Tensor, projection: Projection | None, blank: np.ndarray) -> str:
-        """Of a drawing that may be half done: where its ink lies aside, its parts must also be less usual than most."""
-        bank, fault, usual = self.artist.bank, ink_fault(sketch), None
-        if bank is not None and projection is not None:
-            usual = usual_of(bank, projection.indices.shape[-1])
-        if usual is None or projection is None:
-            return advice(fault, {}, remedy="") or ""
-        found = unexplained(codes, projection, usual)[0]
-        if fault:
-            unusual = strange_parts(found, usual, blank, margin=1)
-            return (advice(fault, {}, remedy="") or "") if unusual else ""
-        return advice(None, strange_parts(found, usual, blank), remedy="") or ""
 
     def face(self, codes: Tensor) -> bytes:
         """PNG of the face of codes (1, 5, latent)."""

@@ -257,4 +257,31 @@ def evaluate_simplifier(out: Path, celebamask: tuple[Path, ...], **options: Any)
     click.echo(report.text())
 
 
-COMMANDS = (simplify, train, evaluate)
+@click.command()
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="A built dataset.")
+@click.option(
+    "--run", type=click.Path(path_type=Path), default="runs/ablation", show_default=True, help="Folder of the runs."
+)
+@click.option(
+    "--preset", default="ablation", show_default=True, metavar="NAME|FILE", help="What is changed, and the budget."
+)
+@click.option("--split", default="test", show_default=True, help="Whose pairs are drawn.")
+@click.option("--limit", type=click.IntRange(min=2), help="At most N faces.")
+@DEVICE
+@OFFLINE
+def ablate(data: Path, run: Path, **options: Any) -> None:
+    """Train and measure what the paper asks of itself: code size, feature maps, neighbours, projection.
+
+    The same command goes on where it stopped, and keeps what is done.
+    """
+    from sketchprep import progress
+    from sketchprep.evaluation.ablation import ablate as measure
+
+    report = measure(data, run, say=functools.partial(click.echo, err=True), progress=progress.bar, **options)
+    if isinstance(report, int):
+        sys.exit(report)
+    click.echo(report.text())
+    click.echo(f"report: {report.out}")
+
+
+COMMANDS = (simplify, train, evaluate, ablate)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,10 +138,7 @@ class Choice:
         artist = open_artist(self.run, model=self.model, bank=self.bank, device=self.device)
         facts = artist.model.facts
         task = facts.get("task", {})
-        faces = Held(
-            self.data, size=artist.size, split=self.split, sketch=task.get("data", {}).get("sketch", "sketch"),
-            limit=self.limit,
-        )  # fmt: skip
+        faces = self.faces(size=artist.size, sketch=task.get("data", {}).get("sketch", "sketch"))
         blank = np.full((1, artist.size, artist.size), 255, np.uint8)
         for wb in wbs:  # what is wrong with wb, k or the bank is better said now
             artist.steer(blank, wb=wb, k=k)
@@ -157,8 +154,12 @@ class Choice:
         }
         subject = Subject(artist, drawers, faces, about, trained, _notes(artist, faces, task.get("data", {})))
         self._add_baselines(subject, task)
-        about["trained"] = [{"titles": list(titles), **asdict(one)} for titles, one in trained.items()]
+        about["trained"] = [{"titles": list(titles), **one.values()} for titles, one in trained.items()]
         return subject
+
+    def faces(self, *, size: int, sketch: str = "sketch") -> Held:
+        """The pairs, at a size and with a stored stage as sketch; raises as `sketchprep.train.faces.Faces`."""
+        return Held(self.data, size=size, split=self.split, sketch=sketch, limit=self.limit)
 
     def _add_baselines(self, subject: Subject, task: dict[str, Any]) -> None:
         from sketchprep.models.baseline import file_of, load_baseline

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from sketchprep.evaluation.descriptor import FEATURES
-from sketchprep.evaluation.distances import BANDWIDTH, Estimate, frechet_distance, kernel_distance
+from sketchprep.evaluation.distances import BANDWIDTH, Estimate, frechet_distance
 from sketchprep.evaluation.likeness import METRICS, Wanted
-from sketchprep.evaluation.metrics import Mean, interval
+from sketchprep.evaluation.measured import Compared, Measured, cell, figure, plain
 from sketchprep.evaluation.training import Trained
 from sketchprep.evaluation.training import table as training_table
 
-__all__ = ["OTHERS", "FaceReport", "cell", "figure", "plain", "reading", "spread"]
+__all__ = ["OTHERS", "FaceReport", "reading"]
 
 OTHERS = "another person's photo"
-Compared = tuple[dict[str, float | None], np.ndarray]
 
 
 @dataclass
@@ -37,67 +34,47 @@ class FaceReport:
         What the rows were trained with, see `sketchprep.evaluation.training.table`.
     notes : list of str
         What a reader must know.
-    names : list of str
-        The faces.
-    figures : dict
-        By title, a dict of figures for each face; see `sketchprep.evaluation.likeness.Judge.compare`.
+    measured : Measured
+        The figures, by title.
     """
 
     out: Path
     about: dict[str, Any]
     trained: dict[tuple[str, ...], Trained]
     notes: list[str] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-    figures: dict[str, list[dict[str, float | None]]] = field(default_factory=dict)
-    _made: dict[str, list[np.ndarray]] = field(default_factory=dict, repr=False)
-    _real: list[np.ndarray] = field(default_factory=list, repr=False)
+    measured: Measured[str] = field(default_factory=Measured)
 
     def add(self, name: str, wanted: Wanted, compared: Mapping[str, Compared]) -> None:
         """Take in one face: its photo, and what was drawn of it compared with that."""
-        self.names.append(name)
-        self._real.append(wanted.described)
+        self.measured.photo(name, wanted)
         for title, one in compared.items():
-            self._take(title, one)
+            self.measured.add(title, one)
 
     def add_other(self, compared: Compared) -> None:
         """Take in a stranger's photo compared with the photo of the face added last."""
-        self._take(OTHERS, compared)
+        self.measured.add(OTHERS, compared)
 
-    def _take(self, title: str, compared: Compared) -> None:
-        self.figures.setdefault(title, []).append(compared[0])
-        self._made.setdefault(title, []).append(compared[1])
-
-    @cached_property
-    def means(self) -> dict[str, dict[str, Mean]]:
-        """By title and figure, with intervals over the faces."""
-        return {
-            title: {key: spread([row[key] for row in rows]) for key in METRICS} for title, rows in self.figures.items()
-        }
-
-    @cached_property
+    @property
     def kernel(self) -> dict[str, Estimate]:
         """Kernel distance of each set of faces to the photos."""
-        return {title: kernel_distance(np.stack(made), np.stack(self._real)) for title, made in self._made.items()}
+        return self.measured.kernel
 
     @cached_property
     def frechet(self) -> dict[str, float | None]:
         """Fréchet distance of each set of faces to the photos; None where there are too few faces."""
-        enough = len(self.names) > FEATURES
-        return {
-            title: frechet_distance(np.stack(made), np.stack(self._real)) if enough else None
-            for title, made in self._made.items()
-        }
+        found, enough = self.measured, len(self.measured.names) > FEATURES
+        return {t: frechet_distance(found.made(t), found.real) if enough else None for t in found.figures}
 
     def values(self) -> dict[str, Any]:
         """All of it in plain values; the same for the same faces, weights and machine."""
         rows = [
-            {"id": name, **{title: rows[at] for title, rows in self.figures.items()}}
-            for at, name in enumerate(self.names)
+            {"id": name, **{title: rows[at] for title, rows in self.measured.figures.items()}}
+            for at, name in enumerate(self.measured.names)
         ]
         return {
             **self.about,
             "bandwidth": BANDWIDTH,
-            "means": plain(self.means),
+            "means": plain(self.measured.means),
             "kernel": plain(self.kernel),
             "frechet": self.frechet,
             "notes": self.notes,
@@ -107,11 +84,11 @@ class FaceReport:
     def text(self) -> str:
         """The report in Markdown."""
         data = self.about["data"]
-        lines = [f"# Sketch to face: {len(self.names)} faces of the split `{data['split']}`", ""]
+        lines = [f"# Sketch to face: {len(self.measured.names)} faces of the split `{data['split']}`", ""]
         lines += [f"At {data['size']} px, {self.about['k']} neighbours; model sha256 {self.about['model']}.", ""]
         lines += [*self._table(), "", *_legend(), ""]
         lines += ["## What was trained", "", *training_table(self.trained), "", "## What these figures can show", ""]
-        lines += [*(f"- {line}" for line in [*reading(len(self.names)), *self._floor()]), ""]
+        lines += [*(f"- {line}" for line in [*reading(len(self.measured.names)), *self._floor()]), ""]
         lines += [f"- {note}" for note in self.notes]
         return "\n".join(lines).rstrip() + "\n"
 
@@ -119,14 +96,14 @@ class FaceReport:
         titles = [*METRICS.values(), "kernel × 1000", "Fréchet"]
         yield f"| | {' | '.join(titles)} |"
         yield "|---" * (len(titles) + 1) + "|"
-        for title, means in self.means.items():
+        for title, means in self.measured.means.items():
             frechet = self.frechet[title]
             cells = [cell(means[key], key) for key in METRICS]
             cells += [figure(self.kernel[title]), "–" if frechet is None else f"{frechet:.3f}"]
             yield f"| {title} | {' | '.join(cells)} |"
 
     def _floor(self) -> Iterator[str]:
-        if OTHERS in self.figures:
+        if OTHERS in self.measured.figures:
             yield (
                 f"The last row takes as many photos of other people for the results: its kernel distance is 0 but for "
                 f"chance{_and_frechet(self.frechet[OTHERS])}; its identity distance is that of strangers. A result as "
@@ -177,33 +154,3 @@ def reading(count: int) -> Iterator[str]:
         "shows what it does not count. The intervals are over faces, not over trainings: another seed may differ by "
         "more."
     )
-
-
-def spread(values: list[float | None]) -> Mean:
-    """Mean with its interval over the pictures that have a value."""
-    return interval([value for value in values if value is not None])
-
-
-def cell(mean: Mean, key: str) -> str:
-    """A mean and its interval for a table."""
-    if not mean.count:
-        return "–"
-    scale, digits = {"found": (100, 0), "off": (100, 1)}.get(key, (1, 3))
-    return f"{scale * mean.mean:.{digits}f} [{scale * mean.low:.{digits}f}, {scale * mean.high:.{digits}f}]"
-
-
-def figure(found: Estimate) -> str:
-    """A kernel distance and its interval for a table, times 1000."""
-    if np.isnan(found.value):
-        return "–"
-    inside = "" if np.isnan(found.low) else f" [{1000 * found.low:.1f}, {1000 * found.high:.1f}]"
-    return f"{1000 * found.value:.1f}{inside}"
-
-
-def plain(values: Any) -> Any:
-    """Dataclasses as dicts, NaN as None, for JSON."""
-    if isinstance(values, Mean | Estimate):
-        return plain(asdict(values))
-    if isinstance(values, dict):
-        return {key: plain(value) for key, value in values.items()}
-    return None if isinstance(values, float) and np.isnan(values) else values

@@ -86,12 +86,12 @@ def _measure(subject: Subject, judge: Judge, items: list[Item], settings: Settin
     """Draw a batch under all conditions; a photo's features are computed once for all of them."""
     photos = [judge.look(item.photo, item.landmarks) for item in items]
     for item, wanted in zip(items, photos, strict=True):
-        report.photo(item.name, wanted)
+        report.measured.photo(item.name, wanted)
     for condition in conditions(settings):
         drawn = subject.draw([_spoilt(item, condition, settings.seed) for item in items])
         for title, faces in drawn.items():
             for face, wanted in zip(faces, photos, strict=True):
-                report.add(title, condition, judge.compare(face, wanted))
+                report.measured.add((title, condition), judge.compare(face, wanted))
 
 
 def _spoilt(item: Item, condition: tuple[str, float], seed: int) -> np.ndarray:

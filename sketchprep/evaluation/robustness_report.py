@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from sketchprep.evaluation.degrade import KINDS
-from sketchprep.evaluation.distances import BANDWIDTH, Estimate, kernel_distance
-from sketchprep.evaluation.face_report import Compared, cell, figure, plain
+from sketchprep.evaluation.distances import BANDWIDTH
 from sketchprep.evaluation.figure import Line, Panel
-from sketchprep.evaluation.likeness import METRICS, Wanted
-from sketchprep.evaluation.metrics import Mean, interval
+from sketchprep.evaluation.likeness import METRICS
+from sketchprep.evaluation.measured import Measured, cell, figure, plain
+from sketchprep.evaluation.metrics import Mean
 from sketchprep.evaluation.robustness_settings import Settings
 from sketchprep.evaluation.training import Trained
 from sketchprep.evaluation.training import table as training_table
@@ -43,10 +43,8 @@ class RobustnessReport:
         What was trained, by the titles of the ways from sketch to face that came of it; the model's own first.
     notes : list of str
         What a reader must know.
-    names : list of str
-        The faces.
-    figures : dict
-        By title and condition, (kind, amount) or ``("", 0)`` for the sketch as it is: a dict of figures a face.
+    measured : Measured
+        The figures by title and condition, (kind, amount) or ``("", 0)`` for the sketch as it is.
     """
 
     out: Path
@@ -54,10 +52,10 @@ class RobustnessReport:
     about: dict[str, Any]
     trained: dict[tuple[str, ...], Trained]
     notes: list[str] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-    figures: dict[tuple[str, Condition], list[dict[str, float | None]]] = field(default_factory=dict)
-    _made: dict[tuple[str, Condition], list[np.ndarray]] = field(default_factory=dict, repr=False)
-    _real: list[np.ndarray] = field(default_factory=list, repr=False)
+    measured: Measured[tuple[str, Condition]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.measured = Measured(resamples=self.settings.resamples, seed=self.settings.seed)
 
     @property
     def titles(self) -> list[str]:
@@ -74,66 +72,37 @@ class RobustnessReport:
         """Those it is compared with."""
         return self.titles[len(self.own) :]
 
-    def photo(self, name: str, wanted: Wanted) -> None:
-        """Take in a face's photo."""
-        self.names.append(name)
-        self._real.append(wanted.described)
-
-    def add(self, title: str, condition: Condition, compared: Compared) -> None:
-        """Take in a drawn face compared with its photo, in the order of the photos."""
-        self.figures.setdefault((title, condition), []).append(compared[0])
-        self._made.setdefault((title, condition), []).append(compared[1])
-
     def at(self, title: str, kind: str, amount: float) -> tuple[str, Condition]:
         """Key of a title's figures for an amount of a kind of degradation; 0 is the sketch as it is."""
         return title, (kind, amount) if amount else ("", 0.0)
-
-    @cached_property
-    def means(self) -> dict[tuple[str, Condition], dict[str, Mean]]:
-        """Means and their intervals by title and condition."""
-        return {
-            key: {metric: self._mean([row[metric] for row in rows if row[metric] is not None]) for metric in METRICS}
-            for key, rows in self.figures.items()
-        }
-
-    @cached_property
-    def kernel(self) -> dict[tuple[str, Condition], Estimate]:
-        """Kernel distances by title and condition."""
-        return {key: kernel_distance(np.stack(made), np.stack(self._real)) for key, made in self._made.items()}
 
     def rise(self, title: str, kind: str, metric: str) -> Mean:
         """By how much a figure is worse on spoilt sketches than on the same sketches as they are.
 
         For each face the mean over the amounts, so that faces are compared with themselves.
         """
-        return self._mean(list(self._rises_of(title, kind, metric)))
+        return self.measured.mean(self._rises_of(title, kind, metric))
 
     def against(self, title: str, other: str, kind: str, metric: str) -> Mean:
         """Rise of one way of drawing less that of another, face by face: below 0, the first one is hurt less."""
         ours, theirs = (self._rises_of(name, kind, metric) for name in (title, other))
-        return self._mean(list(ours - theirs))
+        return self.measured.mean(ours - theirs)
 
     def spoilt(self, title: str, kind: str) -> float | None:
         """Kernel distance on spoilt sketches, mean over the amounts."""
-        found = [self.kernel[self.at(title, kind, amount)].value for amount in self.settings.amounts(kind)[1:]]
+        found = [self.measured.kernel[self.at(title, kind, amount)].value for amount in self.settings.amounts(kind)[1:]]
         return float(np.mean(found)) if found else None
 
     def _rises_of(self, title: str, kind: str, metric: str) -> np.ndarray:
-        before = self._column(self.at(title, kind, 0), metric)
-        after = [self._column(self.at(title, kind, a), metric) for a in self.settings.amounts(kind)[1:]]
+        before = self.measured.column(self.at(title, kind, 0), metric)
+        after = [self.measured.column(self.at(title, kind, a), metric) for a in self.settings.amounts(kind)[1:]]
         return np.mean(after, axis=0) - before if after else np.zeros(0)
 
     @cached_property
     def strangers(self) -> float:
         """Mean identity distance of each photo to the next person's."""
-        real = np.stack(self._real)
+        real = self.measured.real
         return float(np.linalg.norm(real - np.roll(real, 1, axis=0), axis=1).mean())
-
-    def _column(self, key: tuple[str, Condition], metric: str) -> np.ndarray:
-        return np.array([row[metric] for row in self.figures[key]], np.float64)
-
-    def _mean(self, values: list[Any]) -> Mean:
-        return interval(values, resamples=self.settings.resamples, seed=self.settings.seed)
 
     def values(self) -> dict[str, Any]:
         """All of it in plain values; the same for the same faces, weights and machine."""
@@ -142,11 +111,11 @@ class RobustnessReport:
                 "title": title,
                 "kind": kind or None,
                 "amount": amount,
-                "means": plain(self.means[title, (kind, amount)]),
-                "kernel": plain(self.kernel[title, (kind, amount)]),
+                "means": plain(self.measured.means[title, (kind, amount)]),
+                "kernel": plain(self.measured.kernel[title, (kind, amount)]),
                 "faces": rows,
             }
-            for (title, (kind, amount)), rows in self.figures.items()
+            for (title, (kind, amount)), rows in self.measured.figures.items()
         ]
         rises = {
             title: {kind: {metric: plain(self.rise(title, kind, metric)) for metric in RISES} for kind in KINDS}
@@ -167,14 +136,14 @@ class RobustnessReport:
             "rises": rises,
             "against": against,
             "notes": self.notes,
-            "ids": self.names,
+            "ids": self.measured.names,
             "conditions": conditions,
         }
 
     def text(self) -> str:
         """The report in Markdown."""
         data = self.about["data"]
-        lines = [f"# Robustness: {len(self.names)} faces of the split `{data['split']}`", ""]
+        lines = [f"# Robustness: {len(self.measured.names)} faces of the split `{data['split']}`", ""]
         lines += [f"At {data['size']} px, {self.about['k']} neighbours; model sha256 {self.about['model']}.", ""]
         lines += [*self._rises(), "", *self._against(), "## What was trained", "", *training_table(self.trained), ""]
         lines += ["## All amounts", "", *self._table(), "", *self._legend(), ""]
@@ -221,7 +190,10 @@ class RobustnessReport:
     def _rows(self, name: str, kind: str, amount: float) -> Iterator[str]:
         for title in self.titles:
             key = self.at(title, kind, amount)
-            cells = [figure(self.kernel[key]) if m == "kernel" else cell(self.means[key][m], m) for m in SHOWN]
+            cells = [
+                figure(self.measured.kernel[key]) if m == "kernel" else cell(self.measured.means[key][m], m)
+                for m in SHOWN
+            ]
             yield f"| {name} | {title} | {' | '.join(cells)} |"
 
     def _legend(self) -> Iterator[str]:
@@ -236,9 +208,9 @@ class RobustnessReport:
         yield ""
         yield (
             "A way of drawing that ignores the sketch would not rise at all: read the rise beside the figures on the "
-            f"sketch as it is, and identity beside the distance of strangers. {len(self.names)} faces show differences "
-            "larger than the intervals, not rare faults; the intervals are over faces, not over trainings, and the "
-            "damage is made by a program: people draw roughly in other ways."
+            f"sketch as it is, and identity beside the distance of strangers. {len(self.measured.names)} faces show "
+            "differences larger than the intervals, not rare faults; the intervals are over faces, not over trainings, "
+            "and the damage is made by a program: people draw roughly in other ways."
         )
 
     def panels(self) -> list[list[Panel]]:
@@ -251,9 +223,9 @@ class RobustnessReport:
         for title in self.titles:
             keys = [self.at(title, kind, amount) for amount in amounts]
             if metric == "kernel":
-                found = [(e.value, e.low, e.high) for e in (self.kernel[key] for key in keys)]
+                found = [(e.value, e.low, e.high) for e in (self.measured.kernel[key] for key in keys)]
             else:
-                found = [(m.mean, m.low, m.high) for m in (self.means[key][metric] for key in keys)]
+                found = [(m.mean, m.low, m.high) for m in (self.measured.means[key][metric] for key in keys)]
             scale = {"kernel": 1000, "found": 100}.get(metric, 1)
             lines[title] = Line(
                 np.array(amounts, float), *(scale * np.array(column) for column in zip(*found, strict=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,10 @@ class Trained:
     ----------
     images : int or None
         Pictures that the generator saw, each time anew; None where a model does not tell.
-    hours : float or None
-        Of all stages; None where the run's statistics are not beside the model.
     first_images, first_hours : int, float or None
-        Of stage 1 alone, which a baseline does not have: 0 there.
+        Of stage 1, which a baseline does not have: 0 there.  None where the run's statistics are not beside the model.
+    second_hours : float or None
+        Of the generator's training.
     parameters : int
         Of the trained generator; encoders of stage 1 come on top.
     batch, preset, seed, precision
@@ -32,14 +32,24 @@ class Trained:
     """
 
     images: int | None
-    hours: float | None
     first_images: int | None
     first_hours: float | None
+    second_hours: float | None
     parameters: int
     batch: int | None
     preset: str | None
     seed: int | None
     precision: str | None
+
+    @property
+    def hours(self) -> float | None:
+        """Of all stages."""
+        known = self.first_hours is not None and self.second_hours is not None
+        return self.first_hours + self.second_hours if known else None  # type: ignore[operator]
+
+    def values(self) -> dict[str, Any]:
+        """All of it in plain values."""
+        return {**asdict(self), "hours": self.hours}
 
 
 def hours(stats: Path, *, images: int | None = None) -> float | None:
@@ -82,15 +92,14 @@ def of_model(folder: Path, facts: dict[str, Any], parameters: int) -> Trained:
     firsts = [hours(folder / name / "stats.jsonl") for name in ("ce", *(f"ce-{part}" for part in PARTS))]
     known = [value for value in firsts if value is not None]
     first = sum(known) if known else None
-    total = None if first is None or second is None else first + second
     most = max((images.get("ce") or {}).values(), default=None)
-    return Trained(images.get("fm-is"), total, most, first, parameters, *_words(facts))
+    return Trained(images.get("fm-is"), most, first, second, parameters, *_words(facts))
 
 
 def of_baseline(folder: Path, facts: dict[str, Any], parameters: int) -> Trained:
     """The training of a baseline in a run's folder, by its model's facts."""
     images = facts.get("images")
-    return Trained(images, hours(folder / "stats.jsonl", images=images), 0, 0.0, parameters, *_words(facts))
+    return Trained(images, 0, 0.0, hours(folder / "stats.jsonl", images=images), parameters, *_words(facts))
 
 
 def _words(facts: dict[str, Any]) -> tuple[Any, ...]:

@@ -1,0 +1,108 @@
+"""Figures of drawn faces, gathered face by face, and what follows from all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import asdict
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from sketchprep.evaluation.distances import Estimate, kernel_distance
+from sketchprep.evaluation.likeness import METRICS, Wanted
+from sketchprep.evaluation.metrics import Mean, interval
+
+__all__ = ["Compared", "Measured", "cell", "figure", "plain"]
+
+Compared = tuple[Mapping[str, float | None], np.ndarray]
+Key = TypeVar("Key", bound=Hashable)
+
+
+class Measured(Generic[Key]):
+    """Sets of faces drawn of the same photos, a set for each key.
+
+    Parameters
+    ----------
+    resamples, seed : int
+        Of the bootstrap.
+
+    Attributes
+    ----------
+    names : list of str
+        The faces.
+    figures : dict
+        By key, a dict of figures for each face; see `sketchprep.evaluation.likeness.Judge.compare`.
+    """
+
+    def __init__(self, *, resamples: int = 2000, seed: int = 0) -> None:
+        self.names: list[str] = []
+        self.figures: dict[Key, list[Mapping[str, float | None]]] = {}
+        self._made: dict[Key, list[np.ndarray]] = {}
+        self._real: list[np.ndarray] = []
+        self._resamples, self._seed = resamples, seed
+
+    def photo(self, name: str, wanted: Wanted) -> None:
+        """Take in a face's photo."""
+        self.names.append(name)
+        self._real.append(wanted.described)
+
+    def add(self, key: Key, compared: Compared) -> None:
+        """Take in a drawn face compared with its photo, in the order of the photos."""
+        self.figures.setdefault(key, []).append(compared[0])
+        self._made.setdefault(key, []).append(compared[1])
+
+    @cached_property
+    def means(self) -> dict[Key, dict[str, Mean]]:
+        """By key and figure, with intervals over the faces that have one."""
+        return {
+            key: {metric: self.mean(row[metric] for row in rows) for metric in METRICS}
+            for key, rows in self.figures.items()
+        }
+
+    @cached_property
+    def kernel(self) -> dict[Key, Estimate]:
+        """Kernel distance of each set of faces to the photos."""
+        return {key: kernel_distance(self.made(key), self.real) for key in self._made}
+
+    @cached_property
+    def real(self) -> np.ndarray:
+        """Descriptors of the photos, (N, 128)."""
+        return np.stack(self._real)
+
+    def made(self, key: Key) -> np.ndarray:
+        """Descriptors of a set of faces, (N, 128)."""
+        return np.stack(self._made[key])
+
+    def column(self, key: Key, metric: str) -> np.ndarray:
+        """One figure of all faces of a set, NaN where there is none."""
+        return np.array([row[metric] for row in self.figures[key]], np.float64)
+
+    def mean(self, values: Iterable[float | None]) -> Mean:
+        """Mean and interval of the values that are there."""
+        return interval([v for v in values if v is not None], resamples=self._resamples, seed=self._seed)
+
+
+def cell(mean: Mean, key: str) -> str:
+    """A mean and its interval for a table."""
+    if not mean.count:
+        return "–"
+    scale, digits = {"found": (100, 0), "off": (100, 1)}.get(key, (1, 3))
+    return f"{scale * mean.mean:.{digits}f} [{scale * mean.low:.{digits}f}, {scale * mean.high:.{digits}f}]"
+
+
+def figure(found: Estimate) -> str:
+    """A kernel distance and its interval for a table, times 1000."""
+    if np.isnan(found.value):
+        return "–"
+    inside = "" if np.isnan(found.low) else f" [{1000 * found.low:.1f}, {1000 * found.high:.1f}]"
+    return f"{1000 * found.value:.1f}{inside}"
+
+
+def plain(values: Any) -> Any:
+    """Dataclasses as dicts, NaN as None, for JSON."""
+    if isinstance(values, Mean | Estimate):
+        return plain(asdict(values))
+    if isinstance(values, dict):
+        return {key: plain(value) for key, value in values.items()}
+    return None if isinstance(values, float) and np.isnan(values) else values

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sketchprep.cli_cluster import trains
 from sketchprep.cli_draw import write_bank
 from sketchprep.cli_options import DEVICE, OFFLINE, OUT_NEEDED
 
@@ -92,6 +93,7 @@ def train() -> None:
 @click.option("--init-from", type=click.Path(path_type=Path), help="Run or checkpoint with weights to begin with.")
 @click.option("-n", "--dry-run", is_flag=True, help="Only measure a few steps: images/s, memory, hours.")
 @click.option("--device", help="auto, cpu or cuda:N.")
+@trains
 def train_deepfacedrawing(data: Path, run: Path, **options: Any) -> None:
     """Train DeepFaceDrawing on a dataset: sketch to face, in two stages."""
     from sketchprep.train.deepfacedrawing import train_deepfacedrawing as fit
@@ -124,6 +126,7 @@ def train_deepfacedrawing(data: Path, run: Path, **options: Any) -> None:
 @click.option("--init-from", type=click.Path(path_type=Path), help="Run or checkpoint with weights to begin with.")
 @click.option("-n", "--dry-run", is_flag=True, help="Only measure a few steps: images/s, memory, hours.")
 @click.option("--device", help="auto, cpu or cuda:N.")
+@trains
 def train_baseline(data: Path, run: Path, **options: Any) -> None:
     """Train what DeepFaceDrawing is compared with: straight from sketch to photo, with stage 2's losses and budget."""
     from sketchprep.train.baseline import train_baseline as fit
@@ -146,6 +149,7 @@ def train_baseline(data: Path, run: Path, **options: Any) -> None:
 @click.option("--init-from", type=click.Path(path_type=Path), help="Run or checkpoint with weights to begin with.")
 @click.option("-n", "--dry-run", is_flag=True, help="Only measure a few steps: images/s, memory, hours.")
 @click.option("--device", help="auto, cpu or cuda:N.")
+@trains
 def train_simplifier(run: Path, **options: Any) -> None:
     """Train the sketch simplifier on pairs that it makes itself."""
     from sketchprep.train.simplifier import train_simplifier as fit

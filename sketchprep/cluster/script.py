@@ -8,9 +8,19 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from sketchprep import passes
-from sketchprep.cluster.settings import Resources, Settings
+from sketchprep.cluster.settings import Resources, Script, Settings
 
-__all__ = ["array_script", "array_spec", "batches", "merge_script", "on_node"]
+__all__ = [
+    "array_script",
+    "array_spec",
+    "batches",
+    "head",
+    "lines",
+    "merge_script",
+    "module",
+    "on_node",
+    "site_lines",
+]
 
 
 def batches(total: int, processes: int, limit: int, settings: Settings) -> int:
@@ -56,10 +66,10 @@ def array_script(settings: Settings, *, name: str, spec: Path, indices: Collecti
         The pass, see `passes.NAMES`.
     """
     again = f"{settings.requeues}"
-    head = _head(settings, name, spec.parent / "%A_%a.log")
-    head += [f"--array={array_spec(indices, settings.throttle)}", "--requeue", f"--signal=B:USR1@{settings.warn}"]
-    return f"""{_lines(head)}
-{_setup(settings)}
+    options = head(settings, name, spec.parent / "%A_%a.log")
+    options += [f"--array={array_spec(indices, settings.throttle)}", "--requeue", f"--signal=B:USR1@{settings.warn}"]
+    return f"""{lines(options)}
+{site_lines(settings)}
 near_the_limit() {{
   trap '' USR1
   if [ "${{SLURM_RESTART_COUNT:-0}}" -lt {again} ]; then
@@ -70,7 +80,7 @@ near_the_limit() {{
 trap near_the_limit USR1
 
 for attempt in $(seq {settings.attempts}); do
-  {_python(settings)} shards {shlex.quote(str(spec))} "$SLURM_ARRAY_TASK_ID" {part} &
+  {module(settings)} shards {shlex.quote(str(spec))} "$SLURM_ARRAY_TASK_ID" {part} &
   worker=$!
   while :; do
     status=0
@@ -87,20 +97,20 @@ exit "$status"
 
 def merge_script(settings: Settings, *, name: str, spec: Path) -> str:
     """The script of the last job, which writes index, failures, card and preview."""
-    head = _head(settings.for_merge(), name, spec.parent / "%j_merge.log")
-    return f"""{_lines([*head, "--requeue"])}
-{_setup(settings)}
-exec {_python(settings)} merge {shlex.quote(str(spec))}
+    options = head(settings.for_merge(), name, spec.parent / "%j_merge.log")
+    return f"""{lines([*options, "--requeue"])}
+{site_lines(settings)}
+exec {module(settings)} merge {shlex.quote(str(spec))}
 """
 
 
 def on_node(settings: Settings, command: str) -> str:
     """One of the package's own commands as shell text, after the site's setup."""
-    return f"{_setup(settings)}exec {_python(settings)} {command}"
+    return f"{site_lines(settings)}exec {module(settings)} {command}"
 
 
-def _head(resources: Resources, name: str, log: Path) -> list[str]:
-    # Only the file's own name holds Slurm's patterns.
+def head(resources: Resources, name: str, log: Path) -> list[str]:
+    """Options of a job: its name, what it is given, and where its log lies; only the file's own name holds patterns."""
     folder = str(log.parent).replace("%", "%%")
     return [
         f"--job-name={name}",
@@ -110,16 +120,18 @@ def _head(resources: Resources, name: str, log: Path) -> list[str]:
     ]
 
 
-def _lines(options: Iterable[str]) -> str:
+def lines(options: Iterable[str]) -> str:
+    """The first lines of a script."""
     return "\n".join(["#!/bin/bash", *(f"#SBATCH {option}" for option in options)])
 
 
-def _setup(settings: Settings) -> str:
-    # The site's own lines first: module and environment scripts read variables that are not set.
+def site_lines(settings: Script) -> str:
+    """The site's own lines: before `set -u`, for module and environment scripts read variables that are not set."""
     return "\n".join([*settings.setup, "set -uo pipefail", ""])
 
 
-def _python(settings: Settings) -> str:
+def module(settings: Script, name: str = "sketchprep.cluster") -> str:
+    """Shell words that run a module of ours by the site's Python."""
     python = shlex.quote(settings.python or sys.executable)
     # -P: a folder of the user's that is named like a module must not shadow it.
-    return f"{settings.command} {python} -P -m sketchprep.cluster".strip()
+    return f"{settings.command} {python} -P -m {name}".strip()

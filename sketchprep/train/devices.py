@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from sketchprep import host
 from sketchprep.errors import UserError
+from sketchprep.train import processes
+from sketchprep.train.processes import first_process
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -31,11 +33,6 @@ def patient_threads() -> None:
     """
     if "torch" not in sys.modules:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-
-def first_process() -> bool:
-    """Whether this is the only process of a run, or that of those started by torchrun or srun which writes."""
-    return os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"
 
 
 def resolve(options: Options) -> Options:
@@ -69,21 +66,23 @@ def launch(options: Options) -> Fabric:
     # Lightning's hint to use srun wherever it is installed; one process on such a machine is no mistake.
     warnings.filterwarnings("ignore", message="The `srun` command is available")
     kind, _, index = options.device.partition(":")
-    processes, nodes = _environment("WORLD_SIZE", "SLURM_NTASKS"), _environment("GROUP_WORLD_SIZE", "SLURM_NNODES")
-    devices: Any = [int(index or 0)] if kind == "cuda" and processes == 1 else processes // nodes
+    started = processes.started()
+    if kind == "cuda" and (seen := torch.cuda.device_count()) < started.on_each_node:
+        raise UserError(
+            f"each of {started.on_each_node} processes on this node sees {seen} GPUs; it must see those of the others "
+            "too: ask Slurm for --gpus-per-node, not --gpus-per-task, or start one process a GPU"
+        )
+    alone = kind == "cuda" and started.processes == 1
     fabric = Fabric(
         accelerator=kind,
-        devices=devices,
-        num_nodes=nodes,
-        strategy="ddp" if processes > 1 else "auto",
+        devices=[int(index or 0)] if alone else started.on_each_node,
+        num_nodes=started.nodes,
+        strategy="ddp" if started.processes > 1 else "auto",
         precision=FABRIC_PRECISION[options.precision],  # type: ignore[arg-type]
+        plugins=[started.environment()],
     )
     fabric.launch()
     return fabric
-
-
-def _environment(*names: str) -> int:
-    return next((int(os.environ[name]) for name in names if os.environ.get(name, "").isdecimal()), 1)
 
 
 def machine(fabric: Fabric) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cluster import recorder
 from cluster.slurm_site import Site, missing
 from cluster.two_passes import build
 
@@ -46,3 +47,12 @@ def one_pass(tmp_path_factory: pytest.TempPathFactory, frontal: list[Path]) -> P
         (root / "photos" / path.name).write_bytes(path.read_bytes())
     build(root / "photos", root / "data")
     return root / "data"
+
+
+@pytest.fixture
+def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Slurm's commands replaced by ones that only write down what they were asked."""
+    recorder.install(tmp_path / "bin")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("RECORD", str(tmp_path / "record"))
+    return tmp_path / "record"

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from click.testing import CliRunner
+from cluster.recorder import SBATCH
 from cluster.two_passes import TWO, build
 from quick import QUICK
 
@@ -21,30 +22,6 @@ from sketchprep import plan, store
 from sketchprep.cli import main
 from sketchprep.cluster import script, settings, slurm
 from sketchprep.errors import UserError
-
-SBATCH = """#!/bin/sh
-for script; do :; done
-{ echo "$@"; grep '^#SBATCH --array' "$script"; } >> "$RECORD"
-wc -l < "$RECORD"
-"""
-
-
-@pytest.fixture
-def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Slurm's commands replaced by ones that only write down what they were asked."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    for name, text in {
-        "sbatch": SBATCH,
-        "scontrol": "#!/bin/sh\necho 'MaxArraySize            = 1001'\n",
-        "squeue": "#!/bin/sh\n",
-        "scancel": "#!/bin/sh\n",
-    }.items():
-        (folder / name).write_text(text)
-        (folder / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    monkeypatch.setenv("RECORD", str(tmp_path / "record"))
-    return tmp_path / "record"
 
 
 def test_pending_work_is_the_array_spec() -> None:

@@ -1,0 +1,65 @@
+"""Options that give a command to Slurm instead of running it here."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from sketchprep.errors import UserError
+
+__all__ = ["trains"]
+
+OURS = ("executor", "slurm", "dry_run")
+
+
+def trains(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a training be submitted as a job, and let its processes leave together."""
+
+    @click.option("--executor", type=click.Choice(["slurm"]), help="slurm submits a job that trains.")
+    @click.option(
+        "--slurm",
+        multiple=True,
+        metavar="FILE|KEY=VALUE",
+        help="What Slurm is asked for; see pipelines/train-slurm.yaml.",
+    )
+    @click.pass_context
+    @functools.wraps(command)
+    def wrapper(ctx: click.Context, executor: str | None, slurm: tuple[str, ...], **options: Any) -> None:
+        if executor is not None:
+            from sketchprep.cluster import training
+
+            click.echo(training.submit(_words(ctx), options["run"], slurm, dry_run=options["dry_run"]))
+            return
+        if slurm:
+            raise UserError(f"--slurm {slurm[0]}: goes with --executor slurm")
+        try:
+            command(**options)
+        except SystemExit:
+            from sketchprep.train import processes
+
+            processes.leave_together()
+            raise
+
+    return wrapper
+
+
+def _words(ctx: click.Context) -> list[str]:
+    """The command as it was given, without the options about Slurm; paths absolute."""
+    assert ctx.parent is not None
+    words = [str(ctx.parent.info_name), str(ctx.info_name)]
+    for param in ctx.command.params:
+        name, value = str(param.name), ctx.params.get(str(param.name))
+        if name in OURS or ctx.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+            continue
+        option = max(param.opts, key=len)
+        if isinstance(param, click.Option) and param.is_flag:
+            words.append(option)
+            continue
+        for one in value if isinstance(value, tuple) else (value,):
+            words += [option, str(one.absolute() if isinstance(one, Path) else one)]
+    return words

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -18,7 +20,9 @@ from websockets.sync.client import ClientConnection, connect
 
 from sketchprep import imageio
 from sketchprep.ops.components import PARTS
+from sketchprep.serve import session
 from sketchprep.serve.limits import MOST_MESSAGE
+from sketchprep.serve.line import Line
 from sketchprep.serve.studio import Studio
 
 Serve = Callable[[Studio], AbstractContextManager[int]]
@@ -203,16 +207,44 @@ def test_foreign_pages_may_not_join(port: int, words: dict[str, Any]) -> None:
         pass
 
 
-def test_a_flood_and_a_client_that_does_not_read_leave_the_others_alone(port: int, canvases: list[bytes]) -> None:
-    with join(port) as deaf, join(port) as flood, join(port) as calm:
-        for number in range(50):
-            deaf.send(message(number, canvases[:1]))
-        for number in range(1500):
+def test_ten_thousand_messages_in_a_row_leave_the_others_alone(port: int, canvases: list[bytes]) -> None:
+    with join(port) as flood, join(port) as calm:
+        for number in range(10_000):
             flood.send(message(number, [b"x"], want=["shadow"]))
-        flood.send(message(5000, canvases[1:2]))
-        calm.send(message(1, canvases[2:3]))
-        mine, theirs = face(calm, 1), face(flood, 5000)
+            if number == 5000:
+                calm.send(message(1, canvases[2:3]))
+        flood.send(message(20_000, canvases[1:2]))
+        mine, theirs = face(calm, 1), face(flood, 20_000)
     assert not np.array_equal(mine, theirs)
+
+
+class Deaf:
+    """A client that asks for a face and takes nothing."""
+
+    def __init__(self, data: bytes) -> None:
+        self.messages: list[dict[str, Any]] = [{"type": "websocket.receive", "bytes": data}]
+
+    async def receive(self) -> dict[str, Any]:
+        while not self.messages:
+            await asyncio.sleep(60)
+        return self.messages.pop()
+
+    async def send_bytes(self, _: bytes) -> None:
+        await asyncio.sleep(60)
+
+
+def test_one_who_never_reads_is_let_go(studio: Studio, canvases: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "SEND_SECONDS", 0.1)
+
+    async def serve() -> None:
+        async with Line() as line:
+            deaf: Any = Deaf(message(1, canvases[:1]))
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(session.Session(deaf, studio, line.run).serve(), 50)
+
+    start = time.monotonic()
+    asyncio.run(serve())
+    assert time.monotonic() - start < 40
 
 
 def test_one_who_leaves_in_the_middle_is_not_missed(port: int, canvases: list[bytes]) -> None:

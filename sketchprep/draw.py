@@ -277,12 +277,12 @@ def parse_wb(texts: Iterable[str]) -> dict[str, float]:
     for word in ",".join(texts).split(",") if texts else ():
         given, equals, value = word.strip().rpartition("=")
         part = given.strip().replace("-", "_") if equals else ALL
-        if part not in (ALL, *PARTS):
-            raise UserError(f"--wb {word}: there is no part '{part}'; use {', '.join((ALL, *PARTS))}")
         try:
             shares[part] = float(value)
         except ValueError:
             raise UserError(f"--wb {word}: must be a number from 0 to 1, or PART=NUMBER with commas") from None
+        if part not in (ALL, *PARTS):
+            raise UserError(f"--wb {word}: there is no part '{part}'; use {', '.join((ALL, *PARTS))}")
         if not 0 <= shares[part] <= 1:
             raise UserError(f"--wb {word}: must be from 0 (plausible, as the bank has it) to 1 (as drawn)")
     return shares

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from sketchprep.errors import UserError
 from sketchprep.models.blocks import UPSAMPLES
-from sketchprep.models.face_model import LARGEST, full, half, levels, refuse_other_shapes
+from sketchprep.models.face_model import LARGEST, full, half, refuse_other_shapes
 from sketchprep.models.pix2pixhd import GlobalGenerator
+from sketchprep.models.pixels import from_pixels, to_pixels
 from sketchprep.models.unet import UNet
 
 __all__ = ["NETWORKS", "Baseline", "Shape", "file_of", "load_baseline", "save_baseline"]
@@ -94,8 +95,7 @@ class Baseline:
         device = next(self.network.parameters()).device
         pixels = torch.from_numpy(np.ascontiguousarray(sketches)).to(device)
         with torch.inference_mode():
-            photos = self.network(pixels[:, None].float() / 127.5 - 1)
-        return levels(photos).movedim(1, -1).contiguous().numpy()
+            return to_pixels(self.network(from_pixels(pixels[:, None])))
 
 
 def save_baseline(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from sketchprep.errors import UserError
 from sketchprep.models.deepfacedrawing import Architecture, Encoders, FaceGenerator, ImageDecoder, fuse
 from sketchprep.models.face_narrow import fits, widen
+from sketchprep.models.pixels import from_pixels, to_pixels
 from sketchprep.ops.components import PARTS
 
 if TYPE_CHECKING:
@@ -54,27 +55,23 @@ class FaceModel:
         device = next(self.encoders.parameters()).device
         pixels = torch.from_numpy(np.ascontiguousarray(sketches)).to(device)
         with torch.inference_mode():
-            return self.encoders(pixels[:, None].float() / 127.5 - 1)
+            return self.encoders(from_pixels(pixels[:, None]))
 
     def faces(self, codes: Tensor) -> np.ndarray:
         """Faces (B, size, size, 3), uint8 RGB, of codes (B, 5, latent)."""
         with torch.inference_mode():
             image, _ = self.generator(codes)
-        return levels(image).movedim(1, -1).contiguous().numpy()
+        return to_pixels(image)
 
     def redraw(self, codes: Tensor) -> np.ndarray:
         """Sketches (B, size, size), uint8, that the codes (B, 5, latent) stand for."""
         with torch.inference_mode():
             maps = {part: self.image_decoders[part](codes[:, at]) for at, part in enumerate(PARTS)}
-            return levels(fuse(maps, self.architecture.size))[:, 0].contiguous().numpy()
+            return to_pixels(fuse(maps, self.architecture.size))
 
     def draw(self, sketches: np.ndarray) -> np.ndarray:
         """Faces (B, size, size, 3), uint8 RGB, of sketches (B, size, size), uint8, black on white."""
         return self.faces(self.encode(sketches))
-
-
-def levels(pictures: Tensor) -> Tensor:
-    return ((pictures.float() + 1) * 127.5).round().clamp(0, 255).byte().cpu()
 
 
 def build(architecture: Architecture) -> nn.ModuleDict:

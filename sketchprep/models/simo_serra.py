@@ -170,7 +170,8 @@ def _read(path: Path) -> Mapping[str, Any]:
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError, ValueError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        words = "" if isinstance(error, KeyError) else " ".join(str(error).split())  # of a KeyError, the bare key
+        reason = words[:160] or "it is none of torch's files"
         raise UserError(
             f"{path} cannot be read as weights ({reason}); name a .safetensors file, or a .pth that holds a plain "
             "state dict"

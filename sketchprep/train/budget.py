@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sketchprep.train.options import Options
     from sketchprep.train.phases import Task
 
-__all__ = ["Cost", "averaged", "dry_run", "in_images", "measure"]
+__all__ = ["Cost", "dry_run", "in_images", "measure"]
 
 WARM_UP_STEPS, LEAST_STEPS, SECONDS = 3, 4, 12.0
 # Sample grids, scores and checkpoints come on top of the measured steps.
@@ -134,13 +134,3 @@ def _fitting(cost: Cost, options: Options, fabric: Fabric, seconds: float) -> in
     per_step = options.step_images(fabric.world_size)
     steps = int(cost.images_per_second * seconds * SHARE_OF_STEPS / per_step)
     return min(options.images, max(1, steps) * per_step)
-
-
-def averaged(fabric: Fabric, values: dict[str, float]) -> dict[str, float]:
-    """Means over the processes, rounded for reading."""
-    if fabric.world_size > 1 and values:
-        import torch
-
-        summed = fabric.all_reduce(torch.tensor(list(values.values()), device=fabric.device), reduce_op="mean")
-        values = dict(zip(values, summed.tolist(), strict=True))  # type: ignore[union-attr]
-    return {name: float(f"{value:.6g}") for name, value in values.items()}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sketchprep.train.face_settings import Settings
     from sketchprep.train.faces import Faces
 
-__all__ = ["CeTask", "drawn_error", "to_tensor", "to_uint8"]
+__all__ = ["CeTask", "drawn_error"]
 
 # Training pictures whose mean and variance are what an explanation is measured against; held-out ones that are
 # scored, at once, and drawn.
@@ -88,8 +88,9 @@ class CeTask(Task):
     def parts(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """The parts of a batch's sketches, -1..1."""
         from sketchprep.models.deepfacedrawing import part_images
+        from sketchprep.models.pixels import from_pixels
 
-        return part_images(to_tensor(batch["sketch"]), self.settings.size, batch.get("flip"))
+        return part_images(from_pixels(batch["sketch"]), self.settings.size, batch.get("flip"))
 
     def describe(self) -> dict[str, Any]:
         chosen = self.settings.model_dump(mode="json", include={"parts", "shares", "lr", "betas", "ink_weight"})
@@ -131,6 +132,7 @@ class CeTask(Task):
     def samples(self, modules: Mapping[str, nn.Module]) -> np.ndarray:
         """Held-out sketches, all of them drawn from codes again, and single parts beside what their codes drew."""
         from sketchprep.models.deepfacedrawing import fuse
+        from sketchprep.models.pixels import to_pixels
         from sketchprep.preview import contact_sheet
 
         device, columns = _device(modules), {}
@@ -139,11 +141,11 @@ class CeTask(Task):
         drawn = {part: modules[part](images[part]).float() for part in self.settings.parts}
         columns["sketch"] = sketches[:, 0]
         if len(drawn) == len(images):
-            columns["from its five codes"] = to_uint8(fuse(drawn, self.settings.size))
+            columns["from its five codes"] = to_pixels(fuse(drawn, self.settings.size))
         for part in reversed(self.settings.parts):
             words = part.replace("_", " ")
-            columns[words] = to_uint8(images[part])
-            columns[f"{words}, from its code"] = to_uint8(drawn[part])
+            columns[words] = to_pixels(images[part])
+            columns[f"{words}, from its code"] = to_pixels(drawn[part])
         rows = list(zip(*columns.values(), strict=True))
         return contact_sheet(rows, list(columns), tile=max(192, self.settings.size))
 
@@ -173,17 +175,6 @@ def drawn_error(drawn: Tensor, image: Tensor, ink_weight: float) -> Tensor:
         return error.mean()
     weight = 1 + (ink_weight - 1) * (1 - image) / 2
     return ((weight * error).sum((1, 2, 3)) / weight.sum((1, 2, 3))).mean()
-
-
-def to_tensor(pictures: Tensor) -> Tensor:
-    """uint8 to float, -1..1."""
-    return pictures.float() / 127.5 - 1
-
-
-def to_uint8(pictures: Tensor) -> np.ndarray:
-    """-1..1, shape (B, 1, s, s) or (B, 3, s, s), to uint8 pictures (B, s, s) or (B, s, s, 3)."""
-    levels = ((pictures.float() + 1) * 127.5).round().clamp(0, 255).byte().cpu()
-    return (levels[:, 0] if levels.shape[1] == 1 else levels.movedim(1, -1)).numpy()
 
 
 def _device(modules: Mapping[str, nn.Module]) -> torch.device:

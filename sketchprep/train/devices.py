@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
     from sketchprep.train.options import Options
 
-__all__ = ["first_process", "launch", "machine", "memory_errors", "patient_threads", "peak_memory", "resolve"]
+__all__ = [
+    "averaged",
+    "first_process",
+    "launch",
+    "machine",
+    "memory_errors",
+    "patient_threads",
+    "peak_memory",
+    "resolve",
+]
 
 FABRIC_PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
@@ -106,6 +115,16 @@ def peak_memory(fabric: Fabric) -> int:
 
         return torch.cuda.max_memory_allocated(fabric.device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def averaged(fabric: Fabric, values: dict[str, float]) -> dict[str, float]:
+    """Means over the processes, rounded for reading."""
+    if fabric.world_size > 1 and values:
+        import torch
+
+        summed = fabric.all_reduce(torch.tensor(list(values.values()), device=fabric.device), reduce_op="mean")
+        values = dict(zip(values, summed.tolist(), strict=True))  # type: ignore[union-attr]
+    return {name: float(f"{value:.6g}") for name, value in values.items()}
 
 
 @contextmanager

@@ -151,12 +151,12 @@ class FaceGan(Task):
         return {**kept, **trunk, "data": self.faces.describe(), "seed": self.seed}
 
     def samples(self, modules: Mapping[str, nn.Module]) -> np.ndarray:
+        from sketchprep.models.pixels import to_pixels
         from sketchprep.preview import contact_sheet
 
         pairs = self.held_out.fixed(GRID)
         drawn = self._draw(modules, pairs)[0]
-        pictures = ((drawn.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-        rows = list(zip(pairs["sketch"][:, 0], pictures, pairs["photo"].transpose(0, 2, 3, 1), strict=True))
+        rows = list(zip(pairs["sketch"][:, 0], to_pixels(drawn), pairs["photo"].transpose(0, 2, 3, 1), strict=True))
         return contact_sheet(rows, ["sketch", "drawn", "photo"], tile=self.settings.size)
 
     def scores(self, modules: Mapping[str, nn.Module]) -> dict[str, float]:
@@ -189,10 +189,12 @@ _STAGE_1 = ("parts", "shares", "ink_weight", "split", "sketch", "limit", "augmen
 
 
 def _scaled(pixels: Tensor) -> Tensor:
-    """0..255 to -1..1."""
+    """0..255 to -1..1, channels-last."""
     import torch
 
-    return (pixels.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+    from sketchprep.models.pixels import from_pixels
+
+    return from_pixels(pixels).contiguous(memory_format=torch.channels_last)
 
 
 def _joined(condition: Tensor, image: Tensor) -> Tensor:

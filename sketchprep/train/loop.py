@@ -147,7 +147,7 @@ def fit(
             last = images >= total or signal > 0
             save = last or due(options.save_every, images, per_step)
             if save or due(options.stats_every, images, per_step):
-                means = budget.averaged(fabric, watch.means())
+                means = devices.averaged(fabric, watch.means())
                 scores = _scores(task, state, fabric) if save else {}
                 memory = devices.peak_memory(fabric)
                 log.stats(images, rate, means, scores, waited=feed.take_waited(), memory=memory)

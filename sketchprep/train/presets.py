@@ -89,8 +89,8 @@ def _validated(kind: type[Settings], data: dict[str, Any], given: dict[str, str]
         raise UserError(f"{blamed(error, given, f'--preset {preset}')}: {sentence(error, kind)}") from None
 
 
-def _stage_of(override: str, stages: Iterable[str]) -> str | None:
-    head, dot, _ = override.partition("=")[0].partition(".")
+def _stage_of(text: str, stages: Iterable[str]) -> str | None:
+    head, dot, _ = text.partition("=")[0].partition(".")
     return head.strip() if dot and head.strip() in stages else None
 
 

@@ -214,7 +214,7 @@ def train_simplifier(
     ----------
     run : path
         The run's folder.  A finished run leaves ``simplifier.safetensors`` and its card there, see
-        `sketchprep.train.weights.export_weights`.
+        `sketchprep.train.simplifier_export.export_weights`.
     preset : str
         Of ``pipelines/simplifier.yaml``.
     photos : path, optional
@@ -260,7 +260,7 @@ def train_simplifier(
 
         return budget.dry_run(task, options)
     from sketchprep.train.loop import fit
-    from sketchprep.train.weights import export_weights
+    from sketchprep.train.simplifier_export import export_weights
 
     result = fit(task, run, options, init_from=init_from, quiet=quiet)
     if not result.stopped_by:

@@ -177,6 +177,9 @@ def test_unreadable_files_are_one_sentence(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
         with pytest.raises(UserError, match="cannot be read as weights"):
             load_any(tmp_path / name)
+    (tmp_path / "e.pth").write_bytes(b"hello")  # torch's reader says no more of it than the code of its first letter
+    with pytest.raises(UserError, match=r"cannot be read as weights \([a-z' ]+\); name"):
+        load_any(tmp_path / "e.pth")
     with pytest.raises(UserError, match="cannot be read as weights"):
         load_any(tmp_path / "missing.pth")
     torch.save([1, 2], tmp_path / "list.pth")

@@ -150,7 +150,7 @@ def test_weights_of_another_task_are_refused(tmp_path: Path) -> None:
     from toy_tasks import QUICK, Invert
 
     from sketchprep.train.loop import fit
-    from sketchprep.train.weights import export_weights
+    from sketchprep.train.simplifier_export import export_weights
 
     fit(Invert(), tmp_path / "run", QUICK, quiet=True)
     with pytest.raises(UserError, match="is a run of invert"):

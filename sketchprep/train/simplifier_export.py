@@ -11,7 +11,7 @@ from sketchprep.train import checkpoint, runs
 
 __all__ = ["card", "export_weights"]
 
-WEIGHTS, CARD = "simplifier.safetensors", "simplifier.md"
+WEIGHTS = "simplifier.safetensors"
 LICENCE = "Apache-2.0"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 from collections.abc import Iterator
@@ -177,7 +178,8 @@ def _run_shard(job: Job, shard: ShardPlan) -> str:
         (_make_half if half else _make)(tools, shard, temporary, marker, meter)
         meter.write(done=True)
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where nothing can be written, nothing can be removed either
+            temporary.unlink(missing_ok=True)
         if not isinstance(error, OSError):
             raise
         if marker.exists():  # a twin finished it, and its driver cleared the folder

@@ -23,6 +23,7 @@ def planned_environment(out: Path, rec: Recipe, device: str, settings: Settings)
 
     The submitting machine makes no bytes: its CPU and devices do not matter, its packages are the nodes' too.
     """
+    slurm.demand()
     stored = stored_environment(out)
     two = settings.network is not None and environment.uses_network(rec)
     cpu, network = passes.of_pass(stored, passes.CPU) if stored else None, passes.of_pass(stored, passes.NETWORK)

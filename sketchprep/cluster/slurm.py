@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sketchprep.errors import UserError
 
-__all__ = ["active", "cancel", "is_there", "job_name", "max_array_size", "run", "submit"]
+__all__ = ["active", "cancel", "demand", "is_there", "job_name", "max_array_size", "run", "submit"]
 
 
 class Refused(UserError):
@@ -34,6 +34,17 @@ def is_there() -> bool:
     import shutil
 
     return shutil.which("sbatch") is not None
+
+
+def demand() -> None:
+    """Refuse to begin where there is no Slurm, before anything is planned.
+
+    Raises
+    ------
+    UserError
+    """
+    if not is_there():
+        raise UserError("--executor slurm: there is no `sbatch` on this machine; run it on a login node of the cluster")
 
 
 def max_array_size() -> int:
@@ -91,9 +102,7 @@ def run(command: Sequence[str], text: str | None = None, seconds: float | None =
             command, input=text, capture_output=True, text=True, timeout=seconds, env=env, check=False
         )
     except FileNotFoundError:
-        raise UserError(
-            f"--executor slurm: there is no `{command[0]}` on this machine; run it on a login node of the cluster"
-        ) from None
+        raise UserError(f"there is no `{command[0]}` on this machine; run it on a login node of the cluster") from None
     except subprocess.TimeoutExpired:
         raise UserError(f"`{command[0]}` did not answer within {seconds:.0f} s; try again later") from None
     if done.returncode:

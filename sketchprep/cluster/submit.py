@@ -13,6 +13,7 @@ from sketchprep import environment, halfway, passes, storage, store
 from sketchprep.cluster import script, slurm
 from sketchprep.cluster.settings import Settings
 from sketchprep.errors import UserError
+from sketchprep.outfolder import disk_sentence
 
 if TYPE_CHECKING:
     from sketchprep.recipe import Recipe
@@ -221,8 +222,11 @@ def cancel(out: Path) -> int:
         return 0
     if not (out / "plan.parquet").is_file():
         raise UserError(f"{out}: holds no planned dataset, so there is nothing to cancel")
-    (out / "log").mkdir(exist_ok=True)
-    (out / "log" / "stop").write_text("cancelled\n")
+    try:
+        (out / "log").mkdir(exist_ok=True)
+        (out / "log" / "stop").write_text("cancelled\n")
+    except OSError as error:
+        raise UserError(disk_sentence(out, error)) from None
     if not folder_of(out).is_dir() or not slurm.is_there():
         return 0
     return slurm.cancel(slurm.job_name(out.absolute()))

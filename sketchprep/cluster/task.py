@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sketchprep import executors, halfway, passes, plan, progress
+from sketchprep.cluster.watchdog import Watchdog
 from sketchprep.dataset import read_recipe
 from sketchprep.errors import UserError
 from sketchprep.merge import complete_shards
@@ -22,8 +21,6 @@ from sketchprep.storage import location
 from sketchprep.worker import Job, Stopped
 
 __all__ = ["Spec", "describe", "merge", "run"]
-
-HANGS = 75  # EX_TEMPFAIL: the script starts the work again
 
 
 @dataclass(frozen=True)
@@ -84,7 +81,8 @@ def run(path: Path, index: int, part: str = passes.ALL) -> None:
     except Stopped:
         print("stopped: the build was cancelled, or too many photos failed", flush=True)
     except UserError as error:
-        complaint.write_text(f"{error}\n", encoding="utf-8")
+        with contextlib.suppress(OSError):  # a folder that cannot be written; the job's log has the sentence too
+            complaint.write_text(f"{error}\n", encoding="utf-8")
         raise
 
 
@@ -99,7 +97,8 @@ def _run(spec: Spec, index: int, part: str) -> None:
         return
     shards = list(plan.read_shards(spec.out / "plan.parquet", todo).values())
     folder = spec.out / (halfway.REPORTS if part == passes.CPU else "log")
-    folder.mkdir(exist_ok=True)
+    with contextlib.suppress(OSError):  # the first shard says in one sentence what is wrong
+        folder.mkdir(exist_ok=True)
     reports = [progress.Reports(f) for f in (spec.out / halfway.REPORTS, spec.out / "log") if f.is_dir()]
     watchdog = Watchdog(folder, todo, spec.stall)
     watchdog.start()
@@ -151,63 +150,6 @@ def _check_failures(spec: Spec, reports: Sequence[progress.Reports]) -> None:
         latest |= folder.look()
     if sum(report["counts"].get("failed", 0) for report in latest.values()) > spec.most_failures:
         (spec.out / "log" / "stop").touch()
-
-
-class Watchdog(threading.Thread):
-    """Ends a process in which no photo gets done any more.
-
-    It compares what it sees with what it saw, never a file's time with a clock: the clocks of nodes and file servers
-    differ.
-    """
-
-    def __init__(self, folder: Path, names: Sequence[str], seconds: float) -> None:
-        super().__init__(daemon=True)
-        self._paths = [folder / f"{name}.json" for name in names]
-        self._seconds = seconds
-        self._stopped = threading.Event()
-
-    def stop(self) -> None:
-        """Watch no more."""
-        self._stopped.set()
-
-    def run(self) -> None:
-        seen, since = self._look(), time.monotonic()
-        while not self._stopped.wait(min(5.0, self._seconds / 4)):
-            now = self._look()
-            if now != seen:
-                seen, since = now, time.monotonic()
-            elif time.monotonic() - since > self._seconds:
-                print(f"no photo was finished for {self._seconds} s: this process ends itself", flush=True)
-                self._kill_children()
-                os._exit(HANGS)
-
-    def _look(self) -> list[tuple[int, int] | None]:
-        return [_stamp(path) for path in self._paths]
-
-    def _kill_children(self) -> None:
-        """SIGKILL the workers: one that hangs hears nothing else."""
-        for child in _children(os.getpid()):
-            os.kill(child, signal.SIGKILL)
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_ino
-
-
-def _children(parent: int) -> list[int]:
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == parent:
-            found.append(int(folder.name))
-    return found
 
 
 def merge(path: Path) -> bool:

@@ -86,7 +86,8 @@ def submit(words: Sequence[str], run: Path, slurm_words: Iterable[str] = (), *, 
     text = script(site, name=name, logs=folder, words=words)
     if dry_run:
         return text
-    if slurm.is_there() and (jobs := slurm.active(name)):
+    slurm.demand()
+    if jobs := slurm.active(name):
         raise UserError(f"--run {run}: job {jobs[0]} trains there already; follow it, or end it with scancel {jobs[0]}")
     try:
         folder.mkdir(parents=True, exist_ok=True)

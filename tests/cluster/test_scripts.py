@@ -231,3 +231,54 @@ def test_many_shards_are_submitted_and_merged_in_little_memory(
     ids = pq.read_table(out / "index.parquet", columns=["id"])["id"].to_pylist()
     assert len(ids) == len(set(ids)) == count
     assert (out / "preview.jpg").exists()
+
+
+REFUSING = """#!/bin/sh
+echo 'sbatch: error: invalid partition specified: nope' >&2
+echo 'sbatch: error: Batch job submission failed: Invalid partition name specified' >&2
+exit 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["partitoin=x"], "--slurm: unknown key 'partitoin' (did you mean 'partition'? known: "),
+        (["network.partitoin=x"], "--slurm: unknown key 'network.partitoin' (did you mean 'partition'? known: "),
+        (["time=soon soon"], "--slurm: time: string should match pattern"),
+        (
+            ["partition=nope"],
+            "(invalid partition specified: nope; Batch job submission failed: Invalid partition name ",
+        ),
+    ],
+)
+def test_what_a_user_or_a_site_gets_wrong_is_one_sentence(
+    words: list[str], message: str, recorded: Path, photos: Path, tmp_path: Path
+) -> None:
+    (recorded.parent / "bin" / "sbatch").write_text(REFUSING)
+    (tmp_path / "quick.yaml").write_text(yaml.safe_dump(QUICK))
+    command = ["build", "--recipe", str(tmp_path / "quick.yaml"), "--root", str(photos), "-o", str(tmp_path / "data")]
+    asked = [word for value in words for word in ("--slurm", value)]
+    done = CliRunner().invoke(main, [*command, "--executor", "slurm", *asked])
+    assert done.exit_code == 2
+    assert message in done.output
+    assert len([line for line in done.output.splitlines() if line.startswith("Error")]) == 1
+    assert "Traceback" not in done.output
+
+
+def test_nothing_to_cancel_and_no_slurm_are_said_before_anything_is_made(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = CliRunner().invoke(main, ["cancel", str(tmp_path)])
+    assert (done.exit_code, "nothing to cancel" in done.output) == (2, True)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "quick.yaml").write_text(yaml.safe_dump(QUICK))
+    command = ["build", "--recipe", str(tmp_path / "quick.yaml"), "--root", str(photos), "-o", str(tmp_path / "data")]
+    done = CliRunner().invoke(main, [*command, "--executor", "slurm"])
+    assert (done.exit_code, "there is no `sbatch` on this machine" in done.output) == (2, True)
+    assert not (tmp_path / "data").exists()
+    done = CliRunner().invoke(
+        main, ["train", "--data", str(tmp_path), "--executor", "slurm", "--run", str(tmp_path / "r")]
+    )
+    assert (done.exit_code, "there is no `sbatch` on this machine" in done.output) == (2, True)
+    assert not list(tmp_path.glob("r*"))

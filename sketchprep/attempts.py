@@ -5,18 +5,19 @@ Keys and tokens never enter a message: only the store's own words, shortened, an
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import random
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from sketchprep.errors import UserError
 
-__all__ = ["Gone", "attempt", "patience"]
+__all__ = ["Gone", "attempt", "once", "patience", "say"]
 
 Result = TypeVar("Result")
 PATIENCE_SECONDS = 300.0
@@ -29,13 +30,21 @@ _CODES = """
 PASSING = frozenset(_CODES.split())
 # Classes of errors by which drivers tell of a broken connection.
 _CLASSES = """
-    HTTPClientError ClientError ClientPayloadError ResponseParserError IncompleteRead IncompleteReadError HttpError
-    RetryError ServerDisconnectedError ChecksumError"""
-PASSING_CLASSES = frozenset(_CLASSES.split())
+    HTTPClientError ClientPayloadError ClientConnectionError ResponseParserError ResponseStreamingError IncompleteRead
+    IncompleteReadError FlexibleChecksumError ChecksumError RetryError"""
+BROKEN = frozenset(_CLASSES.split())
+BUSY = frozenset((errno.EBUSY, errno.EIO, errno.EREMOTEIO, errno.EAGAIN))
+
+
+_brief = threading.local()
 
 
 class Gone(Exception):
     """There is no such object."""
+
+
+class NoBucket(FileNotFoundError):
+    """There is no such bucket."""
 
 
 class Short(OSError):
@@ -45,6 +54,8 @@ class Short(OSError):
 def patience() -> float:
     """Seconds for which a call is tried again: ``$SKETCHPREP_STORE_PATIENCE``, else 300."""
     text = os.environ.get("SKETCHPREP_STORE_PATIENCE", "")
+    if getattr(_brief, "on", False):
+        return 0.0
     try:
         seconds = float(text) if text else PATIENCE_SECONDS
     except ValueError:
@@ -52,6 +63,16 @@ def patience() -> float:
     if not 0 <= seconds <= 86_400:
         raise UserError(f"SKETCHPREP_STORE_PATIENCE={text}: give seconds from 0 to 86400")
     return seconds
+
+
+@contextlib.contextmanager
+def once() -> Iterator[None]:
+    """In this thread, for the block: one try each, for what may be left undone."""
+    before, _brief.on = getattr(_brief, "on", False), True
+    try:
+        yield
+    finally:
+        _brief.on = before
 
 
 def attempt(where: str, call: Callable[[], Result], *, seconds: float | None = None) -> Result:
@@ -85,9 +106,10 @@ def attempt(where: str, call: Callable[[], Result], *, seconds: float | None = N
             now = time.monotonic()
             began = began or now
             if now - began + delay > limit:
-                _outage.forget()
+                if limit:
+                    _outage.forget()
                 raise UserError(
-                    f"{where}: the store did not recover within {limit:.0f} s ({reason}); run the same command again "
+                    f"{where}: the store did not recover within {limit:g} s ({reason}); run the same command again "
                     "once it answers"
                 ) from error
             _outage.begin(where, reason, limit)
@@ -133,10 +155,11 @@ def say(text: str) -> None:
 def _passing(where: str, error: Exception) -> str:
     """Why a call failed, if that may pass; raises what will not."""
     words = _words(error)
+    code, status = _code(error)
     if isinstance(error, UserError | Gone | FileExistsError | MemoryError | NotImplementedError | TypeError):
         raise error
     if isinstance(error, FileNotFoundError):
-        if "bucket" in words.lower():
+        if isinstance(error, NoBucket) or code == "NoSuchBucket":
             raise UserError(f"{where}: there is no such bucket ({words}); check the URL") from None
         raise Gone(where) from None
     names = {cls.__name__ for cls in type(error).__mro__}
@@ -145,18 +168,18 @@ def _passing(where: str, error: Exception) -> str:
             f"{where}: no credentials were found; set them as the store's own tools expect (for s3: AWS_PROFILE, or "
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
         ) from None
-    code, status = _code(error)
-    passes = code in PASSING or status in (408, 429) or status >= 500
+    passes = code in PASSING or status in (408, 429) or status >= 500 or bool(names & BROKEN)
     if status == 501 or code == "NotImplemented":
         raise NotImplementedError(words) from None
     if isinstance(error, PermissionError) and getattr(error, "filename", None) is None and not passes:
         raise UserError(
             f"{where}: the store refuses ({words}); check the credentials in the environment and what they may do"
         ) from None
-    if passes or isinstance(error, Short | TimeoutError | ConnectionError) or (names & PASSING_CLASSES and not status):
-        return f"{code} {words}".strip() if code and code not in words else words
-    if isinstance(error, OSError) and (getattr(error, "filename", None) or error.errno in (errno.ENOSPC, errno.EDQUOT)):
+    if isinstance(error, OSError) and (error.filename or error.errno in (errno.ENOSPC, errno.EDQUOT)):
         raise error  # this machine's own disk
+    passes |= isinstance(error, OSError) and not status and error.errno in BUSY
+    if passes or isinstance(error, Short | TimeoutError | ConnectionError):
+        return f"{code} {words}".strip() if code and code not in words else words
     if isinstance(error, OSError | ValueError) or status or names & {"BotoCoreError"}:
         raise UserError(f"{where}: the store does not take this ({words}); check the URL") from None
     raise error

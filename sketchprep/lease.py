@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sketchprep import storage
-from sketchprep.attempts import Gone, say
+from sketchprep.attempts import Gone, once, say
 from sketchprep.errors import UserError
 from sketchprep.storage import Url
 
@@ -26,6 +26,7 @@ __all__ = ["lease"]
 BEAT_SECONDS = 10.0
 SILENT_BEATS = 4
 LOCK, STOP = "log/lock", "log/stop"
+_LIVE: set[str] = set()  # tokens of this process
 
 
 @contextlib.contextmanager
@@ -62,6 +63,7 @@ class _Holder:
         self.url, self.stop = url, stop
         self.ended = threading.Event()
         self._token, self._beats = secrets.token_hex(8), 0
+        _LIVE.add(self._token)
 
     def take(self) -> None:
         found = self._read()
@@ -96,7 +98,8 @@ class _Holder:
     def _wait_or_refuse(self, found: dict[str, Any]) -> None:
         """Refuse if the holder lives; return if it is dead or silent."""
         if found.get("host") == platform.node() and found.get("boot") == _boot():
-            if Path(f"/proc/{found.get('pid')}").exists():
+            pid, token = found.get("pid"), found.get("token")
+            if token in _LIVE if pid == os.getpid() else Path(f"/proc/{pid}").exists():
                 self._refuse(found)
             return
         say(f"{self.url}: a build on {found.get('host', 'another machine')} holds it; looking whether it is alive")
@@ -117,7 +120,7 @@ class _Holder:
     def beat(self) -> None:
         """Renew the lock until the build ends."""
         while not self.ended.wait(BEAT_SECONDS):
-            with contextlib.suppress(UserError):
+            with once(), contextlib.suppress(UserError):
                 if self.stop.exists():
                     storage.write(self.url / STOP, self.stop.read_bytes())
                 if not self._mine():
@@ -129,7 +132,8 @@ class _Holder:
 
     def release(self) -> None:
         """Remove the lock if it still is this build's."""
-        with contextlib.suppress(UserError):
+        _LIVE.discard(self._token)
+        with once(), contextlib.suppress(UserError):
             if self._mine():
                 storage.remove(self.url / LOCK)
 

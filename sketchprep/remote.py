@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sketchprep import storage
-from sketchprep.attempts import Gone, say
+from sketchprep.attempts import Gone, once, say
 from sketchprep.errors import UserError
 from sketchprep.remoteview import MERGED, PLANNED, STOP, SUMS, UNMERGED, WHERE, fetch, known, marker_of, url_of
 from sketchprep.storage import Entry, Url
@@ -190,12 +190,12 @@ def attended(job: Job, name: str) -> Iterator[None]:
     ended, seen = threading.Event(), [b""]
 
     def look() -> None:
-        with contextlib.suppress(UserError, OSError):
+        with once(), contextlib.suppress(UserError, OSError):
             text = local.read_bytes()
             if text != seen[0]:
                 storage.write(url / f"log/{name}.json", text)
                 seen[0] = text
-        with contextlib.suppress(UserError, OSError, Gone):
+        with once(), contextlib.suppress(UserError, OSError, Gone):
             (job.out / "log" / "stop").write_bytes(storage.read(url / STOP, 0, 1000))
 
     def loop() -> None:

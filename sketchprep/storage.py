@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sketchprep.attempts import Gone, Short, attempt, patience
+from sketchprep.attempts import Gone, NoBucket, Short, attempt, patience
 from sketchprep.errors import UserError
 from sketchprep.urls import Url, is_url, location
 
@@ -82,7 +82,7 @@ def _find(url: Url, root: str) -> Iterator[tuple[str, dict[str, Any]]]:
     system = _system(url)
     found = system.find(root, detail=True)
     if not found and not system.exists(root.partition("/")[0]):
-        raise FileNotFoundError(f"bucket {root.partition('/')[0]}")
+        raise NoBucket(f"{root.partition('/')[0]}")
     yield from found.items()
 
 

@@ -8,12 +8,13 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sketchprep import imageio, store
 from sketchprep.errors import UserError
 from sketchprep.ops.components import PARTS
-from sketchprep.train import checkpoint, curves, devices, presets, runs, stage_one
+from sketchprep.train import checkpoint, curves, devices, runs, stage_one
+from sketchprep.train.face_plans import CE, FM_IS, STAGES, Plan, plan, stages_wanted
 from sketchprep.train.face_settings import Settings
 from sketchprep.train.start import check_weights
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["STAGES", "Outcome", "Settings", "train_deepfacedrawing"]
 
-MODEL, CE, FM_IS = "deepfacedrawing", "ce", "fm-is"
-STAGES = (CE, FM_IS)
 CURVES, TEXT = "curves.png", "log.txt"
 
 
@@ -119,11 +118,8 @@ def train_deepfacedrawing(
         For any mistake in the arguments or the dataset, a stage 1 that is missing, unfinished or of another network,
         and as `sketchprep.train.loop.fit`.
     """
-    wanted = _wanted(stage, part, encoders)
-    devices.patient_threads()
-    values = {"seed": seed, "device": device, "parts": (part,) if part else None}
-    plans = {name: _plan(name, preset, overrides, max_minutes, wanted, values) for name in wanted}
-    plans = {name: (devices.resolve(options), settings) for name, (options, settings) in plans.items()}
+    wanted, parts = stages_wanted(stage, part, encoders), (part,) if part else None
+    plans = plan(wanted, preset, overrides, max_minutes, seed=seed, device=device, parts=parts)
     training = _Training(Path(data), Path(run), preset, plans, part, init_from, encoders, quiet)
     if dry_run:
         return training.measure()
@@ -131,42 +127,6 @@ def train_deepfacedrawing(
         if not (training.stage_one() if name == CE else training.stage_two()):
             break
     return training.outcome
-
-
-def _wanted(stage: str, part: str | None, encoders: str | Path | None) -> tuple[str, ...]:
-    if stage not in ("all", *STAGES):
-        raise UserError(f"--stage {stage}: unknown; known: all, {', '.join(STAGES)}")
-    if part is not None and part not in PARTS:
-        raise UserError(f"--part {part}: unknown; known: {', '.join(PARTS)}")
-    if part is not None and stage != CE:
-        raise UserError(f"--part {part}: trains one autoencoder of stage 1; add --stage ce")
-    if encoders is not None and stage != FM_IS:
-        raise UserError(f"--encoders {encoders}: takes the place of stage 1; add --stage fm-is")
-    return STAGES if stage == "all" else (stage,)
-
-
-def _plan(
-    stage: str,
-    preset: str,
-    overrides: Iterable[str],
-    max_minutes: float | None,
-    wanted: tuple[str, ...],
-    values: dict[str, Any],
-) -> tuple[Options, Settings]:
-    """Options and settings of a stage, with its part of the time."""
-    overrides = tuple(overrides)
-
-    def load(name: str, minutes: float | None = None) -> tuple[Options, Settings]:
-        return presets.load(MODEL, preset, Settings, overrides, stage=name, max_minutes=minutes, **values)
-
-    chosen = {name: load(name)[0].max_minutes for name in wanted}
-    if max_minutes is None or chosen[stage] is not None:
-        return load(stage)
-    left = max_minutes - sum(minutes or 0 for minutes in chosen.values())
-    share = left / sum(1 for minutes in chosen.values() if minutes is None)
-    if share <= 0:
-        raise UserError(f"--max-minutes {max_minutes:g}: leaves no time for stage {stage}; give more")
-    return load(stage, share)
 
 
 class _Training:
@@ -177,7 +137,7 @@ class _Training:
         data: Path,
         run: Path,
         preset: str,
-        plans: dict[str, tuple[Options, Settings]],
+        plans: dict[str, Plan],
         part: str | None,
         init_from: str | Path | None,
         encoders: str | Path | None,

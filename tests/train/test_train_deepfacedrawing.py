@@ -17,7 +17,7 @@ from sketchprep.cli import main
 from sketchprep.errors import UserError
 from sketchprep.models.face_model import load_face_model, save_face_model
 from sketchprep.ops.components import PARTS
-from sketchprep.train import checkpoint, curves, presets, stage_one
+from sketchprep.train import checkpoint, curves, face_plans, presets, stage_one
 from sketchprep.train.deepfacedrawing import Outcome, Settings, train_deepfacedrawing
 from sketchprep.train.facemodel import export_face_model
 
@@ -115,10 +115,8 @@ def test_a_run_goes_on_in_either_stage_to_the_same_weights(
 
 
 def test_time_is_shared_between_the_stages() -> None:
-    from sketchprep.train import deepfacedrawing
-
     def minutes(stage: str, *overrides: str, total: float | None = 60.0, wanted: tuple[str, ...] = ("ce", "fm-is")):  # type: ignore[no-untyped-def]
-        return deepfacedrawing._plan(stage, "tiny", overrides, total, wanted, {})[0].max_minutes
+        return face_plans.plan(wanted, "tiny", overrides, total)[stage][0].max_minutes
 
     assert (minutes("ce"), minutes("fm-is")) == (30, 30)
     assert (minutes("ce", "ce.max_minutes=20"), minutes("fm-is", "ce.max_minutes=20")) == (20, 40)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from sketchprep.attempts import Gone
 from sketchprep.errors import UserError
 from sketchprep.longindex import LongIndex, read_spread
 from sketchprep.remoteview import url_of, view
-from sketchprep.rowgroups import rows_of
+from sketchprep.rowgroups import rows_of, tables
 from sketchprep.storage import Url, location
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Pair", "Pairs", "open_pairs"]
 
 OPEN_TARS = 64
-HELD_ROWS = 250_000
+HELD_ROWS = 100_000
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,6 @@ class Pairs:
     """
 
     def __init__(self, folder: str | os.PathLike[str], split: str | None = None, spread: int | None = None) -> None:
-        import pyarrow.compute as pc
-        import pyarrow.parquet as pq
 
         self.folder = location(folder)
         self.split = split
@@ -134,9 +132,8 @@ class Pairs:
             self._long = LongIndex(path, split)
             known = self._long.splits
         else:
-            table = pq.read_table(path) if spread is None else read_spread(path, spread)
-            known = set(table["split"].unique().to_pylist())
-            self._table = table if split is None else table.filter(pc.equal(table["split"], split))
+            parts = tables(path) if spread is None else [read_spread(path, spread)]
+            self._table, known = _of_split(parts, split)
         if split is not None and not len(self):
             raise UserError(f"{self.folder}: has no split '{split}', only {', '.join(sorted(known)) or 'none'}")
 
@@ -229,6 +226,18 @@ class Pairs:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_tars": {}}
+
+
+def _of_split(parts: Iterable[pa.Table], split: str | None) -> tuple[pa.Table, set[str]]:
+    """Rows of a split, piece by piece, so that no others are held beside them; and the splits that there are."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kept, known = [], set[str]()
+    for part in parts:
+        known |= set(part["split"].unique().to_pylist())
+        kept.append(part if split is None else part.filter(pc.equal(part["split"], split)))
+    return pa.concat_tables(kept), known
 
 
 def open_pairs(folder: str | os.PathLike[str], split: str | None = None) -> Pairs:

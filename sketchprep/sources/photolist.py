@@ -163,6 +163,10 @@ class PhotoList:
                 names = file.schema_arrow.names
                 if "path" not in names:
                     raise UserError(f"--list {self.path}: has no column 'path' (columns: {', '.join(names) or 'none'})")
+                kind = file.schema_arrow.field("path").type
+                kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+                if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+                    raise UserError(f"--list {self.path}: column 'path' holds {kind}; expected text")
                 wanted = ["path", *(name for name in OPTIONAL if name in names)]
                 types = pa.schema([schema().field(name) for name in wanted])
                 for batch in file.iter_batches(BATCH_ROWS, columns=wanted, use_threads=False):

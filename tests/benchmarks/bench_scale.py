@@ -89,10 +89,11 @@ def main() -> None:
         figures["resume"] = site.run("submit")
         shards = figures["submit"][2][2]
         print(f"{arguments.rows:,} rows in {shards:,} shards of {arguments.shard_size:,}; {made:.0f} s to make these\n")
-        print("| step | seconds | peak memory, MB |")
-        print("|---|---|---|")
+        print("| step | seconds | of the processor | peak memory, MB |")
+        print("|---|---|---|---|")
         for step, words in STEPS.items():
-            print(f"| {words} | {figures[step][0]:.1f} | {figures[step][1]:.0f} |")
+            (wall, cpu), memory, _ = figures[step]
+            print(f"| {words} | {wall:.1f} | {cpu:.1f} | {memory:.0f} |")
         sizes = ", ".join(f"{p} {size_mb(site.out / p):,.1f} MB" for p in ("plan.parquet", "index.parquet"))
         print(f"\n{sizes}; `status --watch`: {watch_cost(site.out)}\n\n{figures['estimate'][2].split('folder  ')[1]}")
 

@@ -199,8 +199,8 @@ def _studio(
     place = parse_align(align)
     artist = _artist(device=device, **model)
     by = recipe or recipe_of(artist.bank.facts if artist.bank is not None else {})
-    intake = Intake(artist.size, align=place, clean=clean, kind=kind, recipe=by, device=device, offline=offline)
-    return artist, intake, words
+    where: dict[str, Any] = {"device": device, "offline": offline}
+    return artist, Intake(artist.size, align=place, clean=clean, kind=kind, recipe=by, artist=artist, **where), words
 
 
 COMMANDS = (bank, synthesize, morph, copy_paste, interpolate)

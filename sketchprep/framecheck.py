@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sketchprep.bank import Bank
     from sketchprep.manifold import Projection
 
-__all__ = ["Usual", "advice", "distances", "ink_fault", "strange_parts", "unexplained", "usual_of"]
+__all__ = ["REMEDY", "Usual", "advice", "distances", "ink_fault", "strange_parts", "unexplained", "usual_of"]
 
 # As shares of the frame: the least ink, the least extent of a drawn face, how far its middle may be off, and the least
 # height of a drawing that is not taken for a part of one.
@@ -29,7 +29,7 @@ STRANGE, LEAST_PARTS = 1.75, 2
 ASKED = 200  # faces of the bank that tell what is usual
 FEWEST = 8
 INNER = [at for at, part in enumerate(PARTS) if part != "remainder"]  # hair and clothes are strange in many a face
-_REMEDY = "try --align ink, or name five points with --align x,y,…"
+REMEDY = "try --align ink, or name five points with --align x,y,…"
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def strange_parts(
     return {PARTS[at]: float(found[at]) for at in drawn}
 
 
-def advice(fault: str | None, strange: Mapping[str, float], *, remedy: str = _REMEDY) -> str | None:
+def advice(fault: str | None, strange: Mapping[str, float], *, remedy: str = REMEDY) -> str | None:
     """One sentence: what speaks against the drawing's place, and what to do; None if nothing does.
 
     Parameters

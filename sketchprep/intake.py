@@ -7,18 +7,22 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
 
 from sketchprep import imageio
 from sketchprep.errors import SampleError, UserError
+from sketchprep.inkplace import LINE_512, ink_matrix
 from sketchprep.ops import align as alignment
-from sketchprep.ops.ink import INK, broaden, darkened, ink_box
+from sketchprep.ops.ink import INK, broaden, darkened
 from sketchprep.ops.paper import to_black_on_white
 from sketchprep.ops.warp import warp
 from sketchprep.photo_sketch import RECIPE, PhotoSketcher
+
+if TYPE_CHECKING:
+    from sketchprep.draw import Artist
 
 __all__ = ["KINDS", "Incoming", "Intake", "looks_like_photo", "parse_align"]
 
@@ -26,10 +30,6 @@ Kind = Literal["auto", "sketch", "photo"]
 KINDS = ("auto", "sketch", "photo")
 
 SMALLEST_SIDE = 32
-# Lines of the recipes' sketches are 3.5 to 4.5 px broad at 512; finer ones would turn pale in a small frame.
-LINE_512 = 4.0
-# Where a head's ink lies at 512 px: middle, top, chin, and the most it may be broad.
-HEAD_512 = (256.0, 20.0, 474.0, 500.0)
 # Grey between ink and paper, as a share of the page: at most .07 in line drawings, at least .22 in photos.
 PHOTO_SHARE = 0.2
 CLEANED_SIDE = 1024
@@ -78,6 +78,8 @@ class Intake:
         ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
     offline : bool
         Never fetch missing weights.
+    artist : Artist, optional
+        Of this size: its bank tells where the ink goes, whether or not it has a neck and high hair.
 
     Raises
     ------
@@ -95,13 +97,14 @@ class Intake:
         recipe: str | Mapping[str, Any] = RECIPE,
         device: str = "auto",
         offline: bool = False,
+        artist: Artist | None = None,
     ) -> None:
         if kind not in KINDS:
             raise UserError(f"--input {kind}: unknown; use {', '.join(KINDS)}")
         if isinstance(align, str) and align not in ("ink", "face"):
             raise UserError(f"--align {align}: unknown; use ink, face, or five points x,y,x,y,…")
         self.size, self.align, self.clean, self.kind = size, align, clean, kind
-        self.device, self.offline = device, offline
+        self.device, self.offline, self.artist = device, offline, artist
         self.photos = PhotoSketcher(size, recipe=recipe, device=device, offline=offline)
 
     @cached_property
@@ -172,7 +175,7 @@ class Intake:
         if self.align is None:
             return _square_matrix(page.shape, self.size)
         if isinstance(self.align, str) and self.align == "ink":
-            return _ink_matrix(ink_box(page), self.size)
+            return ink_matrix(page, self.size, self.artist)
         if isinstance(self.align, str):
             points = self.photos.landmarks(page)
             if points is None:
@@ -263,11 +266,3 @@ def _square_matrix(shape: tuple[int, ...], size: int) -> np.ndarray:
     return np.array(
         [[scale, 0, shift + scale * ((side - width) // 2)], [0, scale, shift + scale * ((side - height) // 2)]]
     )
-
-
-def _ink_matrix(box: tuple[float, float, float, float], size: int) -> np.ndarray:
-    """Move the box to where a head is: the chin down there, the rest as large as fits."""
-    x0, y0, x1, y1 = box
-    middle, top, chin, broad = (v * size / 512 for v in HEAD_512)
-    scale = min((chin - top) / max(y1 - y0, 1), broad / max(x1 - x0, 1))
-    return np.array([[scale, 0, middle - scale * (x0 + x1) / 2], [0, scale, chin - scale * y1]])

@@ -25,6 +25,8 @@ SHEET = "sheet.jpg"
 SHADOW = ".shadow.png"
 ROWS = 40  # on the sheet
 TILE = 256
+# What to try next, by what --align was.
+REMEDIES = {"None": framecheck.REMEDY, "ink": "name five points with --align x,y,…", "face": "try --align ink"}
 
 
 @dataclass
@@ -100,7 +102,7 @@ def synthesize_files(
     rows: list[list[np.ndarray]] = []
     for some in _batches(pictures, intake, batch, result):
         drawn = artist.draw(np.stack([sketch for _, sketch in some]), wb=wb, k=k)
-        result.notes += _place_notes(artist, drawn, [path for path, _ in some])
+        result.notes += _place_notes(artist, drawn, [path for path, _ in some], REMEDIES.get(str(intake.align), ""))
         extra = _shadows(artist, drawn) if shadow else None
         redrawn = artist.redraw(drawn.blended)
         for at, (path, sketch) in enumerate(some):
@@ -130,7 +132,7 @@ def read_sketch(path: Path, intake: Intake) -> tuple[np.ndarray, tuple[str, ...]
     return found.sketch, found.notes
 
 
-def check(artist: Artist, drawn: Drawn, at: int) -> str | None:
+def check(artist: Artist, drawn: Drawn, at: int, *, remedy: str = framecheck.REMEDY) -> str | None:
     """One sentence if drawing `at` of a batch does not seem to sit in the frame, with what to do; else None."""
     sketch = drawn.sketches[at]
     strange: dict[str, float] = {}
@@ -139,7 +141,7 @@ def check(artist: Artist, drawn: Drawn, at: int) -> str | None:
         if usual is not None:
             found = framecheck.unexplained(drawn.codes, drawn.projection, usual)[at]
             strange = framecheck.strange_parts(found, usual, blank_parts(sketch))
-    return framecheck.advice(framecheck.ink_fault(sketch), strange)
+    return framecheck.advice(framecheck.ink_fault(sketch), strange, remedy=remedy)
 
 
 def _batches(
@@ -161,8 +163,8 @@ def _batches(
         yield ready
 
 
-def _place_notes(artist: Artist, drawn: Drawn, paths: list[Path]) -> list[tuple[Path, str]]:
-    found = ((path, check(artist, drawn, at)) for at, path in enumerate(paths))
+def _place_notes(artist: Artist, drawn: Drawn, paths: list[Path], remedy: str) -> list[tuple[Path, str]]:
+    found = ((path, check(artist, drawn, at, remedy=remedy)) for at, path in enumerate(paths))
     return [(path, note) for path, note in found if note is not None]
 
 

@@ -10,8 +10,10 @@ import pytest
 from drawn_faces import draw
 
 from sketchprep import imageio
+from sketchprep.draw import Artist
 from sketchprep.errors import SampleError, UserError
-from sketchprep.intake import HEAD_512, Intake, looks_like_photo, parse_align
+from sketchprep.inkplace import BOTTOMS, TOPS
+from sketchprep.intake import Intake, looks_like_photo, parse_align
 from sketchprep.ops.ink import INK, broaden, ink_box
 from sketchprep.ops.warp import transform_points
 
@@ -111,11 +113,28 @@ def test_cleaning_leaves_lines_and_takes_specks_away() -> None:
     assert len(np.unique((angles * 8 / np.pi).round())) >= 16  # the outline is there all around
 
 
+def test_the_bank_tells_that_a_neck_is_drawn(artist: Artist) -> None:
+    """The ink's box alone would take the end of the neck for the chin."""
+    for number in (101, 102, 103):
+        face = draw(number, 512)[1]
+        for x in (200, 312):
+            cv2.line(face, (x, int(ink_box(face)[3]) - 20), (x, 509), 0, 6)
+        sheet = np.full((700, 900), 255, np.uint8)
+        sheet[150:406, 400:656] = imageio.resize(face, (256, 256))
+        off = {}
+        for name, words in {"by the bank": {"artist": artist}, "by its box": {}}.items():
+            matrix = Intake(artist.size, align="ink", kind="sketch", **words).bring(sheet).matrix
+            eyes = np.array([[400 + x / 2, 150 + 247 / 2, 1] for x in (193, 319)]) @ matrix.T * 512 / artist.size
+            off[name] = float(np.abs(eyes - [[193, 247], [319, 247]]).max())
+        assert off["by the bank"] < 16
+        assert off["by its box"] > 30
+
+
 def test_align_ink_moves_a_small_drawing_to_where_a_head_is(page: np.ndarray) -> None:
     sheet = np.full((900, 640), 255, np.uint8)
     sheet[500:800, 300:600] = imageio.resize(page, (300, 300))
     x0, y0, x1, y1 = ink_box(Intake(256, align="ink").bring(sheet).sketch)
-    middle, top, chin, _ = (v / 2 for v in HEAD_512)
+    middle, top, chin = 128, TOPS[0] / 2, BOTTOMS[0] / 2
     assert abs((x0 + x1) / 2 - middle) < 3
     assert (abs(y0 - top), abs(y1 - chin)) < (4, 4)
 

@@ -1,0 +1,59 @@
+"""Makes docs/bank.jpg: what K and a split of the bank do to bundled drawings.
+
+    python docs/bank.py [--run RUN] [--drawings NAME NAME …] [-o docs/bank.jpg]
+
+Each drawing has two lines: what its codes, projected on the bank (wb 0), stand for, and the face of them.  The bank
+must know the attribute Male, as one of CelebAMask-HQ does.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from sketchprep import imageio, shipped
+from sketchprep.draw import Artist, open_artist
+from sketchprep.intake import Intake
+from sketchprep.preview import contact_sheet
+from sketchprep.resources import PACKAGE
+
+NEIGHBOURS = (1, 3, 10, 30)
+SPLITS = {"women": "Male=0", "men": "Male=1"}
+TILE = 144
+
+
+def drawing(name: str, artist: Artist) -> np.ndarray:
+    """A bundled freehand drawing in the model's frame."""
+    picture = imageio.decode((PACKAGE / f"data/sketches/{name}.png").read_bytes())
+    return Intake(artist.size, kind="sketch").bring(picture).sketch
+
+
+def lines(artist: Artist, sketch: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Two lines of pictures: sketches and faces, with the drawing before them and the face of it alone (wb 1)."""
+    assert artist.bank is not None
+    ways = [(artist, k) for k in NEIGHBOURS]
+    ways += [(Artist(artist.model, artist.bank.split(split)), 10) for split in SPLITS.values()]
+    drawn = [each.draw(sketch[None], wb=0, k=k) for each, k in ways]
+    above = [artist.redraw(some.blended)[0] for some in drawn]
+    alone = artist.draw(sketch[None], wb=1)
+    return [sketch, *above], [some.faces[0] for some in (alone, *drawn)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--run", type=Path)
+    parser.add_argument("--drawings", nargs="+", default=["woman-fringe", "man-smile", "rough"])
+    parser.add_argument("-o", "--out", type=Path, default=Path(__file__).with_suffix(".jpg"))
+    words = parser.parse_args()
+    artist = open_artist(shipped.choose(words.run, None, say=print), device="cpu")
+    rows = [row for name in words.drawings for row in lines(artist, drawing(name, artist))]
+    captions = ["drawn (wb 1)", *(f"K = {k}" for k in NEIGHBOURS), *SPLITS]
+    sheet = contact_sheet(rows, captions, tile=TILE)
+    words.out.write_bytes(imageio.encode_jpeg(sheet, quality=88))
+    print(f"{words.out}: {sheet.shape[1]} × {sheet.shape[0]} px, {words.out.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -206,6 +206,11 @@ def _face_options(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option("--wb", default="0,0.5,1", show_default=True, help="From the bank (0) to the drawing (1), with commas.")
 @click.option("--k", default=10, show_default=True, help="Neighbours in the bank.")
+@click.option(
+    "--inception",
+    metavar="auto|FILE",
+    help="Also measure on Inception's features: its weights, or auto for where torch-fidelity keeps them.",
+)
 def evaluate_faces(choice: Choice, wb: str, **options: Any) -> None:
     """Compare the faces that a model draws from a split's sketches with the photos."""
     from sketchprep import progress

@@ -142,7 +142,7 @@ def _measure(
     for _, items in subject.batches():
         photos = [judge.look(item.photo, item.landmarks) for item in items]
         for item, wanted in zip(items, photos, strict=True):
-            measured.photo(item.name, wanted)
+            measured.photo(item.name, wanted.described)
         for name, sketches in _sketches(items, settings).items():
             for wb, k in variant.ways:
                 drawn = subject.artist.draw(np.stack(sketches), wb=wb, k=k).faces

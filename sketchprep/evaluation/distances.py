@@ -22,8 +22,8 @@ class Estimate:
     count: int
 
 
-def kernel_distance(made: np.ndarray, real: np.ndarray, *, bandwidth: float = BANDWIDTH) -> Estimate:
-    """Squared maximum mean discrepancy under a Gaussian kernel, unbiased, with a jackknife interval.
+def kernel_distance(made: np.ndarray, real: np.ndarray, *, bandwidth: float | None = BANDWIDTH) -> Estimate:
+    """Squared maximum mean discrepancy under a kernel, unbiased, with a jackknife interval.
 
     0 means that the kernel sees no difference; an estimate of 0 may come out a little negative.  Pictures made from the
     sketch of a photo depend on that photo, so terms of one row in both sets are left out: what remains is unbiased if
@@ -33,8 +33,9 @@ def kernel_distance(made: np.ndarray, real: np.ndarray, *, bandwidth: float = BA
     ----------
     made, real : ndarray of float, shape (N, D)
         Row n of one belongs to row n of the other.
-    bandwidth : float
-        σ of exp(−‖a − b‖² / 2σ²), in the features' unit; fixed, so that figures of several models compare.
+    bandwidth : float or None
+        σ of exp(−‖a − b‖² / 2σ²), in the features' unit; fixed, so that figures of several models compare.  None for
+        the cubic kernel (a·b / D + 1)³ of the kernel inception distance.
 
     Returns
     -------
@@ -68,7 +69,9 @@ def kernel_distance(made: np.ndarray, real: np.ndarray, *, bandwidth: float = BA
     return Estimate(value, value - reach, value + reach, count)
 
 
-def _kernel(a: np.ndarray, b: np.ndarray, bandwidth: float) -> np.ndarray:
+def _kernel(a: np.ndarray, b: np.ndarray, bandwidth: float | None) -> np.ndarray:
+    if bandwidth is None:
+        return (a @ b.T / a.shape[1] + 1) ** 3
     squares = np.square(a).sum(1)[:, None] + np.square(b).sum(1) - 2 * a @ b.T
     return np.exp(-np.maximum(squares, 0) / (2 * bandwidth**2))
 

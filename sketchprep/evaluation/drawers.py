@@ -22,6 +22,8 @@ from sketchprep.train.faces import ALL, Faces
 if TYPE_CHECKING:
     from torch import nn
 
+    from sketchprep.evaluation.inception import Inception
+
 __all__ = ["WBS", "Choice", "Drawer", "Held", "Item", "Subject", "parse_wbs"]
 
 WBS = (0.0, 0.5, 1.0)
@@ -189,6 +191,12 @@ class Choice:
     def judge(self) -> Judge:
         """Open what compares the faces with the photos."""
         return Judge(device=host.resolve_device(self.device), offline=self.offline)
+
+    def inception(self, weights: str | Path) -> Inception:
+        """Open Inception with these weights, or with those in torch-fidelity's place for ``"auto"``."""
+        from sketchprep.evaluation.inception import Inception
+
+        return Inception(None if str(weights) == "auto" else weights, device=host.resolve_device(self.device))
 
     def folder(self, out: str | Path | None, name: str) -> Path:
         """The folder of a report: `out`, else `name` with the split in the run or beside the model.

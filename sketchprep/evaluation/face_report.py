@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sketchprep.evaluation.descriptor import FEATURES
-from sketchprep.evaluation.distances import BANDWIDTH, Estimate, frechet_distance
+from sketchprep.evaluation.distances import BANDWIDTH, Estimate
+from sketchprep.evaluation.inception import FEATURES as INCEPTION
 from sketchprep.evaluation.likeness import METRICS, Wanted
 from sketchprep.evaluation.measured import Compared, Measured, cell, figure, plain
 from sketchprep.evaluation.training import Trained
@@ -36,6 +38,8 @@ class FaceReport:
         What a reader must know.
     measured : Measured
         The figures, by title.
+    inception : Measured, optional
+        Inception's features, by title.
     """
 
     out: Path
@@ -43,10 +47,11 @@ class FaceReport:
     trained: dict[tuple[str, ...], Trained]
     notes: list[str] = field(default_factory=list)
     measured: Measured[str] = field(default_factory=Measured)
+    inception: Measured[str] | None = None
 
     def add(self, name: str, wanted: Wanted, compared: Mapping[str, Compared]) -> None:
         """Take in one face: its photo, and what was drawn of it compared with that."""
-        self.measured.photo(name, wanted)
+        self.measured.photo(name, wanted.described)
         for title, one in compared.items():
             self.measured.add(title, one)
 
@@ -54,16 +59,23 @@ class FaceReport:
         """Take in a stranger's photo compared with the photo of the face added last."""
         self.measured.add(OTHERS, compared)
 
+    def add_inception(self, photo: np.ndarray, made: Mapping[str, np.ndarray]) -> None:
+        """Take in Inception's features of the photo added last, and of what was drawn of it."""
+        if self.inception is None:
+            self.inception = Measured(bandwidth=None)
+        self.inception.photo(self.measured.names[-1], photo)
+        for title, features in made.items():
+            self.inception.add(title, ({}, features))
+
     @property
     def kernel(self) -> dict[str, Estimate]:
         """Kernel distance of each set of faces to the photos."""
         return self.measured.kernel
 
-    @cached_property
+    @property
     def frechet(self) -> dict[str, float | None]:
         """Fréchet distance of each set of faces to the photos; None where there are too few faces."""
-        found, enough = self.measured, len(self.measured.names) > FEATURES
-        return {t: frechet_distance(found.made(t), found.real) if enough else None for t in found.figures}
+        return self.measured.frechet
 
     def values(self) -> dict[str, Any]:
         """All of it in plain values; the same for the same faces, weights and machine."""
@@ -77,9 +89,15 @@ class FaceReport:
             "means": plain(self.measured.means),
             "kernel": plain(self.kernel),
             "frechet": self.frechet,
+            **self._inception(),
             "notes": self.notes,
             "faces": rows,
         }
+
+    def _inception(self) -> dict[str, Any]:
+        if self.inception is None:
+            return {}
+        return {"inception": {"kernel": plain(self.inception.kernel), "frechet": self.inception.frechet}}
 
     def text(self) -> str:
         """The report in Markdown."""
@@ -88,19 +106,33 @@ class FaceReport:
         lines += [f"At {data['size']} px, {self.about['k']} neighbours; model sha256 {self.about['model']}.", ""]
         lines += [*self._table(), "", *_legend(), ""]
         lines += ["## What was trained", "", *training_table(self.trained), "", "## What these figures can show", ""]
-        lines += [*(f"- {line}" for line in [*reading(len(self.measured.names)), *self._floor()]), ""]
+        lines += [
+            *(f"- {line}" for line in [*reading(len(self.measured.names)), *self._floor(), *self._of_inception()]),
+            "",
+        ]
         lines += [f"- {note}" for note in self.notes]
         return "\n".join(lines).rstrip() + "\n"
 
     def _table(self) -> Iterator[str]:
         titles = [*METRICS.values(), "kernel × 1000", "Fréchet"]
+        titles += [] if self.inception is None else ["Inception: kernel × 1000", "Inception: Fréchet"]
         yield f"| | {' | '.join(titles)} |"
         yield "|---" * (len(titles) + 1) + "|"
         for title, means in self.measured.means.items():
-            frechet = self.frechet[title]
             cells = [cell(means[key], key) for key in METRICS]
-            cells += [figure(self.kernel[title]), "–" if frechet is None else f"{frechet:.3f}"]
+            cells += [figure(self.kernel[title]), _frechet(self.frechet[title])]
+            if self.inception is not None:
+                cells += [figure(self.inception.kernel[title]), _frechet(self.inception.frechet[title])]
             yield f"| {title} | {' | '.join(cells)} |"
+
+    def _of_inception(self) -> Iterator[str]:
+        if self.inception is None:
+            return
+        few = "" if len(self.measured.names) > INCEPTION else f", FID takes at least {INCEPTION + 1:,} faces"
+        yield (
+            f"Inception: {INCEPTION:,} features of whole pictures, kernel distance with the cubic kernel of KID{few}. "
+            "That network knows things, not faces, and sees hair and background."
+        )
 
     def _floor(self) -> Iterator[str]:
         if OTHERS in self.measured.figures:
@@ -109,6 +141,10 @@ class FaceReport:
                 f"chance{_and_frechet(self.frechet[OTHERS])}; its identity distance is that of strangers. A result as "
                 "far from its photo as that keeps nothing of the person that the descriptor sees."
             )
+
+
+def _frechet(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
 
 
 def _and_frechet(value: float | None) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from sketchprep import files, preview
 from sketchprep.evaluation.drawers import WBS, Choice, Held, Item, Subject
-from sketchprep.evaluation.face_report import FaceReport
+from sketchprep.evaluation.face_report import OTHERS, FaceReport
 from sketchprep.evaluation.likeness import Judge, Wanted
 from sketchprep.manifold import NEIGHBOURS
 
@@ -30,6 +30,7 @@ def evaluate_faces(
     *,
     wbs: Sequence[float] = WBS,
     k: int = NEIGHBOURS,
+    inception: str | Path | None = None,
     progress: Callable[[int, str], Any] | None = None,
 ) -> FaceReport:
     """Draw the faces of a split from their sketches and compare them with the photos.
@@ -44,6 +45,9 @@ def evaluate_faces(
         Folder for ``table.md``, ``metrics.json`` and ``sheet.jpg``; default ``evaluation-SPLIT`` in the run.
     wbs, k
         See `Choice.open`.
+    inception : path, optional
+        Measure on Inception's features too: their weights, or ``"auto"`` for where torch-fidelity keeps them, see
+        `sketchprep.evaluation.inception.Inception`.
     progress : callable, optional
         Given the number of pictures and a description; returns something with ``update`` and ``close``.
 
@@ -56,6 +60,7 @@ def evaluate_faces(
     UserError
         If a model, the bank, the split, the pictures' size or weights are missing or do not fit.
     """
+    network = choice.inception(inception) if inception is not None else None
     subject = choice.open(wbs=wbs, k=k)
     folder = choice.folder(out, "evaluation")
     judge = choice.judge()
@@ -71,8 +76,12 @@ def evaluate_faces(
             wanted = judge.look(item.photo, item.landmarks)
             faces = {title: made[at] for title, made in drawn.items()}
             report.add(item.name, wanted, {title: judge.compare(face, wanted) for title, face in faces.items()})
-            if others is not None:
-                report.add_other(_strange(judge, others[start + at], wanted))
+            other = None if others is None else others[start + at]
+            if other is not None:
+                report.add_other(_strange(judge, other, wanted))
+            if network is not None:
+                more = {} if other is None else {OTHERS: other.photo}
+                report.add_inception(network(item.photo), {t: network(face) for t, face in {**faces, **more}.items()})
             if start + at in shown:
                 rows.append([item.sketch, item.photo, *faces.values()])
             if display:

@@ -9,8 +9,8 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from sketchprep.evaluation.distances import Estimate, kernel_distance
-from sketchprep.evaluation.likeness import METRICS, Wanted
+from sketchprep.evaluation.distances import BANDWIDTH, Estimate, frechet_distance, kernel_distance
+from sketchprep.evaluation.likeness import METRICS
 from sketchprep.evaluation.metrics import Mean, interval
 
 __all__ = ["Compared", "Measured", "cell", "figure", "plain"]
@@ -26,6 +26,8 @@ class Measured(Generic[Key]):
     ----------
     resamples, seed : int
         Of the bootstrap.
+    bandwidth : float or None
+        See `sketchprep.evaluation.distances.kernel_distance`.
 
     Attributes
     ----------
@@ -35,17 +37,17 @@ class Measured(Generic[Key]):
         By key, a dict of figures for each face; see `sketchprep.evaluation.likeness.Judge.compare`.
     """
 
-    def __init__(self, *, resamples: int = 2000, seed: int = 0) -> None:
+    def __init__(self, *, resamples: int = 2000, seed: int = 0, bandwidth: float | None = BANDWIDTH) -> None:
         self.names: list[str] = []
         self.figures: dict[Key, list[Mapping[str, float | None]]] = {}
         self._made: dict[Key, list[np.ndarray]] = {}
         self._real: list[np.ndarray] = []
-        self._resamples, self._seed = resamples, seed
+        self._resamples, self._seed, self._bandwidth = resamples, seed, bandwidth
 
-    def photo(self, name: str, wanted: Wanted) -> None:
-        """Take in a face's photo."""
+    def photo(self, name: str, described: np.ndarray) -> None:
+        """Take in a face's photo by its features."""
         self.names.append(name)
-        self._real.append(wanted.described)
+        self._real.append(described)
 
     def add(self, key: Key, compared: Compared) -> None:
         """Take in a drawn face compared with its photo, in the order of the photos."""
@@ -63,15 +65,21 @@ class Measured(Generic[Key]):
     @cached_property
     def kernel(self) -> dict[Key, Estimate]:
         """Kernel distance of each set of faces to the photos."""
-        return {key: kernel_distance(self.made(key), self.real) for key in self._made}
+        return {key: kernel_distance(self.made(key), self.real, bandwidth=self._bandwidth) for key in self._made}
 
     @cached_property
     def real(self) -> np.ndarray:
-        """Descriptors of the photos, (N, 128)."""
+        """Features of the photos, (N, D)."""
         return np.stack(self._real)
 
+    @cached_property
+    def frechet(self) -> dict[Key, float | None]:
+        """Fréchet distance of each set of faces to the photos; None where there are no more faces than features."""
+        enough = len(self.names) > self.real.shape[1]
+        return {key: frechet_distance(self.made(key), self.real) if enough else None for key in self._made}
+
     def made(self, key: Key) -> np.ndarray:
-        """Descriptors of a set of faces, (N, 128)."""
+        """Features of a set of faces, (N, D)."""
         return np.stack(self._made[key])
 
     def column(self, key: Key, metric: str) -> np.ndarray:

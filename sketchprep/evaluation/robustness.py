@@ -86,7 +86,7 @@ def _measure(subject: Subject, judge: Judge, items: list[Item], settings: Settin
     """Draw a batch under all conditions; a photo's features are computed once for all of them."""
     photos = [judge.look(item.photo, item.landmarks) for item in items]
     for item, wanted in zip(items, photos, strict=True):
-        report.measured.photo(item.name, wanted)
+        report.measured.photo(item.name, wanted.described)
     for condition in conditions(settings):
         drawn = subject.draw([_spoilt(item, condition, settings.seed) for item in items])
         for title, faces in drawn.items():

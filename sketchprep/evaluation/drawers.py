@@ -199,14 +199,16 @@ class Choice:
         return Inception(None if str(weights) == "auto" else weights, device=host.resolve_device(self.device))
 
     def folder(self, out: str | Path | None, name: str) -> Path:
-        """The folder of a report: `out`, else `name` with the split in the run or beside the model.
+        """The folder of a report: `out`, else `name` with the split in the run or beside the model; of the bundled
+        model, in the current folder.
 
         Raises
         ------
         UserError
             If it cannot be made.
         """
-        folder = Path(out) if out is not None else self._file().parent / f"{name}-{self.split}"
+        beside = self._file().parent if self.run or self.model else Path()
+        folder = Path(out) if out is not None else beside / f"{name}-{self.split}"
         files.try_folder(folder)
         return folder
 

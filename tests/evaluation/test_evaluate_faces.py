@@ -97,7 +97,8 @@ def test_faces_that_training_or_the_bank_knew_are_told(run: Path, tmp_path: Path
     assert "| wb = 0.25 |" in result.output
 
 
-def test_mistakes_are_one_sentence(run: Path, tmp_path: Path) -> None:
+def test_mistakes_are_one_sentence(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sketchprep.draw.bundled", lambda: None)
     data = run / "data"
     small = write_faces(tmp_path / "small", size=32)
     alone = tmp_path / "alone"

@@ -41,6 +41,15 @@ class Draft:
         On whose disk the rows are kept meanwhile; default the system's place for temporary files.
     owners : mapping, optional
         Digest to id of photos planned before: the same bytes again are duplicates.
+
+    Attributes
+    ----------
+    reasons : Counter
+        Kind of failure to number of samples that are not planned.
+    lacking : Counter
+        ``"attributes"`` and ``"pose"`` to number of samples without.
+    bytes : int
+        Of all photos whose size is known.
     """
 
     def __init__(
@@ -57,6 +66,7 @@ class Draft:
         self._duplicates: dict[int, str] = {}
         self._refused: list[Failure] = []
         self.reasons: Counter[str] = Counter()
+        self.lacking: Counter[str] = Counter()
         self.bytes = 0
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
         names = set(plan.schema().names) - {"ordinal", "shard"}
@@ -79,6 +89,7 @@ class Draft:
             self._splits[at] = pc.fill_null(codes, NO_SPLIT).to_numpy().astype(np.uint8)
         self._kept[at] = pc.is_null(batch["kind"]).to_numpy()
         self.reasons.update(kind for kind in batch["kind"].to_pylist() if kind is not None)
+        self.lacking.update({name: batch[name].null_count for name in ("attributes", "pose")})
         self.bytes += int(pc.sum(pc.max_element_wise(batch["size"], 0)).as_py() or 0)
         self._writer.write_table(batch.select(self._schema.names).cast(self._schema).combine_chunks())
         self._count += len(batch)

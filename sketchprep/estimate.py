@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sketchprep import environment, hours, planning, select
-from sketchprep.listing import Listing, list_sources
+from sketchprep.listing import list_sources
 
 if TYPE_CHECKING:
     from sketchprep.recipe import Recipe
@@ -59,7 +59,7 @@ def dry_run(request: Request, device: str = "auto", times: Path | None = None) -
     listing = list_sources(request.sources, rec.limit)
     with planning.draft(rec, listing, hashing=False) as draft:
         splits, kinds, names = Counter(draft.split_counts()), draft.reasons, draft.shard_names()
-        size = draft.bytes
+        size, lacking = draft.bytes, draft.lacking
     shards = Counter(name.rsplit("-", 1)[0] for name in names)
     planned = sum(splits.values())
     values = {"recipe": rec.canonical(), "depends_on": environment.resolve(rec, device)}
@@ -69,7 +69,7 @@ def dry_run(request: Request, device: str = "auto", times: Path | None = None) -
     lines += [
         f"photos    {listing.count():,} listed, {planned:,} planned at most ({_counts(splits) or 'none'})",
         f"left out  {_counts(kinds) or 'nothing'} (by annotations; duplicates and faces: when the build runs)",
-        *_unjudged(rec, listing),
+        *_unjudged(rec, lacking),
         f"shards    {len(names):,} of up to {rec.shard_size} photos ({_counts(shards) or 'none'})",
         *_hours(rec, figures, planned, names),
         *([f"read      {hours.short(size / 1e9)} GB of photos"] if size else []),
@@ -102,9 +102,9 @@ def _counts(counts: Counter[str]) -> str:
     return ", ".join(f"{n:,} {name}" for name, n in sorted(counts.items()))
 
 
-def _unjudged(rec: Recipe, listing: Listing) -> list[str]:
+def _unjudged(rec: Recipe, lacking: Counter[str]) -> list[str]:
     missing = select.unjudged(
-        listing.samples(),
+        lacking,
         exclude_attributes=rec.select.exclude_attributes,
         require_attributes=rec.select.require_attributes,
         pose_limits=rec.select.pose.limits,

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sketchprep.errors import UserError
-from sketchprep.sources.batches import samples_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sketchprep.records import Failure, Sample
+    from sketchprep.records import Failure
     from sketchprep.sources.base import Source
 
 __all__ = ["Listing", "list_sources"]
@@ -37,11 +36,6 @@ class Listing:
         for source in self.sources:
             for batch in source.batches(self.limit):
                 yield source, batch
-
-    def samples(self) -> Iterator[Sample]:
-        """Yield the samples one by one."""
-        for _, batch in self.batches():
-            yield from samples_of(batch)
 
     def refused(self) -> list[Failure]:
         """What was refused while listing."""

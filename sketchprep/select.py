@@ -190,25 +190,26 @@ def check_mask_names(wanted: Iterable[str], known: Collection[str], *, key: str 
 
 
 def unjudged(
-    samples: Iterable[Sample],
+    lacking: Mapping[str, int],
     *,
     exclude_attributes: Collection[str] = (),
     require_attributes: Collection[str] = (),
     pose_limits: Mapping[str, float] | None = None,
 ) -> dict[str, int]:
-    """Count the samples whose missing annotation switches a wanted rule off.
+    """Pick the missing annotations that switch a wanted rule off.
+
+    Parameters
+    ----------
+    lacking : mapping
+        ``"attributes"`` and ``"pose"`` to the number of samples without.
 
     Returns
     -------
     dict
-        ``"attributes"`` and ``"pose"`` to a number of samples; only what the rules ask for and is missing somewhere.
+        Only what the rules ask for and is missing somewhere.
     """
-    wants_attributes = bool(exclude_attributes or require_attributes)
-    counts = {"attributes": 0, "pose": 0}
-    for sample in samples:
-        counts["attributes"] += wants_attributes and sample.attributes is None
-        counts["pose"] += bool(pose_limits) and sample.pose is None
-    return {name: count for name, count in counts.items() if count}
+    asked = {"attributes": bool(exclude_attributes or require_attributes), "pose": bool(pose_limits)}
+    return {name: lacking[name] for name, wanted in asked.items() if wanted and lacking[name]}
 
 
 def _check_names(wanted: Iterable[str], known: Collection[str], key: str, noun: str) -> None:

@@ -68,10 +68,11 @@ def test_rules_without_an_annotation_do_not_apply_but_are_counted():
     assert check_annotations(sample(), **rules) is None
     assert check_annotations(sample(attributes=()), **rules).kind == "attribute"
     assert check_annotations(sample(pose=(2, 0, 0)), **rules).kind == "pose"
-    samples = [sample(), sample(attributes=()), sample(pose=(2, 0, 0)), sample(("Young",), (0, 0, 0))]
-    assert unjudged(samples, **rules) == {"attributes": 2, "pose": 2}
-    assert unjudged(samples, pose_limits={"yaw": 1}) == {"pose": 2}
-    assert unjudged(samples) == {}
+    lacking = {"attributes": 2, "pose": 3}
+    assert unjudged(lacking, **rules) == lacking
+    assert unjudged(lacking, pose_limits={"yaw": 1}) == {"pose": 3}
+    assert unjudged({**lacking, "attributes": 0}, exclude_attributes=["Male"]) == {}
+    assert unjudged(lacking) == {}
 
 
 def test_masks_reject_above_their_share():

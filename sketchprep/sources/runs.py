@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Runs"]
 
-RUN_ROWS = 1 << 19
-BATCH_ROWS = 1 << 14
+RUN_ROWS = 1 << 18
+BATCH_ROWS = 1 << 13
 SAMPLE_EVERY = 1024
 
 

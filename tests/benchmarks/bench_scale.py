@@ -78,24 +78,22 @@ def main() -> None:
         recipe = {**QUICK, "shard_size": arguments.shard_size, "split": {"test": 842, "of": 17_702}}
         site = Site(folder / "site", recipe, arguments.rows, shuffled=arguments.shuffled)
         like = one_pair(folder)
-        figures = {step: site.run(step) for step in ("nothing", "estimate", "submit", "task")}
-        start = time.perf_counter()
-        finish_shards(site.out, like)
-        made = time.perf_counter() - start
-        figures["part"] = site.run("status")
-        figures |= {step: site.run(step) for step in ("merge", "status", "failures", "find")}
-        last = sorted((site.out / "shards").glob("*.parquet"))[-1]
-        last.unlink()
-        figures["resume"] = site.run("submit")
-        shards = figures["submit"][2][2]
-        print(f"{arguments.rows:,} rows in {shards:,} shards of {arguments.shard_size:,}; {made:.0f} s to make these\n")
+        print(f"{arguments.rows:,} rows, shards of {arguments.shard_size:,}\n")
         print("| step | seconds | of the processor | peak memory, MB |")
-        print("|---|---|---|---|")
+        print("|---|---|---|---|", flush=True)
+        answers = {}
         for step, words in STEPS.items():
-            (wall, cpu), memory, _ = figures[step]
-            print(f"| {words} | {wall:.1f} | {cpu:.1f} | {memory:.0f} |")
+            if step == "part":
+                finish_shards(site.out, like)
+            elif step == "resume":
+                max((site.out / "shards").glob("*.parquet")).unlink()
+            (wall, cpu), memory, answers[step] = site.run(
+                "submit" if step == "resume" else step.replace("part", "status")
+            )
+            print(f"| {words} | {wall:.1f} | {cpu:.1f} | {memory:.0f} |", flush=True)
         sizes = ", ".join(f"{p} {size_mb(site.out / p):,.1f} MB" for p in ("plan.parquet", "index.parquet"))
-        print(f"\n{sizes}; `status --watch`: {watch_cost(site.out)}\n\n{figures['estimate'][2].split('folder  ')[1]}")
+        print(f"\n{answers['submit'][2]:,} shards in {answers['submit'][0]:,} tasks; {sizes}")
+        print(f"`status --watch`: {watch_cost(site.out)}\n\n{answers['estimate'].split('folder  ')[1]}")
 
 
 if __name__ == "__main__":

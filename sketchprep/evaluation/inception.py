@@ -44,6 +44,11 @@ class Inception:
             raise UserError(
                 "--inception: needs torch-fidelity; install it with pip install 'sketchprep[fidelity]', or leave it out"
             ) from None
+        except Exception as error:  # torchvision, which it imports, built for another torch
+            raise UserError(
+                f"--inception: torch-fidelity does not load ({_first_line(error)}); install the torchvision that "
+                "belongs to your torch, from the same index"
+            ) from None
         path = Path(weights) if weights else Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS
         if not path.is_file():
             raise UserError(f"--inception: there are no weights {path}; put {SOURCE} there, or name the file")
@@ -54,8 +59,9 @@ class Inception:
                 "inception-v3-compat", [str(FEATURES)], feature_extractor_weights_path=str(path)
             )
         except Exception as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise UserError(f"--inception {path}: holds no weights of Inception ({reason}); get {SOURCE}") from None
+            raise UserError(
+                f"--inception {path}: holds no weights of Inception ({_first_line(error)}); get {SOURCE}"
+            ) from None
         self._network.to(device)
         self._device = device
 
@@ -66,3 +72,7 @@ class Inception:
         pixels = torch.from_numpy(np.ascontiguousarray(picture)).movedim(-1, 0)[None].to(self._device)
         with torch.inference_mode():
             return self._network(pixels)[0][0].double().cpu().numpy()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -88,6 +88,15 @@ def test_what_is_missing_is_named(run: Path, tmp_path: Path, installed: None, mo
         assert said in result.output
         assert WEIGHTS in result.output
     assert not (tmp_path / "harm").exists()
+    broken = tmp_path / "path/torch_fidelity"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    monkeypatch.syspath_prepend(str(broken.parent))
+    for name in ("torch_fidelity", "torch_fidelity.feature_extractor_inceptionv3"):
+        monkeypatch.delitem(sys.modules, name)
+    result = call(run, tmp_path / "out", "--inception", "auto")
+    assert result.exit_code == 2
+    assert "the torchvision that belongs to your torch" in result.output
     monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
     result = call(run, tmp_path / "out", "--inception", "auto")
     assert result.exit_code == 2

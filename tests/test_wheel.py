@@ -28,6 +28,10 @@ def test_wheel_carries_recipes_manifest_and_portraits_and_no_stray_files(wheel: 
     names = set(zipfile.ZipFile(wheel).namelist())
     for name in ("pipelines/celebamask-hq.yaml", "data_manifest.yaml", "data/portraits/male-00.jpg", "cli.py"):
         assert f"sketchprep/{name}" in names
+    for folder in ("serve/static", "data/sketches"):  # all that the page shows
+        files = {str(path.relative_to(ROOT)) for path in (ROOT / "sketchprep" / folder).iterdir() if path.is_file()}
+        assert len(files) >= 6
+        assert files <= names
     assert {name.split("/")[0].split("-")[0] for name in names} == {"sketchprep"}
     assert not [name for name in names if name.endswith((".pyc", ".h5", ".dat"))]
     bundled = [weight for weight in manifest().weights.values() if isinstance(weight, Bundled)]

@@ -53,6 +53,7 @@ def test_the_page_keeps_to_itself(port: int) -> None:
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     assert answer.headers["access-control-allow-origin"] is None
+    assert answer.headers["x-content-type-options"] == "nosniff"
     wanted = re.findall(rb'(?:src|href)="([^"]+)"', page)
     assert len(wanted) >= 3
     for path in wanted:
@@ -106,7 +107,7 @@ def test_synthesize_draws_what_the_model_draws(port: int, artist: Artist, canvas
 
 @pytest.mark.parametrize(
     ("query", "status", "word"),
-    [("wb=2", 400, "wb=2"), ("wb=ear=1", 400, "ear"), ("wb=much", 400, "much"), ("bank=Hat%3D1", 400, "Hat=1"),
+    [("wb=2", 400, "wb 2"), ("wb=ear=1", 400, "ear"), ("wb=much", 400, "much"), ("bank=Hat%3D1", 400, "Hat=1"),
      ("kind=film", 422, "photo"), ("align=up", 422, "ink"), ("wb=nan", 400, "nan"), ("bank=" + "x" * 999, 422, "200")],
 )  # fmt: skip
 def test_wrong_words_are_told(port: int, canvases: list[bytes], query: str, status: int, word: str) -> None:
@@ -158,6 +159,25 @@ def test_a_picture_becomes_a_canvas(port: int) -> None:
     larger = imageio.resize(sketch, (512, 512))
     assert found[larger < 60].mean() < 80
     assert found[larger > 250].mean() > 240
+
+
+def test_a_canvas_is_moved_into_its_place(port: int) -> None:
+    page = np.full((512, 512), 255, np.uint8)
+    page[20:220, 20:220] = imageio.resize(draw(100, 300)[1], (200, 200))
+    rows, columns = np.nonzero(imageio.decode_gray(call(port, "/api/place", imageio.encode_png(page))[1]) < 100)
+    assert rows.max() - rows.min() > 300
+    assert columns.max() - columns.min() > 200
+    for wrong in (b"", b"<svg/>", imageio.encode_png(np.zeros((64, 64), np.uint8)), bomb(100_000, 100_000)):
+        status, text = refusal(port, "/api/place", wrong)
+        assert status == 422
+        assert text
+
+
+def test_what_is_described_is_there(port: int) -> None:
+    page = call(port, "/api")[1].decode()
+    assert "api.js" in page
+    described = json.loads(call(port, "/api/openapi.json")[1])
+    assert all(about["description"] for methods in described["paths"].values() for about in methods.values())
 
 
 def test_parts_of_the_bank_are_pictures(port: int) -> None:

@@ -71,8 +71,11 @@ def stroke(page: Any, *points: tuple[float, float]) -> None:
     page.mouse.up()
 
 
+OUTLINE = ((256, 60), (120, 160), (120, 340), (256, 480), (390, 340), (390, 160), (256, 60))
+
+
 def draw_face(page: Any) -> None:
-    stroke(page, (256, 60), (120, 160), (120, 340), (256, 480), (390, 340), (390, 160), (256, 60))
+    stroke(page, *OUTLINE)
     stroke(page, (165, 245), (190, 230), (220, 245))
     stroke(page, (290, 245), (320, 230), (350, 245))
     stroke(page, (256, 260), (236, 325), (270, 330))
@@ -139,6 +142,29 @@ def test_a_slider_changes_its_part(page: Any) -> None:
     assert page.locator("#wb-nose").input_value() == page.locator("#wb-mouth").input_value() == "0.55"
 
 
+def test_a_small_drawing_is_moved_into_its_place(page: Any) -> None:
+    small = [(x * 0.4 + 20, y * 0.4 + 20) for x, y in OUTLINE]
+    stroke(page, *small)
+    assert page.locator("#advice").is_hidden()  # one stroke tells nothing
+    for at in range(4):
+        stroke(page, (95, 110 + 12 * at), (130, 110 + 12 * at))
+    page.wait_for_selector("#advice", state="visible")
+    assert "fills only" in page.locator("#advice p").inner_text()
+    before = ink(page)
+    page.click("#place")
+    page.wait_for_selector("#advice", state="hidden")
+    rows, columns = np.nonzero(ink(page) < 100)
+    assert rows.max() - rows.min() > 330
+    assert abs((columns.max() + columns.min()) / 2 - 256) < 12
+    page.click("#undo")
+    assert np.array_equal(ink(page), before)
+    page.wait_for_selector("#advice", state="visible")
+    page.click("#advice-close")
+    stroke(page, (95, 170), (130, 170))
+    settle(page)
+    assert page.locator("#advice").is_hidden()
+
+
 def test_undo_redo_eraser_and_shortcuts(page: Any) -> None:
     assert page.locator("#undo").is_disabled()
     stroke(page, (100, 100), (400, 100))
@@ -186,6 +212,34 @@ def test_a_pens_pressure_is_its_width(page: Any) -> None:
     assert column[190:210].sum() > column[90:110].sum() + 1.5
 
 
+def touch(client: Any, kind: str, *points: tuple[float, float]) -> None:
+    client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]})
+
+
+def test_a_finger_draws_and_a_hand_beside_the_pen_does_not(browser: Any, port: int) -> None:
+    page = opened(browser, port, has_touch=True)
+    client = page.context.new_cdp_session(page)
+    box = page.locator("#ink").bounding_box()
+    left, top = box["x"], box["y"]
+
+    def finger(y: float) -> None:
+        touch(client, "touchStart", (left + 100, top + y))
+        for x in range(110, 300, 10):
+            touch(client, "touchMove", (left + x, top + y))
+        touch(client, "touchEnd")
+
+    finger(100)
+    assert ink(page)[100, 200] < 60
+    pen = {"pointerType": "pen", "force": 0.5, "button": "left", "clickCount": 1}
+    for kind, x in (("mousePressed", 100), ("mouseMoved", 300), ("mouseReleased", 300)):
+        buttons = 0 if kind == "mouseReleased" else 1
+        client.send("Input.dispatchMouseEvent", pen | {"type": kind, "x": left + x, "y": top + 200, "buttons": buttons})
+    finger(300)
+    assert ink(page)[200, 200] < 60
+    assert ink(page)[300].min() == 255
+    page.close()
+
+
 def test_live_off_waits_for_the_button(page: Any) -> None:
     page.click("#live")
     stroke(page, (256, 60), (120, 160), (120, 340), (256, 480))
@@ -200,9 +254,11 @@ def test_pictures_are_loaded_and_saved(page: Any, tmp_path: Path) -> None:
     sketch = draw(100, 300)[1]
     (tmp_path / "mine.png").write_bytes(imageio.encode_png(sketch))
     (tmp_path / "wrong.png").write_bytes(b"<svg/>")
-    page.set_input_files("#file", tmp_path / "wrong.png")
-    until(page, "document.querySelector('#toast').textContent.includes('wrong.png cannot be loaded')")
-    assert ink(page).min() == 255
+    (tmp_path / "tiny.png").write_bytes(imageio.encode_png(np.zeros((5, 5), np.uint8)))
+    for name in ("wrong", "tiny"):
+        page.set_input_files("#file", tmp_path / f"{name}.png")
+        until(page, f"document.querySelector('#toast').textContent.includes('{name}.png cannot be loaded: ')")
+        assert ink(page).min() == 255
     page.set_input_files("#file", tmp_path / "mine.png")
     settle(page)
     larger = imageio.resize(sketch, (512, 512))
@@ -236,7 +292,7 @@ def test_a_part_is_taken_and_only_there(page: Any) -> None:
 def test_examples_history_and_morph(page: Any) -> None:
     faces = []
     for which, key in ((1, "a"), (4, "b")):
-        page.click("#examples-open")
+        page.click("#tools .examples-open")
         page.click(f"#example-list button:nth-child({which})")
         page.wait_for_selector("#examples", state="hidden")
         until(page, f"document.querySelectorAll('#strip button').length === {len(faces) + 1}")
@@ -268,6 +324,33 @@ def test_the_connection_is_lost_and_regained(browser: Any, studio: Studio, serve
         page.close()
 
 
+def test_a_keyboard_reaches_everything_in_the_order_of_the_page(page: Any) -> None:
+    draw_face(page)
+    page.focus("#bank")
+    seen = ["bank"]
+    while (name := focused(page)) not in seen:
+        seen.append(name)
+    order = ["bank", "theme", "help-open", "pen", "width", "undo", "shadow-on", "load", "save-face", "ink", "live",
+             "draw", "wb-all", "wb-mouth", "keep-a", "tab-mouth"]  # fmt: skip
+    assert [name for name in seen if name in order] == order
+    page.focus("#tab-mouth")
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#tab-remainder").get_attribute("aria-checked") == "true"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")  # takes the nearest hair
+    settle(page)
+    assert (ink(page)[:60] < 250).any()
+    page.keyboard.press("?")
+    assert page.locator("#help").is_visible()
+    page.keyboard.press("Escape")
+    assert page.locator("#help").is_hidden()
+
+
+def focused(page: Any) -> str:
+    page.keyboard.press("Tab")
+    return str(page.evaluate("document.activeElement.id || document.activeElement.outerHTML"))
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_and_everything_has_a_name(browser: Any, port: int, scheme: str) -> None:
     page = opened(browser, port, color_scheme=scheme)
@@ -283,4 +366,34 @@ def test_it_fits_and_everything_has_a_name(browser: Any, port: int, scheme: str)
     page.reload()
     page.wait_for_selector("#state[data-state=open]")
     assert page.evaluate(background) == (scheme == "dark")
+    page.close()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1024, 768), (768, 1024), (390, 844)])
+def test_a_tablet_has_the_whole_paper_and_nothing_beside_the_screen(
+    browser: Any, port: int, width: int, height: int
+) -> None:
+    page = browser.new_page(viewport={"width": width, "height": height}, has_touch=True)
+    page.goto(f"http://127.0.0.1:{port}/")
+    page.wait_for_selector("#shadow[data-id]", state="attached")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    box = page.locator("#ink").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= width
+    assert box["y"] + box["height"] <= height
+    assert abs(box["width"] - box["height"]) < 1
+    overlaps = """[...document.querySelectorAll("main > section")].map(one => one.getBoundingClientRect())
+        .some((a, at, all) => all.slice(at + 1).some(b => a.left < b.right && b.left < a.right && a.top < b.bottom
+          && b.top < a.bottom))"""
+    assert not page.evaluate(overlaps)
+    page.close()
+
+
+def test_the_api_is_described(browser: Any, port: int) -> None:
+    page = browser.new_page()
+    page.goto(f"http://127.0.0.1:{port}/api")
+    page.wait_for_selector("#paths section")
+    words = page.locator("main").inner_text()
+    for wanted in ("POST /api/synthesize", "GET /api/model", "wb", f"127.0.0.1:{port}/api/synthesize"):
+        assert wanted in words
     page.close()

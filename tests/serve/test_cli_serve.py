@@ -37,8 +37,11 @@ def test_mistakes_are_one_sentence(run: Path, tmp_path: Path, monkeypatch: pytes
     assert "runs/deepfacedrawing" in mistake("--port", 0)
 
 
-def test_without_the_extra_the_remedy_is_named(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "uvicorn", None)
+@pytest.mark.parametrize("missing", ["uvicorn", "fastapi", "websockets"])
+def test_without_the_extra_the_remedy_is_named(run: Path, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    for name in [name for name in sys.modules if name == "sketchprep.serve.app" or name.startswith(f"{missing}.")]:
+        monkeypatch.delitem(sys.modules, name)
     assert "sketchprep[serve]" in mistake("--run", run)
 
 

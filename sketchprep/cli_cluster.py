@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,11 +39,13 @@ def trains(command: Callable[..., None]) -> Callable[..., None]:
             return
         if slurm:
             raise UserError(f"--slurm {slurm[0]}: goes with --executor slurm")
-        try:
-            command(**options)
-        except SystemExit:
-            from sketchprep.train import processes
+        from sketchprep.train import processes
 
+        silent = processes.started().processes > 1 and not processes.first_process()
+        try:
+            with contextlib.redirect_stdout(io.StringIO()) if silent else contextlib.nullcontext():
+                command(**options)
+        except SystemExit:
             processes.leave_together()
             raise
 

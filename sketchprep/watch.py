@@ -74,7 +74,7 @@ def watch(folder: str | Path, *, every: float = EVERY_SECONDS) -> None:
             time.sleep(every)
             view(folder)
             sums = watcher.look()
-            half = f", {n} shards wait for their second pass" if (n := len(halfway.names(out))) else ""
+            half = f", shards half made: {n}" if (n := len(halfway.names(out))) else ""
             display.set_postfix_str(f"{sums['failed']} failed, {sums['rejected']} rejected{half}", refresh=False)
             display.update(max(0, sum(sums.values()) - seen))
             seen = max(seen, sum(sums.values()))

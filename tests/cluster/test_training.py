@@ -142,22 +142,23 @@ def test_two_tasks_of_srun_equal_one_process_with_two_accumulated_batches(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_the_signal_before_the_limit_saves_and_the_job_goes_on_by_itself(
     site: Site, built: Path, tmp_path: Path
 ) -> None:
     """Slurm holds what it queued again for two minutes."""
-    run, more = tmp_path / "cut", ("images=1200", "save_every=200")
+    run, more = tmp_path / "cut", ("images=480", "save_every=80")
     submit(built, run, *more)
     folders = run / "ce" / "checkpoints"
     until(lambda: list(folders.glob("0*")), "a first checkpoint")
     site.run("scancel", "--signal=USR1", site.run("squeue", "-h", "-o", "%i").split()[0])
     until(lambda: "RUNNING" not in site.run("squeue", "-h", "-o", "%T"), "the job to end")
     saved = sorted(path.name for path in folders.glob("0*"))
-    assert 0 < int(saved[-1]) < 1200
+    assert 0 < int(saved[-1]) < 480
     assert "back into the queue" in log(run), log(run)
     site.drain(500)
     assert "goes on at" in log(run)
-    assert "finished, 1,200 images" in log(run), log(run)
+    assert "finished, 480 images" in log(run), log(run)
     submit(built, tmp_path / "whole", *more)
     site.drain(300)
-    assert_same_weights(folders / "000001200", tmp_path / "whole" / "ce" / "checkpoints" / "000001200")
+    assert_same_weights(folders / "000000480", tmp_path / "whole" / "ce" / "checkpoints" / "000000480")

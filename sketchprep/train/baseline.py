@@ -12,9 +12,10 @@ from sketchprep import imageio, store
 from sketchprep.errors import UserError
 from sketchprep.resources import resource
 from sketchprep.train import checkpoint, curves, devices, presets, runs
+from sketchprep.train.face_export import licences
 from sketchprep.train.face_gan import FaceGan
 from sketchprep.train.face_settings import ARCHITECTURE, Settings
-from sketchprep.train.facemodel import licences
+from sketchprep.train.model_files import facts_of, write_with_card
 from sketchprep.train.start import check_weights
 
 if TYPE_CHECKING:
@@ -176,25 +177,13 @@ def export_baseline(run: str | Path, out: str | Path | None = None, *, about: di
     found = checkpoint.read(Path(run))
     if found.task != BaselineTask.name:
         raise UserError(f"{run}: holds a run of {found.task}; name one of `sketchprep train baseline`")
-    task, options = found.settings["task"], found.settings["options"]
-    facts = {
-        "images": found.images,
-        "of": options["images"],
-        "scores": found.scores,
-        "task": task,
-        "seed": options["seed"],
-        "precision": options["precision"],
-        "step": options["batch × accumulate × processes"],
-        **(about or {}),
-    }
+    task, facts = found.settings["task"], {**facts_of(found), **(about or {})}
     shape = Shape(task["network"], **{key: task[key] for key in SHAPE if key in task})
-    path = Path(out) if out else Path(run) / FILE
-    with runs.disk_errors(path):
-        with store.atomic(path) as temporary:
-            save_baseline(found.tensors("generator.ema"), shape, temporary, facts=facts)
-        with store.atomic(path.with_suffix(".md")) as temporary:
-            temporary.write_text(card(facts, path.stat().st_size), encoding="utf-8")
-    return path
+    return write_with_card(
+        Path(out) if out else Path(run) / FILE,
+        lambda path: save_baseline(found.tensors("generator.ema"), shape, path, facts=facts),
+        lambda size: card(facts, size),
+    )
 
 
 def card(facts: dict[str, Any], size: int) -> str:

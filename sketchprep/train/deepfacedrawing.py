@@ -84,7 +84,7 @@ def train_deepfacedrawing(
         A built dataset in the FFHQ frame, of the preset's size or a multiple.
     run : path
         Stage 1 is kept in ``ce`` or ``ce-PART``, stage 2 in ``fm-is``.  Stage 2 leaves ``deepfacedrawing.safetensors``
-        and its card, see `sketchprep.train.facemodel`; each leaves ``curves.png``.
+        and its card, see `sketchprep.train.face_export`; each leaves ``curves.png``.
     stage : {"all", "ce", "fm-is"}
     preset : str
         Of ``pipelines/deepfacedrawing.yaml``.
@@ -198,7 +198,7 @@ class _Training:
 
     def stage_two(self) -> bool:
         """Train the face generator on what stage 1 left, and write the model."""
-        from sketchprep.train.facemodel import export_face_model, licences
+        from sketchprep.train.face_export import export_face_model, licences
 
         self._refuse_foreign()
         options, settings = self.plans[FM_IS]

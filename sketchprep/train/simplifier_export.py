@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sketchprep import store
 from sketchprep.errors import UserError
-from sketchprep.train import checkpoint, runs
+from sketchprep.train import checkpoint
+from sketchprep.train.model_files import facts_of, write_with_card
 
 __all__ = ["card", "export_weights"]
 
@@ -42,27 +42,12 @@ def export_weights(run: str | Path, out: str | Path | None = None) -> Path:
         raise UserError(f"{run}: is a run of {found.task}; name one of the simplifier")
     net = Simplifier(found.settings["task"]["width"])
     checkpoint.fill(net, found.tensors("net.ema"), f"{found.path}/net.ema")
-    path = Path(out) if out else Path(run) / WEIGHTS
-    facts = _facts(found)
-    with runs.disk_errors(path):
-        with store.atomic(path) as temporary:
-            save_simplifier(net, temporary, notes=facts)
-        with store.atomic(path.with_suffix(".md")) as temporary:
-            temporary.write_text(card(facts), encoding="utf-8")
-    return path
-
-
-def _facts(found: checkpoint.Checkpoint) -> dict[str, Any]:
-    options = found.settings["options"]
-    return {
-        "licence": LICENCE,
-        "images": found.images,
-        "seed": options["seed"],
-        "precision": options["precision"],
-        "step": options["batch × accumulate × processes"],
-        "task": found.settings["task"],
-        "scores": found.scores,
-    }
+    facts = {"licence": LICENCE, **facts_of(found)}
+    return write_with_card(
+        Path(out) if out else Path(run) / WEIGHTS,
+        lambda path: save_simplifier(net, path, notes=facts),
+        lambda _: card(facts),
+    )
 
 
 def card(facts: dict[str, Any]) -> str:

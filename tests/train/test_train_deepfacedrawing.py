@@ -19,7 +19,7 @@ from sketchprep.models.face_model import load_face_model, save_face_model
 from sketchprep.ops.components import PARTS
 from sketchprep.train import checkpoint, curves, face_plans, presets, stage_one
 from sketchprep.train.deepfacedrawing import Outcome, Settings, train_deepfacedrawing
-from sketchprep.train.facemodel import export_face_model
+from sketchprep.train.face_export import export_face_model
 
 SMALL = [
     "size=64", "latent=8", "width=4", "innermost=8", "narrow=2", "fm_channels=4", "fm_width=4", "ngf=4", "downs=2",

@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sketchprep import store
 from sketchprep.errors import UserError
-from sketchprep.train import checkpoint, runs
+from sketchprep.train import checkpoint
+from sketchprep.train.model_files import facts_of, write_with_card
 from sketchprep.train.stage_one import DECODERS, ENCODERS, WEAK
 
 if TYPE_CHECKING:
@@ -60,13 +60,11 @@ def export_face_model(run: str | Path, out: str | Path | None = None, *, about: 
     tensors |= {f"image_decoders.{k.removeprefix('parts.')}": v for k, v in _read(run / DECODERS)[0].items()}
     architecture = Settings.model_validate({key: task[key] for key in ARCHITECTURE}).architecture()
     facts = {**_facts(found, notes), **(about or {})}
-    path = Path(out) if out else run / MODEL
-    with runs.disk_errors(path):
-        with store.atomic(path) as temporary:
-            save_face_model(tensors, architecture, temporary, facts=facts)
-        with store.atomic(path.with_suffix(".md")) as temporary:
-            temporary.write_text(card(facts, path.stat().st_size), encoding="utf-8")
-    return path
+    return write_with_card(
+        Path(out) if out else run / MODEL,
+        lambda path: save_face_model(tensors, architecture, path, facts=facts),
+        lambda size: card(facts, size),
+    )
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
@@ -83,16 +81,10 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
 
 
 def _facts(found: Checkpoint, notes: dict[str, Any]) -> dict[str, Any]:
-    task, options = found.settings["task"], found.settings["options"]
     return {
+        **facts_of(found),
         "images": {"ce": {part: note["images"] for part, note in notes.items()}, STAGE: found.images},
-        "of": options["images"],
         "explained": {part: note["explained"] for part, note in notes.items()},
-        "scores": found.scores,
-        "task": task,
-        "seed": options["seed"],
-        "precision": options["precision"],
-        "step": options["batch × accumulate × processes"],
     }
 
 

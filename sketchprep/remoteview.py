@@ -64,6 +64,13 @@ def known(folder: Path) -> dict[str, Any]:
     return {}
 
 
+def copies() -> Path:
+    """Where copies of what lies in stores are kept."""
+    from sketchprep.assets import cache_folder
+
+    return cache_folder() / "stores"
+
+
 def view(folder: str | os.PathLike[str], *, index_only: bool = False) -> Path:
     """A folder that says what a dataset says: itself, or for a URL a copy in the cache without the tars.
 
@@ -79,14 +86,12 @@ def view(folder: str | os.PathLike[str], *, index_only: bool = False) -> Path:
         return Path(folder)
     import filelock
 
-    from sketchprep.assets import cache_folder
-
     url = Url(str(folder))
     found = storage.entries(url, first=True)
     if not {"recipe.yaml", "plan.parquet"} <= set(found):
         raise UserError(f"{url}: holds no dataset (recipe.yaml is missing); make one with `sketchprep build -o {url}`")
     kind = "index" if index_only else "all"
-    copy = cache_folder() / "stores" / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{kind}" / url.name
+    copy = copies() / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{kind}" / url.name
     (copy / "log").mkdir(parents=True, exist_ok=True)
     (copy / "shards").mkdir(exist_ok=True)
     names = {*PLANNED, "index.parquet", *(() if index_only else ("failures.parquet", SUMS, UNMERGED))}
@@ -113,14 +118,12 @@ def file(path: str | os.PathLike[str]) -> Path:
     """A file on this machine: itself, or for a URL a copy in the cache."""
     if not storage.is_url(path):
         return Path(path)
-    from sketchprep.assets import cache_folder
-
     url = Url(str(path))
     entry = storage.entry(url)
     if entry is None:
         raise UserError(f"{url}: there is no such object; check the URL")
     digest = hashlib.sha256(f"{url} {entry.size} {entry.tag}".encode()).hexdigest()[:16]
-    copy = cache_folder() / "stores" / "files" / digest / url.name
+    copy = copies() / "files" / digest / url.name
     if not copy.is_file():
         storage.get_all(url.parent, {url.name: entry}, copy.parent)
     return copy

@@ -58,13 +58,13 @@ def bucket(server: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_CONFIG_FILE": str(tmp_path / "none"),
         "SKETCHPREP_STORE_PATIENCE": "20",
-        "XDG_CACHE_HOME": str(tmp_path / "cache"),
         "TMPDIR": str(tmp_path / "tmp"),
     }
     for name, value in values.items():
         monkeypatch.setenv(name, value)
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("sketchprep.remoteview.copies", lambda: tmp_path / "copies")
     monkeypatch.setattr("sketchprep.attempts.FIRST_DELAY", 0.05)
     monkeypatch.setattr(remote, "LOOK_SECONDS", 0.2)
     monkeypatch.setattr(lease, "BEAT_SECONDS", 0.2)

@@ -55,7 +55,8 @@ def serve(
         If the port is taken, the extra is not installed, or the model cannot be opened.
     """
     try:
-        import uvicorn  # noqa: F401  its absence is told here, before a model is loaded
+        import uvicorn  # noqa: F401  their absence is told here, before a model is loaded
+        import websockets  # noqa: F401
 
         from sketchprep.serve.app import create_app
     except ModuleNotFoundError as error:

@@ -39,6 +39,8 @@ def script(site: TrainSettings, *, name: str, logs: Path, words: Sequence[str]) 
     return f"""{lines(options)}
 {site_lines(site)}
 for attempt in $(seq {site.attempts}); do
+  # Where the processes meet; another one each time, should this one be taken.
+  export MASTER_PORT=$((15000 + (SLURM_JOB_ID + 4099 * attempt) % 17000))
   status=0
   srun --kill-on-bad-exit=1 --wait=0 --cpus-per-task={site.cpus} \\
     {module(site, "sketchprep")} {shlex.join(words)} || status=$?

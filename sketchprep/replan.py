@@ -38,9 +38,12 @@ class _Sizes:
             keys.append(_keys(batch))
             sizes.append(batch["size"].to_numpy())
         joined = np.concatenate(keys)
-        del keys
+        keys.clear()
         order = np.argsort(joined)
-        return cls(joined[order], np.concatenate(sizes)[order])
+        joined = joined[order]
+        counted = np.concatenate(sizes)
+        sizes.clear()
+        return cls(joined, counted[order])
 
     def lacking(self, other: _Sizes) -> np.ndarray:
         """Keys that only the other has."""

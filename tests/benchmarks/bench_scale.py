@@ -26,8 +26,8 @@ from sketchprep.resources import resource
 
 STEPS = {
     "nothing": "the imports alone",
-    "estimate": "`plan --list`",
     "submit": "plan and submit",
+    "estimate": "`plan --list`",
     "task": "one array task reads ten shards' plan",
     "part": "`status`, all shards made, none merged",
     "merge": "merge, card, contact sheet",

@@ -88,6 +88,7 @@ def test_a_second_pass_that_is_killed_goes_on_from_what_the_first_left(
     assert promised(out) == promised(one_pass)
 
 
+@pytest.mark.slow
 def test_a_first_pass_that_is_cut_short_goes_on_and_a_damaged_half_is_made_again(
     one_pass: Path, photos: Path, tmp_path: Path
 ) -> None:

@@ -59,7 +59,8 @@ def drawing_options(command: Any) -> Any:
             "--wb",
             multiple=True,
             metavar="NUMBER|PART=NUMBER",
-            help="From 0, plausible, to 1, as drawn; for all parts or by part, with commas.  [default: 0.3]",
+            help="From 0, plausible, to 1, as drawn; for all parts or by part, with commas.  "
+            "[default: 0.3,remainder=0.8]",
         ),
     ):
         command = option(command)

@@ -94,9 +94,10 @@ def test_pictures_of_another_size_are_refused(artist: Artist) -> None:
 
 
 def test_wb_is_read_as_it_is_written() -> None:
-    assert parse_wb(()) == {"all": WB}
+    assert parse_wb(()) == WB
     assert parse_wb(("0.5",)) == {"all": 0.5}
-    assert parse_wb(("mouth=0.8,left-eye=1",)) == {"all": WB, "mouth": 0.8, "left_eye": 1}
+    assert parse_wb(("mouth=0.8,left-eye=1",)) == {**WB, "mouth": 0.8, "left_eye": 1}
+    assert parse_wb(("remainder=0.1",)) == {"all": WB["all"], "remainder": 0.1}
     assert parse_wb(("0", "nose=.25")) == {"all": 0, "nose": 0.25}
     for text in ("much", "mouth=", "=", "", "mouth=0.8,"):
         with pytest.raises(UserError, match="must be a number"):

@@ -120,13 +120,10 @@ class InFile:
                 raise OSError(f"{path}: no room for {end >> 20} MB")
             os.ftruncate(self._file, 0)
             os.ftruncate(self._file, end)
+        self._closes = os.fdopen(self._file, "r+b", buffering=0)  # when this object goes
         os.utime(path)
         self._there = np.frombuffer(bytearray(os.pread(self._file, len(sides) * faces, 0)), np.uint8)
         self._news = False
-
-    def __del__(self) -> None:
-        with contextlib.suppress(AttributeError, OSError):
-            os.close(self._file)
 
     def has(self, part: str, row: int) -> bool:
         """See `Kept`."""

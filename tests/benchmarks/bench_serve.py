@@ -5,7 +5,7 @@ python tests/benchmarks/bench_serve.py [--run RUN] [--preset tiny] [--faces 4000
 A server process of its own.  Strokes are those of the bundled freehand drawings, drawn with the pointer in headless
 Chromium; each waits for the face of the one before.  "On screen" is after the frame that shows it was painted; server
 and browser share the machine.  The eight clients then draw over real WebSockets, each a stroke every 0.8 seconds
-whether there was an answer or not.  Without a run (RUN, runs/deepfacedrawing, demo/model) the model has random weights
+whether there was an answer or not.  Without a run (--run, the bundled one, runs/deepfacedrawing, demo/model) the model has random weights
 and a bank of random codes: as fast as a trained one, and nothing to look at.
 """
 
@@ -29,10 +29,12 @@ from typing import Any
 import cv2
 import numpy as np
 
+from sketchprep.shipped import DEMO, RUN, bundled
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from traced_strokes import sketches, trace
 
-USUAL = (Path("runs/deepfacedrawing"), Path("demo/model"))
+USUAL = (Path(RUN), Path(DEMO))
 CLIENTS, PACE = 8, 0.8
 # Times, in the page: the end of a stroke, and the painting of the frame with what it brought.
 WATCH = """() => {
@@ -230,8 +232,8 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=25, help="strokes of each of the eight clients")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
-    usual = None if args.random else next((path for path in USUAL if path.exists()), None)
-    run = args.run or usual
+    here = next((path for path in USUAL if path.exists()), None)
+    run = args.run or (None if args.random else bundled() or here)
     with tempfile.TemporaryDirectory() as folder:
         args.random = run is None
         report(run or random_run(Path(folder), args.preset, args.faces), args)

@@ -5,8 +5,8 @@ python tests/benchmarks/bench_serve.py [--run RUN] [--preset tiny] [--faces 4000
 A server process of its own.  Strokes are those of the bundled freehand drawings, drawn with the pointer in headless
 Chromium; each waits for the face of the one before.  "On screen" is after the frame that shows it was painted; server
 and browser share the machine.  The eight clients then draw over real WebSockets, each a stroke every 0.8 seconds
-whether there was an answer or not.  Without a run (--run, the bundled one, runs/deepfacedrawing, demo/model) the model has random weights
-and a bank of random codes: as fast as a trained one, and nothing to look at.
+whether there was an answer or not.  Without a run (--run, the bundled one, runs/deepfacedrawing, demo/model) the model
+has random weights and a bank of random codes: as fast as a trained one, and nothing to look at.
 """
 
 from __future__ import annotations

@@ -229,7 +229,10 @@ def cancel(data: Path) -> None:
     from sketchprep.cluster import submit
 
     jobs = submit.cancel(data)
-    click.echo(f"{data}: {f'{jobs} Slurm jobs ended' if jobs else 'no Slurm job; workers stop after their photo'}")
+    if jobs is None:
+        click.echo(f"{data}: is finished, so there is nothing to cancel")
+    else:
+        click.echo(f"{data}: {f'{jobs} Slurm jobs ended' if jobs else 'no Slurm job; workers stop after their photo'}")
 
 
 @main.command()
@@ -249,16 +252,18 @@ def verify(data: Path) -> None:
     """Recheck every file of a dataset against its sha256."""
     from sketchprep import progress
     from sketchprep.report import status as read_status
+    from sketchprep.verify import extent
     from sketchprep.verify import verify as check
 
-    found = read_status(data)
-    display = progress.bar(found.done, "verifying")
+    found = extent(data)
+    display = progress.bar(found.photos, "verifying")
     faults = check(data, checked=display.update)
     display.close()
     for fault in faults:
         click.echo(fault)
     left = "" if found.complete == found.shards else f"; {found.shards - found.complete} shards are not built yet"
-    click.echo(f"{data}: {len(faults)} faults in {found.complete} shards, {found.pairs:,} pairs{left}")
+    pairs = "" if faults else f", {read_status(data).pairs:,} pairs"
+    click.echo(f"{data}: {len(faults)} faults in {found.complete} shards{pairs}{left}")
     sys.exit(1 if faults else 0)
 
 

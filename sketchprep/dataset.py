@@ -221,7 +221,8 @@ class Pairs:
             os.close(self._tars.popitem()[1])
 
     def __del__(self) -> None:
-        if hasattr(self, "_tars"):
+        # When Python ends, modules may be gone before their users; the descriptors go with the process.
+        if hasattr(self, "_tars") and os is not None:
             self.close()
 
     def __getstate__(self) -> dict[str, Any]:

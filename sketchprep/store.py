@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sketchprep.errors import UserError
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -206,10 +208,21 @@ def commit(temporary: Path, path: Path) -> None:
 
 
 def read_shard_meta(path: Path) -> dict[str, Any]:
-    """Return what a shard's Parquet file says of its tar: ``tar_bytes``, ``tar_sha256``, ``photos``, ``pairs``."""
+    """Return what a shard's Parquet file says of its tar: ``tar_bytes``, ``tar_sha256``, ``photos``, ``pairs``.
+
+    Raises
+    ------
+    UserError
+        If the file is damaged.
+    """
     import pyarrow.parquet as pq
 
-    return shard_meta(pq.read_metadata(path))
+    try:
+        return shard_meta(pq.read_metadata(path))
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(
+            f"{path}: is damaged; delete it and run the same build command: the shard is made again"
+        ) from None
 
 
 def shard_meta(footer: Any) -> dict[str, Any]:

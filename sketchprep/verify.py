@@ -6,16 +6,33 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sketchprep import doubles, plan, store
+from sketchprep.errors import UserError
 from sketchprep.merge import complete_shards
 from sketchprep.remoteview import tar, view
 from sketchprep.report import plan_path
 
-__all__ = ["verify"]
+__all__ = ["Extent", "extent", "verify"]
 
 CHUNK = 1 << 20
+
+
+class Extent(NamedTuple):
+    """How much of a dataset is there to be checked: complete shards, all shards, photos of the complete ones."""
+
+    complete: int
+    shards: int
+    photos: int
+
+
+def extent(folder: str | os.PathLike[str]) -> Extent:
+    """Count what `verify` will look at, from names alone: files may be damaged."""
+    out = view(folder)
+    sizes = plan.shard_sizes(plan_path(out))
+    finished = [name for name in complete_shards(out) if name in sizes]
+    return Extent(len(finished), len(sizes), sum(sizes[name] for name in finished))
 
 
 def verify(folder: str | os.PathLike[str], *, checked: Callable[[int], Any] = lambda photos: None) -> list[str]:
@@ -64,8 +81,8 @@ def _check_shard(out: Path, name: str, planned: plan.ShardPlan) -> Iterator[str]
     try:
         meta = store.read_shard_meta(out / "shards" / f"{name}.parquet")
         rows = pq.read_table(out / "shards" / f"{name}.parquet").to_pylist()
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        yield f"shards/{name}.parquet: is damaged ({type(error).__name__}); {remedy}"
+    except (OSError, ValueError, KeyError, TypeError, UserError):
+        yield f"shards/{name}.parquet: is damaged; {remedy}"
         return
     if [row["id"] for row in rows] != [sample.id for sample in planned.samples]:
         yield f"shards/{name}.parquet: its rows are not the planned ones; {remedy}"

@@ -124,6 +124,17 @@ def test_verify_ends_with_one_when_something_is_wrong(built: Path, tmp_path: Pat
     result = run("verify", copy)
     assert result.exit_code == 1
     assert tar.name in result.output
+    marker = tar.with_suffix(".parquet")
+    marker.write_bytes(b"PAR1")
+    result = run("verify", copy)
+    assert (result.exit_code, "is damaged; delete" in result.output) == (1, True)
+    (copy / "log" / "merged").unlink(missing_ok=True)
+    assert f"{marker}: is damaged" in mistake("status", copy)
+
+
+def test_a_finished_dataset_is_not_cancelled(built: Path, tmp_path: Path) -> None:
+    assert "nothing to cancel" in run("cancel", built).output
+    assert not (built / "log" / "stop").exists()
 
 
 def test_sketch_keeps_size_and_name(photos: Path, tmp_path: Path) -> None:

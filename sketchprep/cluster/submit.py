@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sketchprep import environment, halfway, passes, storage, store
+from sketchprep import environment, halfway, passes, plan, storage, store
 from sketchprep.cluster import script, slurm
 from sketchprep.cluster.settings import Settings
 from sketchprep.errors import UserError
+from sketchprep.merge import complete_shards
 from sketchprep.outfolder import disk_sentence
 
 if TYPE_CHECKING:
@@ -205,15 +206,15 @@ def preview(out: Path, rec: Recipe, names: Sequence[str], finished: Collection[s
     return "\n\n".join(shown)
 
 
-def cancel(out: Path) -> int:
+def cancel(out: Path) -> int | None:
     """Stop what works on a dataset: its Slurm jobs, and any worker that sees its folder.
 
     Finished shards stay; the same build command goes on.
 
     Returns
     -------
-    int
-        Slurm jobs that were ended.
+    int or None
+        Slurm jobs that were ended; None for a finished dataset, which is left alone.
     """
     if storage.is_url(out):
         from sketchprep import remote
@@ -222,6 +223,8 @@ def cancel(out: Path) -> int:
         return 0
     if not (out / "plan.parquet").is_file():
         raise UserError(f"{out}: holds no planned dataset, so there is nothing to cancel")
+    if (out / "index.parquet").is_file() and len(complete_shards(out)) >= len(plan.shard_sizes(out / "plan.parquet")):
+        return None
     try:
         (out / "log").mkdir(exist_ok=True)
         (out / "log" / "stop").write_text("cancelled\n")

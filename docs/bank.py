@@ -19,7 +19,7 @@ from sketchprep.intake import Intake
 from sketchprep.preview import contact_sheet
 from sketchprep.resources import PACKAGE
 
-NEIGHBOURS = (1, 3, 10, 30)
+NEIGHBOURS = (3, 10, 30)
 SPLITS = {"women": "Male=0", "men": "Male=1"}
 TILE = 144
 

@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--without", default="")
     parser.add_argument("--count", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--wb", type=float, default=0.3)
+    parser.add_argument("--wb", type=float)
     parser.add_argument("-o", "--out", type=Path, default=Path(__file__).with_suffix(".jpg"))
     words = parser.parse_args()
     artist = open_artist(shipped.choose(words.run, None, say=print), device="cpu")
@@ -41,7 +41,8 @@ def main() -> None:
     intake = Intake(artist.size)
     drawings = [imageio.decode(path.read_bytes()) for path in sorted((PACKAGE / "data/sketches").glob("*.png"))]
     sketches += [intake.bring(drawing).sketch for drawing in drawings]
-    faces = artist.draw(np.stack(sketches), wb=words.wb).faces
+    wb = {} if words.wb is None else {"wb": words.wb}
+    faces = artist.draw(np.stack(sketches), **wb).faces
     cells = [picture for pair in zip(sketches, faces, strict=True) for picture in pair]
     rows = [cells[at : at + 2 * PAIRS] for at in range(0, len(cells), 2 * PAIRS)]
     rows[-1] += [np.full_like(faces[0], 255)] * (2 * PAIRS - len(rows[-1]))

@@ -42,7 +42,7 @@ class Inception:
             )
         except ImportError:
             raise UserError(
-                "--inception: needs torch-fidelity; pip install torch-fidelity, and with it the torchvision that belongs "
+                "--inception: needs torch-fidelity: pip install it, and with it the torchvision that belongs "
                 "to your torch, or leave it out"
             ) from None
         except Exception as error:  # torchvision, which it imports, built for another torch

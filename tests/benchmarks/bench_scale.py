@@ -73,6 +73,8 @@ def main() -> None:
     parser.add_argument("--shuffled", action="store_true", help="the list in no order")
     parser.add_argument("--folder", type=Path, help="where the disk space is; about 250 bytes a row are needed")
     arguments = parser.parse_args()
+    if arguments.folder:
+        Path(arguments.folder).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
         recipe = {**QUICK, "shard_size": arguments.shard_size, "split": {"test": 842, "of": 17_702}}

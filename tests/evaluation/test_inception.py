@@ -100,7 +100,7 @@ def test_what_is_missing_is_named(run: Path, tmp_path: Path, installed: None, mo
     monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
     result = call(run, tmp_path / "out", "--inception", "auto")
     assert result.exit_code == 2
-    assert "pip install torch-fidelity" in result.output
+    assert "needs torch-fidelity" in result.output
 
 
 def test_the_cubic_kernel_is_that_of_kid() -> None:

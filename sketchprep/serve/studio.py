@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sketchprep import imageio
-from sketchprep.draw import Artist, blank_parts
+from sketchprep.draw import WB, Artist, blank_parts
 from sketchprep.errors import SampleError, UserError
+from sketchprep.manifold import ALL
 from sketchprep.ops.components import PARTS, windows
 from sketchprep.ops.ink import INK
 from sketchprep.serve.gallery import Gallery
@@ -91,6 +92,7 @@ class Studio:
             "canvas": CANVAS,
             "parts": list(PARTS),
             "windows": frames,
+            "wb": {part: WB.get(part, WB[ALL]) for part in PARTS},
             "banks": [{"name": name, "title": title, "faces": count} for name, title, count in self._splits()],
             "faces": 0 if bank is None else len(bank),
             "prepared": 1.0 if self.gallery is None else round(self.gallery.ready, 3),

@@ -76,6 +76,7 @@ def test_no_path_leaves_its_folder(port: int, path: str) -> None:
 
 def test_the_model_describes_itself(port: int, artist: Artist) -> None:
     about = json.loads(call(port, "/api/model")[1])
+    assert about["wb"] == {"remainder": 0.8, **dict.fromkeys(list(PARTS)[:4], 0.3)}
     assert (about["size"], about["canvas"], about["parts"]) == (64, 512, list(PARTS))
     assert about["windows"]["nose"] == list(windows(512)["nose"])
     assert {(bank["name"], bank["title"], bank["faces"]) for bank in about["banks"]} == {

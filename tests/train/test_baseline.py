@@ -133,7 +133,7 @@ def test_it_learns_what_it_is_shown(tmp_path: Path, data: Path) -> None:
     """Both networks come closer to the photos of eight drawn faces than they were at the start."""
     for network in ("unet", "global"):
         train(
-            data, tmp_path / network, "images=320", "batch=8", "save_every=320", "lr=2e-3", "ngf=8", "gan=0",
+            data, tmp_path / network, "images=480", "batch=8", "save_every=480", "lr=2e-3", "ngf=8", "gan=0",
             "feature_matching=0", "ema_half_life=40", "schedule.kind=constant", network=network,
         )  # fmt: skip
         told = [json.loads(line) for line in (tmp_path / network / "stats.jsonl").read_text().splitlines()]

@@ -1,8 +1,6 @@
 // The parts of the face: sliders that say how far each follows the drawing, and the tray of the nearest faces.
 import { $, picture, pictureButton, title, toast } from "./common.js";
 
-const START_SHARE = 0.3;
-
 export class Parts {
   constructor(model, ink, changed) {
     Object.assign(this, { model, ink, changed, part: "mouth", rows: {} });
@@ -20,10 +18,11 @@ export class Parts {
     label.className = "slide";
     const output = document.createElement("output"), input = document.createElement("input");
     Object.assign(input, { id: `wb-${name}`, type: "range", min: 0, max: 1, step: 0.05 });
-    input.value = START_SHARE;
+    const start = this.model.wb[name] ?? Math.min(...Object.values(this.model.wb));
+    input.value = start;
     label.htmlFor = input.id; // else it would be the output's, which comes first
     output.htmlFor = input.id;
-    output.value = START_SHARE.toFixed(2);
+    output.value = start.toFixed(2);
     label.append(words, " ", output, input);
     input.addEventListener("input", () => {
       for (const one of name === "all" ? this.model.parts : [name]) setShare(one, input.value);

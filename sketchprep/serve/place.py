@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from sketchprep import imageio
-from sketchprep.draw import blank_parts
 from sketchprep.framecheck import advice, distances, ink_fault
+from sketchprep.inkplace import LINE_512, head_matrices, most_familiar
 from sketchprep.ops.components import PARTS
 from sketchprep.ops.ink import INK, broaden, ink_box
 from sketchprep.ops.warp import warp
@@ -23,12 +23,8 @@ if TYPE_CHECKING:
     from sketchprep.draw import Artist
     from sketchprep.manifold import Projection
 
-__all__ = ["LINE", "beside", "for_model", "in_place"]
+__all__ = ["beside", "for_model", "in_place"]
 
-# Lines as broad as those the models are trained on; a fine pen would turn pale in a small frame.
-LINE = 4.0
-# Where the top and the bottom of the ink may go, at 512 px, and the most that it may be broad.
-TOPS, BOTTOMS, BROAD = (20, 50, 80), (440, 474, 508), 500
 THICKER = 1.25  # lines that became broader than this are drawn anew, fine ones
 PEN = 3.0
 
@@ -74,36 +70,22 @@ def in_place(artist: Artist, page: np.ndarray) -> np.ndarray:
     -------
     ndarray of uint8, shape (512, 512)
     """
-    box = ink_box(page)
-    bank = artist.bank
-    tops, bottoms = (TOPS, BOTTOMS) if bank is not None else (TOPS[:1], BOTTOMS[1:2])
-    tried = [_moved(page, box, top, bottom) for top in tops for bottom in bottoms]
-    if bank is None:
+    tried = [_moved(page, matrix) for matrix in head_matrices(ink_box(page), len(page))]
+    if artist.bank is None:
         return tried[0]
-    sketches = np.stack([for_model(one, artist.size) for one in tried])
-    codes = artist.encode(sketches)
-    far = distances(bank, codes, artist.project(codes))
-    far /= [artist.usual[part][0] if artist.usual else 1.0 for part in PARTS]
-    blank = np.stack([blank_parts(sketch) for sketch in sketches])
-    # A part that is drawn at one place and falls beside its window at another must not make that the better one.
-    far[blank] = far.max()
-    return tried[int(np.argmin(far.mean(axis=1)))]
+    return tried[most_familiar(artist, np.stack([for_model(one, artist.size) for one in tried]))]
 
 
 def for_model(page: np.ndarray, size: int) -> np.ndarray:
     """A page in the model's frame, its lines as broad as they should be: uint8, shape (size, size)."""
     if (page < INK).any():
-        page = broaden(page, LINE)
+        page = broaden(page, LINE_512)
     return imageio.resize(page, (size, size))
 
 
-def _moved(page: np.ndarray, box: tuple[float, float, float, float], top: int, bottom: int) -> np.ndarray:
-    x0, y0, x1, y1 = box
-    scale = min((bottom - top) / max(y1 - y0, 1.0), BROAD / max(x1 - x0, 1.0))
-    middle = len(page) / 2
-    matrix = np.array([[scale, 0, middle - scale * (x0 + x1) / 2], [0, scale, bottom - scale * y1]])
+def _moved(page: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     moved = warp(page, matrix, len(page), border="white")
-    return _fine(moved) if scale > THICKER else moved
+    return _fine(moved) if matrix[0, 0] > THICKER else moved
 
 
 def _fine(page: np.ndarray) -> np.ndarray:

@@ -130,7 +130,7 @@ def _tar_fault(marker: Path, tar: Entry | None) -> str:
 
     try:
         size = store.read_shard_meta(marker)["tar_bytes"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except UserError:
         return "its Parquet file is damaged"
     if tar is None:
         return "its tar is not there"

@@ -155,9 +155,25 @@ class Bank:
             path.parent.mkdir(parents=True, exist_ok=True)
             with store.atomic(path) as temporary:
                 save_file(tensors, temporary, metadata=about)
+                _sort_header(temporary)
         except OSError as error:
             raise UserError(f"{path}: cannot be written ({error.strerror or error}); choose another file") from None
         return path
+
+
+def _sort_header(path: Path) -> None:
+    """Bring a safetensors file's notes into order, so that one bank has the same bytes each time.
+
+    The library writes them in the order of a hash table, which changes from process to process.
+    """
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+        if len(text) <= length:
+            file.seek(8)
+            file.write(text.ljust(length))
 
 
 def make_bank(

@@ -25,6 +25,7 @@ __all__ = ["lease"]
 
 BEAT_SECONDS = 10.0
 SILENT_BEATS = 4
+LAST_BEAT_SECONDS = 30.0  # a beat under way must not land after the next build took the lock
 LOCK, STOP = "log/lock", "log/stop"
 _LIVE: set[str] = set()  # tokens of this process
 
@@ -54,7 +55,7 @@ def lease(url: Url, stop: Path) -> Iterator[None]:
         yield
     finally:
         holder.ended.set()
-        thread.join(2 * BEAT_SECONDS)
+        thread.join(LAST_BEAT_SECONDS)
         holder.release()
 
 

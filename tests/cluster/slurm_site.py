@@ -92,6 +92,11 @@ class Site:
         assert not check or done.returncode == 0, f"{words}: {done.stderr}"
         return done.stdout
 
+    def bring_back(self) -> None:
+        """Put the node that was set down to work again, unless Slurm has done so since it registered anew."""
+        self.run("scontrol", "update", f"nodename={self.host}", "state=resume", check=False)
+        _wait(lambda: "down" not in self.run("sinfo", "-h", "-o", "%T"), "the node to be up")
+
     def drain(self, seconds: float = 60) -> None:
         """Wait until no job is left."""
         _wait(lambda: not self.run("squeue", "-h", "-r"), "an empty queue", seconds)

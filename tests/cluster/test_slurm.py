@@ -164,7 +164,7 @@ def test_a_node_that_goes_down_and_comes_back_loses_nothing(
     finished = stamps(out)
     assert len(finished) < 6
     assert slurm.active(slurm.job_name(out)), "Slurm keeps the task for later"
-    site.run("scontrol", "update", f"nodename={site.host}", "state=resume")
+    site.bring_back()
     # Slurm holds what it queued again for two minutes; a test need not.
     submit.cancel(out)
     build(photos, out, recipe=slow_recipe)
@@ -187,7 +187,7 @@ def test_a_task_that_slurm_queues_again_goes_on_by_itself(
         case "node down":
             site.run("scontrol", "update", f"nodename={site.host}", "state=down", "reason=test")
             until(lambda: "RUNNING" not in site.run("squeue", "-h", "-o", "%T"), "the task to end")
-            site.run("scontrol", "update", f"nodename={site.host}", "state=resume")
+            site.bring_back()
         case "time limit":  # what Slurm itself sends `warn` seconds before
             site.run("scancel", "--signal=USR1", "--batch", array)
     until(lambda: "RUNNING" not in site.run("squeue", "-h", "-o", "%T"), "the task to end")

@@ -125,8 +125,8 @@ def test_files_that_are_not_there_are_sentences(run: Path, tmp_path: Path) -> No
         open_artist(tmp_path / "nothing")
     with pytest.raises(UserError, match="no such bank"):
         open_artist(run, bank=tmp_path / "nothing", device="cpu")
-    with pytest.raises(UserError, match="either"):
-        open_artist()
+    with pytest.raises(UserError, match="name either"):
+        open_artist(run, model=run, device="cpu")
     with pytest.raises(UserError, match=r"holds no model|cannot be read"):
         open_artist(model=run / "bank.safetensors", device="cpu")
     cut = tmp_path / "bank.safetensors"

@@ -53,6 +53,10 @@ WATCH = """() => {
 }"""
 
 
+# A face there, or none after three seconds: a stroke too short to be a part gets none.
+DRAWN = """(({ shadow, face, start }) => shadow > 0 && (face > 0 || performance.now() - start > 3000))(found.at(-1) ?? {})"""
+
+
 def random_run(folder: Path, preset: str, faces: int) -> Path:
     """A model of a preset with random weights, and a bank of as many faces."""
     import torch
@@ -127,7 +131,8 @@ def browse(address: str, strokes: int) -> list[dict[str, float]]:
                 for point in points[1:]:
                     page.mouse.move(*point)
                 page.mouse.up()
-                wait(page, "found.at(-1)?.shadow > 0 && found.at(-1)?.face > 0")
+                # A dot or a short curl is no part yet and gets no face; it is left out below.
+                wait(page, DRAWN)
             if some:
                 page.click("#clear")
                 wait(page, "!document.getElementById('none').hidden")

@@ -54,7 +54,8 @@ WATCH = """() => {
 
 
 # A face there, or none after three seconds: a stroke too short to be a part gets none.
-DRAWN = """(({ shadow, face, start }) => shadow > 0 && (face > 0 || performance.now() - start > 3000))(found.at(-1) ?? {})"""
+DRAWN = """(({ shadow, face, start }) => shadow > 0 && (face > 0 || performance.now() - start > 3000))(
+  found.at(-1) ?? {})"""
 
 
 def random_run(folder: Path, preset: str, faces: int) -> Path:

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from sketchprep.errors import UserError
 
-__all__ = ["Gone", "attempt", "once", "patience", "say"]
+__all__ = ["Gone", "Unsupported", "attempt", "once", "patience", "say"]
 
 Result = TypeVar("Result")
 PATIENCE_SECONDS = 300.0
@@ -41,6 +41,10 @@ _brief = threading.local()
 
 class Gone(Exception):
     """There is no such object."""
+
+
+class Unsupported(Exception):
+    """The store, or the package that speaks to it, cannot do what was asked."""
 
 
 class NoBucket(FileNotFoundError):
@@ -156,8 +160,11 @@ def _passing(where: str, error: Exception) -> str:
     """Why a call failed, if that may pass; raises what will not."""
     words = _words(error)
     code, status = _code(error)
-    if isinstance(error, UserError | Gone | FileExistsError | MemoryError | NotImplementedError | TypeError):
+    if isinstance(error, UserError | Gone | FileExistsError | MemoryError):
         raise error
+    # A file system that does not know an option of a call fails with one of these.
+    if status == 501 or code == "NotImplemented" or isinstance(error, NotImplementedError | TypeError):
+        raise Unsupported(f"{where}: {words}") from error
     if isinstance(error, FileNotFoundError):
         if isinstance(error, NoBucket) or code == "NoSuchBucket":
             raise UserError(f"{where}: there is no such bucket ({words}); check the URL") from None
@@ -169,8 +176,6 @@ def _passing(where: str, error: Exception) -> str:
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
         ) from None
     passes = code in PASSING or status in (408, 429) or status >= 500 or bool(names & BROKEN)
-    if status == 501 or code == "NotImplemented":
-        raise NotImplementedError(words) from None
     if isinstance(error, PermissionError) and getattr(error, "filename", None) is None and not passes:
         raise UserError(
             f"{where}: the store refuses ({words}); check the credentials in the environment and what they may do"

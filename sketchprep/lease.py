@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sketchprep import storage
-from sketchprep.attempts import Gone, once, say
+from sketchprep.attempts import Gone, Unsupported, once, say
 from sketchprep.errors import UserError
 from sketchprep.storage import Url
 
@@ -79,7 +79,7 @@ class _Holder:
         except FileExistsError:  # a repeated request may meet its own first try
             if not self._mine():
                 self._refuse(self._read() or {})
-        except (NotImplementedError, TypeError):
+        except Unsupported:
             self._without_conditions()
             return
         try:

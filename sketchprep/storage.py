@@ -190,6 +190,8 @@ def write(url: Url, data: bytes, *, new: bool = False) -> None:
     ------
     FileExistsError
         If `new` is set and the key is taken: of several that try at once, one succeeds.
+    Unsupported
+        If `new` is set and the store has no conditional writes.
     """
     options = {"mode": "create"} if new else {}
     attempt(url, lambda: _system(url).pipe_file(_key(url), data, **options))

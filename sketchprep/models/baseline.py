@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sketchprep.errors import UserError
 from sketchprep.models.blocks import UPSAMPLES
-from sketchprep.models.face_model import LARGEST, full, half, refuse_other_shapes
+from sketchprep.models.model_file import LARGEST, full, refuse_other_shapes, settle, write
 from sketchprep.models.pix2pixhd import GlobalGenerator
 from sketchprep.models.pixels import from_pixels, to_pixels
 from sketchprep.models.unet import UNet
@@ -112,11 +112,7 @@ def save_baseline(
     facts : mapping, optional
         JSON values for the header.
     """
-    from safetensors.torch import save_file
-
-    header = {"network": NAME, "version": VERSION, "shape": asdict(shape), **(facts or {})}
-    stored = {name: half(tensor.detach().cpu()).contiguous() for name, tensor in tensors.items()}
-    save_file(stored, path, metadata={"sketchprep": json.dumps(header, sort_keys=True)})
+    write(tensors, path, {"network": NAME, "version": VERSION, "shape": asdict(shape), **(facts or {})})
 
 
 def file_of(path: str | Path) -> Path:
@@ -155,8 +151,7 @@ def load_baseline(path: str | Path, *, device: str = "cpu") -> Baseline:
         raise UserError(
             f"{path}: cannot be read as a baseline ({error}); name another run of `sketchprep train baseline`"
         ) from None
-    network.load_state_dict(tensors, assign=True)
-    network.eval().requires_grad_(False).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    settle(network, tensors, device)
     return Baseline(shape, network, facts)
 
 

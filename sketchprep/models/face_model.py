@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from sketchprep.errors import UserError
 from sketchprep.models.deepfacedrawing import Architecture, Encoders, FaceGenerator, ImageDecoder, fuse
-from sketchprep.models.face_narrow import fits, widen
+from sketchprep.models.face_narrow import widen
+from sketchprep.models.model_file import LARGEST, full, refuse_other_shapes, settle, write
 from sketchprep.models.pixels import from_pixels, to_pixels
 from sketchprep.ops.components import PARTS
 
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["FaceModel", "build", "load_face_model", "save_face_model"]
 
 NAME, VERSION = "sketchprep-deepfacedrawing", 1
-HALF = torch.finfo(torch.float16).max
-# No network of this kind has more of anything; a file that says so is not one of ours.
-LARGEST = 8192
 
 
 @dataclass
@@ -103,15 +101,8 @@ def save_face_model(
     facts : mapping, optional
         JSON values for the header.
     """
-    from safetensors.torch import save_file
-
     header = {"network": NAME, "version": VERSION, "architecture": asdict(architecture), **(facts or {})}
-    stored = {name: half(tensor.detach().cpu()).contiguous() for name, tensor in tensors.items()}
-    save_file(stored, path, metadata={"sketchprep": json.dumps(header, sort_keys=True)})
-
-
-def half(tensor: Tensor) -> Tensor:
-    return tensor.half() if tensor.is_floating_point() and float(tensor.abs().max()) <= HALF else tensor
+    write(tensors, path, header)
 
 
 def load_face_model(path: str | Path, *, device: str = "cpu") -> FaceModel:
@@ -148,14 +139,9 @@ def load_face_model(path: str | Path, *, device: str = "cpu") -> FaceModel:
             tensors = {name: widen(full(file.get_tensor(name)), value.shape) for name, value in wanted.items()}
     except (OSError, SafetensorError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as a model of faces ({error}); name another file") from None
-    networks.load_state_dict(tensors, assign=True)
-    networks.eval().requires_grad_(False).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    settle(networks, tensors, device)
     encoders, decoders, generator = (networks[name] for name in ("encoders", "image_decoders", "generator"))
     return FaceModel(architecture, encoders, decoders, generator, facts)  # type: ignore[arg-type]
-
-
-def full(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def _header(file: safe_open, path: Path) -> tuple[dict[str, Any], Architecture]:
@@ -172,14 +158,3 @@ def _header(file: safe_open, path: Path) -> tuple[dict[str, Any], Architecture]:
             f"{path}: holds no model of faces; name the deepfacedrawing.safetensors of a run of "
             "`sketchprep train deepfacedrawing`"
         ) from None
-
-
-def refuse_other_shapes(networks: nn.Module, file: safe_open, path: Path) -> None:
-    expected = {name: list(value.shape) for name, value in networks.state_dict().items()}
-    found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
-    odd = next((name for name in sorted(expected | found) if not fits(name, found.get(name), expected.get(name))), None)
-    if odd is not None:
-        raise UserError(
-            f"{path}: does not fit its own description: {odd} has shape {found.get(odd, 'missing')}, expected "
-            f"{expected.get(odd, 'nothing of that name')}; export it again"
-        )

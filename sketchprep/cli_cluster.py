@@ -1,4 +1,4 @@
-"""Options that give a command to Slurm instead of running it here."""
+"""Options of all trainings, among them those that give one to Slurm instead of running it here."""
 
 from __future__ import annotations
 
@@ -20,8 +20,12 @@ OURS = ("executor", "slurm", "dry_run")
 
 
 def trains(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a training be submitted as a job, and let its processes leave together."""
+    """Add what all trainings take, among it to be submitted as a job; let the processes of one leave together."""
 
+    @click.option("--seed", type=int, help="Of weights, order and variations.")
+    @click.option("--init-from", type=click.Path(path_type=Path), help="Run or checkpoint with weights to begin with.")
+    @click.option("-n", "--dry-run", is_flag=True, help="Only measure a few steps: images/s, memory, hours.")
+    @click.option("--device", help="auto, cpu or cuda:N.")
     @click.option("--executor", type=click.Choice(["slurm"]), help="slurm submits a job that trains.")
     @click.option(
         "--slurm",

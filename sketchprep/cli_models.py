@@ -89,10 +89,6 @@ def train() -> None:
     help="Change a key of the preset; ce.KEY or fm-is.KEY in one stage only.",
 )
 @click.option("--max-minutes", type=float, help="Fit the number of images to this time, half of it for each stage.")
-@click.option("--seed", type=int, help="Of weights, order and variations.")
-@click.option("--init-from", type=click.Path(path_type=Path), help="Run or checkpoint with weights to begin with.")
-@click.option("-n", "--dry-run", is_flag=True, help="Only measure a few steps: images/s, memory, hours.")
-@click.option("--device", help="auto, cpu or cuda:N.")
 @trains
 def train_deepfacedrawing(data: Path, run: Path, **options: Any) -> None:
     """Train DeepFaceDrawing on a dataset: sketch to face, in two stages."""
@@ -122,10 +118,6 @@ def train_deepfacedrawing(data: Path, run: Path, **options: Any) -> None:
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of stage 2's preset or the shape."
 )
 @click.option("--max-minutes", type=float, help="Fit the number of images to this time.")
-@click.option("--seed", type=int, help="Of weights, order and variations.")
-@click.option("--init-from", type=click.Path(path_type=Path), help="Run or checkpoint with weights to begin with.")
-@click.option("-n", "--dry-run", is_flag=True, help="Only measure a few steps: images/s, memory, hours.")
-@click.option("--device", help="auto, cpu or cuda:N.")
 @trains
 def train_baseline(data: Path, run: Path, **options: Any) -> None:
     """Train what DeepFaceDrawing is compared with: straight from sketch to photo, with stage 2's losses and budget."""
@@ -145,10 +137,6 @@ def train_baseline(data: Path, run: Path, **options: Any) -> None:
 @click.option("--cache", type=click.Path(path_type=Path), help="Where their teacher lines are kept.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the preset.")
 @click.option("--max-minutes", type=float, help="Fit the number of images to this time.")
-@click.option("--seed", type=int, help="Of weights and pairs.")
-@click.option("--init-from", type=click.Path(path_type=Path), help="Run or checkpoint with weights to begin with.")
-@click.option("-n", "--dry-run", is_flag=True, help="Only measure a few steps: images/s, memory, hours.")
-@click.option("--device", help="auto, cpu or cuda:N.")
 @trains
 def train_simplifier(run: Path, **options: Any) -> None:
     """Train the sketch simplifier on pairs that it makes itself."""

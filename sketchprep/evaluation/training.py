@@ -8,9 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sketchprep.ops.components import PARTS
+import yaml
 
-__all__ = ["Trained", "hours", "of_baseline", "of_model", "table"]
+from sketchprep.errors import UserError
+from sketchprep.ops.components import PARTS
+from sketchprep.train import checkpoint
+from sketchprep.train.runs import MARKER
+
+__all__ = ["Trained", "earlier", "hours", "of_baseline", "of_model", "table"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +25,8 @@ class Trained:
     Attributes
     ----------
     images : int or None
-        Pictures that the generator saw, each time anew; None where a model does not tell.
+        Pictures that the generator saw, each time anew, those of the runs it began from included; None where a model
+        does not tell.
     first_images, first_hours : int, float or None
         Of stage 1, which a baseline does not have: 0 there.  None where the run's statistics are not beside the model.
     second_hours : float or None
@@ -29,6 +35,8 @@ class Trained:
         Of the trained generator; encoders of stage 1 come on top.
     batch, preset, seed, precision
         None where a model does not tell.
+    machine : str or None
+        On which its last run was done, ``"cpu, 2 threads"``, without which hours say little.
     """
 
     images: int | None
@@ -40,12 +48,12 @@ class Trained:
     preset: str | None
     seed: int | None
     precision: str | None
+    machine: str | None = None
 
     @property
     def hours(self) -> float | None:
         """Of all stages."""
-        known = self.first_hours is not None and self.second_hours is not None
-        return self.first_hours + self.second_hours if known else None  # type: ignore[operator]
+        return _sum(self.first_hours, self.second_hours)
 
     def values(self) -> dict[str, Any]:
         """All of it in plain values."""
@@ -84,22 +92,91 @@ def hours(stats: Path, *, images: int | None = None) -> float | None:
     return seconds / 3600 if before else None
 
 
+def earlier(run: Path) -> tuple[int | None, float | None]:
+    """Images and hours of the runs from whose weights a run was begun (``--init-from``), all the way back.
+
+    Returns
+    -------
+    images, hours : int or None, float or None
+        0 for a run that was begun with random weights; None where a run on the way is not there any more.
+    """
+    images: int | None = 0
+    spent: float | None = 0.0
+    seen = {run.resolve()}
+    source = _init_from(run)
+    while source is not None:
+        try:
+            found = checkpoint.read(source)
+        except UserError:
+            return None, None
+        run = found.path.parent.parent
+        if run.resolve() in seen:
+            return None, None
+        seen.add(run.resolve())
+        images = _sum(images, found.images)
+        spent = _sum(spent, hours(run / "stats.jsonl", images=found.images))
+        source = _init_from(run)
+    return images, spent
+
+
+def _init_from(run: Path) -> Path | None:
+    value = (_marker(run).get("settings") or {}).get("init_from")
+    return Path(value) if value else None
+
+
+def _marker(run: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load((run / MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _machine(run: Path) -> str | None:
+    """Device of a run, and how many processes or threads worked on it."""
+    machine = _marker(run).get("machine") or {}
+    if "device" not in machine:
+        return None
+    if machine["device"] == "cpu":
+        return f"cpu, {machine.get('threads')} threads"
+    return f"{machine.get('processes', 1)} × {machine['device']}"
+
+
 def of_model(folder: Path, facts: dict[str, Any], parameters: int) -> Trained:
     """The training of a DeepFaceDrawing in a run's folder, by its model's facts."""
     images = facts.get("images") or {}
-    second = hours(folder / "fm-is" / "stats.jsonl", images=images.get("fm-is"))
+    run = folder / "fm-is"
+    second = hours(run / "stats.jsonl", images=images.get("fm-is"))
     # A part that was trained alone took its time on top of what all parts together took.
-    firsts = [hours(folder / name / "stats.jsonl") for name in ("ce", *(f"ce-{part}" for part in PARTS))]
-    known = [value for value in firsts if value is not None]
-    first = sum(known) if known else None
-    most = max((images.get("ce") or {}).values(), default=None)
-    return Trained(images.get("fm-is"), most, first, second, parameters, *_words(facts))
+    firsts = [folder / name for name in ("ce", *(f"ce-{part}" for part in PARTS))]
+    known = [_sum(value, earlier(f)[1]) for f in firsts if (value := hours(f / "stats.jsonl")) is not None]
+    first = _sum(*known) if known else None
+    most = _sum(max((images.get("ce") or {}).values(), default=None), earlier(folder / "ce")[0])
+    more, longer = earlier(run)
+    return Trained(
+        _sum(images.get("fm-is"), more),
+        most,
+        first,
+        _sum(second, longer),
+        parameters,
+        *_words(facts),
+        machine=_machine(run),
+    )
 
 
 def of_baseline(folder: Path, facts: dict[str, Any], parameters: int) -> Trained:
     """The training of a baseline in a run's folder, by its model's facts."""
     images = facts.get("images")
-    return Trained(images, 0, 0.0, hours(folder / "stats.jsonl", images=images), parameters, *_words(facts))
+    second = hours(folder / "stats.jsonl", images=images)
+    more, longer = earlier(folder)
+    return Trained(
+        _sum(images, more), 0, 0.0, _sum(second, longer), parameters, *_words(facts), machine=_machine(folder)
+    )
+
+
+def _sum(*values: Any) -> Any:
+    """The sum, or None if one of them is unknown."""
+    return None if any(value is None for value in values) else sum(values)
 
 
 def _words(facts: dict[str, Any]) -> tuple[Any, ...]:
@@ -115,21 +192,34 @@ def table(trained: dict[tuple[str, ...], Trained]) -> Iterator[str]:
         By the titles of the drawers that came out of it.
     """
     ours = next(iter(trained.values()))
-    heads = ("parameters", "images", "÷ ours", "hours", "÷ ours", "of these in stage 1", "batch", "preset", "seed")
+    heads = (
+        "parameters",
+        "images",
+        "÷ ours",
+        "hours",
+        "÷ ours",
+        "of these in stage 1",
+        "machine",
+        "batch",
+        "preset",
+        "seed",
+    )
     yield f"| | {' | '.join(heads)} |"
     yield "|---" * (len(heads) + 1) + "|"
     for titles, one in trained.items():
         stage = "–" if one.first_images == 0 else f"{_count(one.first_images)} images, {_number(one.first_hours)} h"
         cells = [
             f"{one.parameters / 1e6:.1f} M", _count(one.images), _ratio(one.images, ours.images), _number(one.hours),
-            _ratio(one.hours, ours.hours), stage, _text(one.batch), _text(one.preset), _text(one.seed),
+            _ratio(one.hours, ours.hours), stage, _text(one.machine), _text(one.batch), _text(one.preset),
+            _text(one.seed),
         ]  # fmt: skip
         yield f"| {', '.join(titles)} | {' | '.join(cells)} |"
     yield ""
     yield (
         "Parameters are the generator's, without stage 1's encoders. Images are those that the generator saw, repeats "
         "counted: at an equal number of images their quotient is 1. Hours are those of all stages on the machine of "
-        "the run, so that stage 1 counts as ours: at equal time their quotient is 1."
+        "the run, so that stage 1 counts as ours: at equal time on equal machines their quotient is 1. Runs that "
+        "weights were begun from (--init-from) count in both."
         + ("" if all(one.hours is not None for one in trained.values()) else " –: the run's statistics are not there.")
     )
 

@@ -9,12 +9,14 @@ from typing import Any
 import cv2
 import pytest
 import torch
+import yaml
 from click.testing import CliRunner, Result
 from small_face_model import SIZE, fresh, write_run
 
 from sketchprep.cli import main
-from sketchprep.evaluation.training import hours
+from sketchprep.evaluation.training import earlier, hours, of_baseline
 from sketchprep.models.baseline import Shape, save_baseline
+from sketchprep.train import checkpoint
 
 PRESET = """
 limit: 3
@@ -63,11 +65,11 @@ def test_baselines_have_rows_and_what_was_trained_is_told(run: Path, tmp_path: P
     assert result.exit_code == 0, result.output
     rows = {line.split(" | ")[0].strip("| "): line for line in result.output.splitlines() if line.startswith("| ")}
     assert {"wb = 1", "unet", "global"} <= rows.keys()
-    # Columns: images, share of ours, hours, share of ours, stage 1, batch, preset, seed.
+    # Columns: images, share of ours, hours, share of ours, stage 1, machine, batch, preset, seed.
     trained = [line for line in result.output.splitlines() if line.startswith("| ") and " M | " in line]
     assert trained[0].split(" | ")[2:6] == ["–", "–", "2.50", "1.00"]
     assert "–, 1.50 h" not in trained[0]
-    assert trained[1].split(" | ")[2:] == ["3,600", "–", "1.50", "0.60", "–", "8", "tiny", "7 |"]
+    assert trained[1].split(" | ")[2:] == ["3,600", "–", "1.50", "0.60", "–", "–", "8", "tiny", "7 |"]
     values = json.loads((tmp_path / "metrics.json").read_text())
     assert [one["titles"] for one in values["trained"]] == [["wb = 1"], ["unet"], ["global"]]
     assert set(values["baselines"]) == {"unet", "global"}
@@ -124,3 +126,25 @@ def test_hours_are_of_the_steps_that_led_to_the_weights(tmp_path: Path) -> None:
     stats.write_text("nothing\n")
     assert hours(stats) is None
     assert hours(tmp_path / "none") is None
+
+
+def begun(run: Path, *, of: Path | None, images: int) -> Path:
+    """A run with a checkpoint and an hour's statistics, begun from the weights of another."""
+    settings = {"init_from": str(of) if of else None}
+    write_stats(run, (images, images / 3600))
+    (run / "run.yaml").write_text(yaml.safe_dump({"settings": settings, "machine": {"device": "cpu", "threads": 2}}))
+    checkpoint.save(run, {"net": {"w": torch.zeros(1)}}, images=images, task="baseline", settings=settings)
+    return run
+
+
+def test_what_a_run_began_from_counts_too(tmp_path: Path) -> None:
+    first = begun(tmp_path / "first", of=None, images=100)
+    second = begun(tmp_path / "second", of=first, images=50)
+    third = begun(tmp_path / "third", of=second / "checkpoints/000000050", images=7)
+    assert earlier(first) == (0, 0.0)
+    assert earlier(third) == (150, pytest.approx(2))
+    trained = of_baseline(third, {"images": 7}, 1)
+    assert (trained.images, trained.hours, trained.machine) == (157, pytest.approx(3), "cpu, 2 threads")
+    # A folder that is gone, and one that came to begin from itself, leave the sum unknown.
+    assert earlier(begun(tmp_path / "orphan", of=tmp_path / "gone", images=7)) == (None, None)
+    assert earlier(begun(tmp_path / "first", of=third, images=100)) == (None, None)

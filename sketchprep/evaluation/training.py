@@ -13,6 +13,7 @@ import yaml
 from sketchprep.errors import UserError
 from sketchprep.ops.components import PARTS
 from sketchprep.train import checkpoint
+from sketchprep.train.logs import STATS
 from sketchprep.train.runs import MARKER
 
 __all__ = ["Trained", "earlier", "hours", "of_baseline", "of_model", "table"]
@@ -100,23 +101,28 @@ def earlier(run: Path) -> tuple[int | None, float | None]:
     images, hours : int or None, float or None
         0 for a run that was begun with random weights; None where a run on the way is not there any more.
     """
-    images: int | None = 0
-    spent: float | None = 0.0
-    seen = {run.resolve()}
-    source = _init_from(run)
+    found = _ancestors(run)
+    if found is None:
+        return None, None
+    return sum(found.values()), _sum(*(hours(path / STATS, images=images) for path, images in found.items()))
+
+
+def _ancestors(run: Path) -> dict[Path, int] | None:
+    """Runs from whose weights a run was begun, and at how many images they were; None if one is not there any more."""
+    found: dict[Path, int] = {}
+    seen, source = {run.resolve()}, _init_from(run)
     while source is not None:
         try:
-            found = checkpoint.read(source)
+            weights = checkpoint.read(source)
         except UserError:
-            return None, None
-        run = found.path.parent.parent
-        if run.resolve() in seen:
-            return None, None
-        seen.add(run.resolve())
-        images = _sum(images, found.images)
-        spent = _sum(spent, hours(run / "stats.jsonl", images=found.images))
+            return None
+        run = weights.path.parent.parent.resolve()
+        if run in seen:
+            return None
+        seen.add(run)
+        found[run] = weights.images
         source = _init_from(run)
-    return images, spent
+    return found
 
 
 def _init_from(run: Path) -> Path | None:
@@ -146,11 +152,8 @@ def of_model(folder: Path, facts: dict[str, Any], parameters: int) -> Trained:
     """The training of a DeepFaceDrawing in a run's folder, by its model's facts."""
     images = facts.get("images") or {}
     run = folder / "fm-is"
-    second = hours(run / "stats.jsonl", images=images.get("fm-is"))
-    # A part that was trained alone took its time on top of what all parts together took.
-    firsts = [folder / name for name in ("ce", *(f"ce-{part}" for part in PARTS))]
-    known = [_sum(value, earlier(f)[1]) for f in firsts if (value := hours(f / "stats.jsonl")) is not None]
-    first = _sum(*known) if known else None
+    second = hours(run / STATS, images=images.get("fm-is"))
+    first = _first_hours(folder)
     most = _sum(max((images.get("ce") or {}).values(), default=None), earlier(folder / "ce")[0])
     more, longer = earlier(run)
     return Trained(
@@ -159,18 +162,32 @@ def of_model(folder: Path, facts: dict[str, Any], parameters: int) -> Trained:
         first,
         _sum(second, longer),
         parameters,
-        *_words(facts),
+        **_words(facts),
         machine=_machine(run),
     )
+
+
+def _first_hours(folder: Path) -> float | None:
+    """Hours of stage 1: of all parts together, of those trained alone on top, and of what these began from."""
+    names = ("ce", *(f"ce-{part}" for part in PARTS))
+    own = [run for name in names if hours((run := (folder / name).resolve()) / STATS) is not None]
+    counted: dict[Path, int | None] = {}
+    for run in own:
+        found = _ancestors(run)
+        if found is None:
+            return None
+        counted |= found
+    counted |= dict.fromkeys(own)  # whole, though a part may have begun from the run of all parts
+    return _sum(*(hours(run / STATS, images=images) for run, images in counted.items())) if own else None
 
 
 def of_baseline(folder: Path, facts: dict[str, Any], parameters: int) -> Trained:
     """The training of a baseline in a run's folder, by its model's facts."""
     images = facts.get("images")
-    second = hours(folder / "stats.jsonl", images=images)
+    second = hours(folder / STATS, images=images)
     more, longer = earlier(folder)
     return Trained(
-        _sum(images, more), 0, 0.0, _sum(second, longer), parameters, *_words(facts), machine=_machine(folder)
+        _sum(images, more), 0, 0.0, _sum(second, longer), parameters, **_words(facts), machine=_machine(folder)
     )
 
 
@@ -179,8 +196,9 @@ def _sum(*values: Any) -> Any:
     return None if any(value is None for value in values) else sum(values)
 
 
-def _words(facts: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(facts.get(key) for key in ("step", "preset", "seed", "precision"))
+def _words(facts: dict[str, Any]) -> dict[str, Any]:
+    names = {"batch": "step", "preset": "preset", "seed": "seed", "precision": "precision"}
+    return {name: facts.get(key) for name, key in names.items()}
 
 
 def table(trained: dict[tuple[str, ...], Trained]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from small_face_model import SIZE, fresh, write_run
 
 from sketchprep.cli import main
-from sketchprep.evaluation.training import earlier, hours, of_baseline
+from sketchprep.evaluation.training import earlier, hours, of_baseline, of_model
 from sketchprep.models.baseline import Shape, save_baseline
 from sketchprep.train import checkpoint
 
@@ -148,3 +148,13 @@ def test_what_a_run_began_from_counts_too(tmp_path: Path) -> None:
     # A folder that is gone, and one that came to begin from itself, leave the sum unknown.
     assert earlier(begun(tmp_path / "orphan", of=tmp_path / "gone", images=7)) == (None, None)
     assert earlier(begun(tmp_path / "first", of=third, images=100)) == (None, None)
+
+
+def test_a_part_that_went_on_alone_does_not_count_the_first_stage_twice(tmp_path: Path) -> None:
+    old = begun(tmp_path / "old/ce", of=None, images=50)
+    parts = begun(tmp_path / "run/ce", of=old, images=100)
+    begun(tmp_path / "run/ce-remainder", of=parts, images=30)
+    begun(tmp_path / "run/fm-is", of=None, images=10)
+    trained = of_model(tmp_path / "run", {"images": {"ce": {"nose": 100, "remainder": 30}, "fm-is": 10}}, 1)
+    assert (trained.first_hours, trained.second_hours, trained.hours) == (pytest.approx(3), pytest.approx(1), 4)
+    assert (trained.first_images, trained.images) == (150, 10)

@@ -18,6 +18,7 @@ from sketchprep.listing import Listing, list_sources
 from sketchprep.merge import UNMERGED, complete_shards, merge, shard_failures
 from sketchprep.remoteview import url_of
 from sketchprep.request import Request, prepare
+from sketchprep.urls import Url
 from sketchprep.worker import Job, Stopped
 
 if TYPE_CHECKING:
@@ -202,18 +203,19 @@ def build(
     return Result(request.out, time.monotonic() - start, made, failed, over)
 
 
-def preview_jobs(request: Request, jobs: Iterable[str]) -> str:
+def preview_jobs(request: Request, jobs: Iterable[str], scratch: str | os.PathLike[str] | None = None) -> str:
     """Text of the batch scripts that a build by Slurm would submit; writes nothing and opens no photo."""
     from sketchprep.cluster import settings, submit
 
-    path = request.out / "plan.parquet"
+    out = remote.kept(request.out, scratch) if isinstance(request.out, Url) else request.out
+    path = out / "plan.parquet"
     if path.exists():
         names = plan.shard_names(path)
     else:
         listing = list_sources(request.sources, request.recipe.limit)
         with planning.draft(request.recipe, listing, hashing=False) as draft:
             names = draft.shard_names()
-    return submit.preview(request.out, request.recipe, names, complete_shards(request.out), settings.load(jobs))
+    return submit.preview(out, request.recipe, names, complete_shards(out), settings.load(jobs))
 
 
 def finish(out: Path) -> int:

@@ -78,7 +78,7 @@ def build(dry_run: bool, max_failures: str | None, roots: tuple[str, ...], **opt
     if dry_run:
         wanted = ("source", "out", "recipe", "overrides", "limit", "photo_list", "device")
         jobs = options["slurm"] if options["executor"] == "slurm" else None
-        click.echo(_plan(roots, jobs, **{key: options[key] for key in wanted}))
+        click.echo(_plan(roots, jobs, options["scratch"], **{key: options[key] for key in wanted}))
         return
     try:
         result = builder.build(root=_roots(roots), max_failures=max_failures, **options)
@@ -115,6 +115,7 @@ def _roots(roots: tuple[str, ...]) -> str | dict[str, str] | None:
 def _plan(
     roots: tuple[str, ...],
     jobs: tuple[str, ...] | None = None,
+    scratch: str | None = None,
     *,
     recipe: str | None,
     device: str,
@@ -129,7 +130,7 @@ def _plan(
         return dry_run(request, device, times)
     from sketchprep.builder import preview_jobs
 
-    return preview_jobs(request, jobs)
+    return preview_jobs(request, jobs, scratch)
 
 
 @click.command()

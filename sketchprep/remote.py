@@ -27,7 +27,7 @@ from sketchprep.storage import Entry, Url
 if TYPE_CHECKING:
     from sketchprep.worker import Job
 
-__all__ = ["at_url", "attended", "begin", "finish", "held", "publish", "stop"]
+__all__ = ["at_url", "attended", "begin", "finish", "held", "kept", "publish", "stop"]
 
 LOOK_SECONDS = 5.0
 Build = TypeVar("Build", bound=Callable[..., Any])
@@ -73,10 +73,8 @@ def held(url: Url, scratch: str | os.PathLike[str] | None, *, keep: bool = False
     from sketchprep.cluster.submit import refuse_if_active
     from sketchprep.lease import lease
 
-    if keep and scratch is None:
-        raise UserError(
-            f"-o {url}: with --executor slurm or --pass, name with --scratch a folder that all machines see"
-        )
+    if keep:
+        kept(url, scratch)
     folder = _scratch(url, scratch)
     found = storage.entries(url, first=True)
     strange = [key for key in found if not key.startswith(("shards/", "log/"))]
@@ -95,10 +93,24 @@ def held(url: Url, scratch: str | os.PathLike[str] | None, *, keep: bool = False
                 shutil.rmtree(folder.parent, ignore_errors=True)
 
 
-def _scratch(url: Url, scratch: str | os.PathLike[str] | None) -> Path:
+def kept(url: Url, scratch: str | os.PathLike[str] | None) -> Path:
+    """The scratch folder of a build that leaves it to jobs on other machines; UserError if no place was named."""
+    if scratch is None:
+        raise UserError(
+            f"-o {url}: with --executor slurm or --pass, name with --scratch a folder that all machines see"
+        )
+    return _below(Path(scratch), url)
+
+
+def _below(base: Path, url: Url) -> Path:
     """The folder for a URL: the same for the same URL and machine, and nobody else's."""
+    return base.absolute() / hashlib.sha256(url.encode()).hexdigest()[:16] / url.name
+
+
+def _scratch(url: Url, scratch: str | os.PathLike[str] | None) -> Path:
+    """Make the scratch folder."""
     base = Path(scratch) if scratch is not None else Path(tempfile.gettempdir()) / f"sketchprep-{os.getuid()}"
-    folder = base.absolute() / hashlib.sha256(url.encode()).hexdigest()[:16] / url.name
+    folder = _below(base, url)
     try:
         base.mkdir(mode=0o700, parents=True, exist_ok=True)
         if scratch is None and base.lstat().st_uid != os.getuid():

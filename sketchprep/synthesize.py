@@ -66,7 +66,7 @@ def synthesize_files(
     Parameters
     ----------
     pictures : sequence of Path
-        Drawings or photos.
+        Drawings or photos; one that is named twice is drawn once.
     out : Path
         Folder for the results; two inputs of one name are refused before anything is written.
     artist : Artist
@@ -95,6 +95,7 @@ def synthesize_files(
         raise UserError("--shadow needs a bank; make one with `sketchprep bank --run RUN --data OUT`")
     # Whatever is wrong with wb, k or the bank is better said before the first picture.
     artist.steer(np.full((1, artist.size, artist.size), 255, np.uint8), wb=wb, k=k)
+    pictures = list(dict.fromkeys(pictures))
     targets = dict(zip(pictures, files.targets(pictures, out), strict=True))
     shades = dict(zip(pictures, files.targets(pictures, out, suffix=SHADOW), strict=True))
     intake = intake or Intake(artist.size)

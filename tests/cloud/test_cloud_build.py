@@ -95,6 +95,19 @@ def test_every_reader_takes_the_url(bucket, built: Path, tmp_path: Path) -> None
         assert f"make one with `sketchprep pull {url} DIR`" in refused.output
 
 
+def test_batch_scripts_for_a_url_are_shown_and_nothing_is_made(bucket, stored_photos, tmp_path: Path) -> None:
+    words = ["build", "--source", "folder", "--root", str(stored_photos), "-o", str(bucket.url / "data"), "--dry-run"]
+    refused = run(*words, "--executor", "slurm")
+    assert refused.exit_code == 2
+    assert "--scratch" in refused.output
+    shown = run(*words, "--executor", "slurm", "--scratch", tmp_path / "shared")
+    assert shown.exit_code == 0, shown.output
+    assert "#SBATCH --array" in shown.output
+    assert str(tmp_path / "shared") in shown.output
+    assert not (tmp_path / "shared").exists()
+    assert not [key for key in bucket.objects() if key.startswith("data")]
+
+
 def test_pull_makes_a_local_dataset_and_goes_on_after_a_break(bucket, built, expected, tmp_path, monkeypatch) -> None:
     url, out = stock(bucket, built), tmp_path / "copy"
     monkeypatch.setattr(storage, "THREADS", 1)

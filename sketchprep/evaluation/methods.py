@@ -20,8 +20,10 @@ METHODS = {
     "clean": "classical clean-up",
     "ours": "simplifier",
     "ours-tidy": "simplifier, tidied",
+    "recipe": "what the recipe stores: simplifier, tidied, completed along the landmarks",
 }
 """Name and title of each method; ``raw`` is thresholded like the soft results of the others."""
+_RECIPE_LOW = 0.4  # of ``tidied`` in pipelines/celebamask-hq.yaml
 
 
 def otsu(image: np.ndarray) -> np.ndarray:
@@ -59,7 +61,7 @@ class Methods:
         rough : ndarray, (H, W) uint8
             Black ink on white.
         landmarks : ndarray, (68, 2) float, optional
-            Given to those methods that can use them: ``clean`` and ``ours-tidy``.
+            Given to those methods that can use them: ``clean``, ``ours-tidy`` and ``recipe``.
 
         Returns
         -------
@@ -68,7 +70,6 @@ class Methods:
         """
         from sketchprep.ops.clean import clean
         from sketchprep.ops.lines import lines
-        from sketchprep.ops.strokes import tidy
 
         soft: np.ndarray | None = None
         drawn: dict[str, np.ndarray] = {}
@@ -83,13 +84,25 @@ class Methods:
                 drawn[name] = clean(rough, landmarks=landmarks)
             else:
                 soft = self._simplify(rough) if soft is None else soft
-                drawn[name] = soft if name == "ours" else tidy(soft, landmarks=landmarks)
+                drawn[name] = _finished(name, soft, landmarks)
         return drawn
 
     def _simplify(self, rough: np.ndarray) -> np.ndarray:
         from sketchprep.models.simo_serra import sketch_any
 
         return sketch_any(self._network, rough[None])[0]
+
+
+def _finished(name: str, soft: np.ndarray, landmarks: np.ndarray | None) -> np.ndarray:
+    """The simplifier's soft drawing, or what further stages make of it."""
+    from sketchprep.ops.complete import complete
+    from sketchprep.ops.strokes import tidy
+
+    if name == "ours":
+        return soft
+    if name == "ours-tidy":
+        return tidy(soft, landmarks=landmarks)
+    return complete(tidy(soft, low=_RECIPE_LOW, landmarks=landmarks), landmarks=landmarks)
 
 
 def open_methods(
@@ -122,7 +135,7 @@ def open_methods(
     unknown = [name for name in names if name not in METHODS]
     if unknown:
         raise UserError(f"methods: '{unknown[0]}' is unknown; known: {', '.join(METHODS)}")
-    if not any(name.startswith("ours") for name in names):
+    if not any(name.startswith("ours") or name == "recipe" for name in names):
         return Methods(names), {}
     import hashlib
 

@@ -193,11 +193,13 @@ def test_the_wanted_drawing_itself_is_perfect_and_its_negative_is_not() -> None:
 
 
 def test_all_methods_answer_with_a_picture_of_the_same_size(weights: Path) -> None:
-    methods, _ = open_methods(["raw", "otsu", "fdog", "clean", "ours", "ours-tidy"], weights=weights, device="cpu")
+    methods, _ = open_methods(
+        ["raw", "otsu", "fdog", "clean", "ours", "ours-tidy", "recipe"], weights=weights, device="cpu"
+    )
     rough = np.full((40, 56), 255, np.uint8)
     rough[18:21, 5:50] = 30
     drawn = methods(rough)
-    assert list(drawn) == ["raw", "otsu", "fdog", "clean", "ours", "ours-tidy"]
+    assert list(drawn) == ["raw", "otsu", "fdog", "clean", "ours", "ours-tidy", "recipe"]
     assert all(d.shape == rough.shape and d.dtype == np.uint8 for d in drawn.values())
     for name in ("raw", "otsu", "fdog", "clean"):
         assert drawn[name][19, 25] < 100 < drawn[name][5, 25]

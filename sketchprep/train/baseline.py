@@ -64,7 +64,8 @@ class BaselineTask(FaceGan):
 
     def describe(self) -> dict[str, Any]:
         described = super().describe()
-        unused = set(ARCHITECTURE) - set(SHAPE) | ({"downs", "blocks"} if self.shape.network == "unet" else set())
+        unused = set(ARCHITECTURE) - set(SHAPE) | {"fm_start"}
+        unused |= {"downs", "blocks"} if self.shape.network == "unet" else set()
         kept = {key: value for key, value in described.items() if key not in unused}
         return {"network": self.shape.network, **kept}
 

@@ -66,6 +66,8 @@ class Settings(BaseModel):
         Stage 2: channels and number of the discriminators.
     condition : {"sketch", "features"}
         What the discriminators see beside the picture.
+    fm_start : {"image_decoders", "random"}
+        Stage 2: what the feature decoders begin with, see `sketchprep.train.fm_is.begin_with_decoders`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -105,6 +107,7 @@ class Settings(BaseModel):
     ndf: int = Field(default=64, ge=1)
     scales: int = Field(default=3, ge=1, le=4)
     condition: Literal["sketch", "features"] = "sketch"
+    fm_start: Literal["image_decoders", "random"] = "image_decoders"
 
     @field_validator("size")
     @classmethod

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from sketchprep.errors import UserError
 from sketchprep.train.face_gan import FaceGan
+from sketchprep.train.stage_one import DECODERS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from sketchprep.models.deepfacedrawing import FaceGenerator
     from sketchprep.train.face_settings import Settings
     from sketchprep.train.faces import Faces
 
-__all__ = ["FmIsTask"]
+__all__ = ["FmIsTask", "begin_with_decoders"]
 
 
 class FmIsTask(FaceGan):
@@ -27,7 +29,8 @@ class FmIsTask(FaceGan):
     settings, faces, held_out, seed
         See `sketchprep.train.face_gan.FaceGan`.
     encoders : path
-        Safetensors with the state of `sketchprep.models.deepfacedrawing.Encoders`, as stage 1 leaves it.
+        Safetensors with the state of `sketchprep.models.deepfacedrawing.Encoders`, as stage 1 leaves it, the image
+        decoders' file beside it.
     """
 
     name = "fm-is"
@@ -42,24 +45,22 @@ class FmIsTask(FaceGan):
     def generator(self) -> nn.Module:
         from sketchprep.models.deepfacedrawing import FaceGenerator
 
-        return FaceGenerator(self.settings.architecture())
+        generator = FaceGenerator(self.settings.architecture())
+        if self.settings.fm_start == "image_decoders":
+            path = self.encoders.with_name(DECODERS)
+            begin_with_decoders(generator, _read(path, "image decoders"), str(path))
+        return generator
 
     def before(self) -> dict[str, nn.Module]:
         return {"encoders": self._load_encoders()}
 
     def _load_encoders(self) -> nn.Module:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
         from sketchprep.models.deepfacedrawing import Encoders
         from sketchprep.train.checkpoint import fill
         from sketchprep.train.state import checksum
 
         encoders = Encoders(self.settings.architecture())
-        try:
-            fill(encoders, load_file(self.encoders), str(self.encoders))
-        except (OSError, SafetensorError, ValueError) as error:
-            raise UserError(f"{self.encoders}: cannot be read as stage 1's encoders ({error}); train them") from None
+        fill(encoders, _read(self.encoders, "encoders"), str(self.encoders))
         self._sum = checksum(encoders)
         return encoders
 
@@ -73,11 +74,10 @@ class FmIsTask(FaceGan):
         return modules["generator"](codes, flip)
 
     def describe(self) -> dict[str, Any]:
-        try:
-            encoders = hashlib.sha256(self.encoders.read_bytes()).hexdigest()
-        except OSError as error:
-            raise UserError(f"{self.encoders}: cannot be read ({error.strerror}); train stage 1 first") from None
-        return {**super().describe(), "encoders": encoders}
+        described = {**super().describe(), "encoders": _digest(self.encoders)}
+        if self.settings.fm_start == "image_decoders":
+            described["image_decoders"] = _digest(self.encoders.with_name(DECODERS))
+        return described
 
     def scores(self, modules: Mapping[str, nn.Module]) -> dict[str, float]:
         """As `FaceGan.scores`.
@@ -92,3 +92,59 @@ class FmIsTask(FaceGan):
         if checksum(modules["encoders"]) != self._sum:
             raise RuntimeError(f"the frozen encoders of {self.encoders} moved in training; this checkpoint is not kept")
         return super().scores(modules)
+
+
+def begin_with_decoders(generator: FaceGenerator, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Let the feature decoders begin with what stage 1's image decoders know of the codes.
+
+    Both kinds have the same layers up to the number of channels.  What has one shape is taken over: everything but the
+    last convolution in ``tiny``, the linear layer and the innermost maps in the larger presets.  Where only the last
+    convolution differs, the first feature map begins as the part's redrawn sketch.  With random feature decoders
+    stage 2 first has to find out again what a code stands for, which takes most of a short training.
+
+    Parameters
+    ----------
+    generator : FaceGenerator
+    tensors : mapping of str to Tensor
+        ``parts.PART.KEY`` of the image decoders.
+    where : str
+        Named in messages.
+
+    Raises
+    ------
+    UserError
+        If a part is missing.
+    """
+    import torch
+
+    for part, decoder in generator.decoders.items():
+        prefix = f"parts.{part}."
+        known = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+        if not known:
+            raise UserError(f"{where}: holds no image decoder of {part}; train stage 1, or set fm_start=random")
+        own = decoder.state_dict()
+        same = {key for key, value in own.items() if key in known and known[key].shape == value.shape}
+        last = set(own) - same
+        with torch.no_grad():
+            for key in same:
+                own[key].copy_(known[key])
+            if last and all(key in known and known[key].shape[1:] == own[key].shape[1:] for key in last):
+                for key in last:
+                    own[key][:1].copy_(known[key])
+
+
+def _read(path: Path, what: str) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as stage 1's {what} ({error}); train them") from None
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); train stage 1 first") from None

@@ -183,10 +183,14 @@ def write(parts: Mapping[str, Part], run: Path) -> Path:
 
 
 def write_fresh(settings: Settings, folder: Path) -> Path:
-    """Write encoders that have learnt nothing, for measuring what stage 2 costs."""
+    """Write encoders and image decoders that have learnt nothing, for measuring what stage 2 costs."""
     from safetensors.torch import save_file
 
-    from sketchprep.models.deepfacedrawing import Encoders
+    from sketchprep.models.deepfacedrawing import Encoders, ImageDecoder
 
-    save_file(Encoders(settings.architecture()).state_dict(), folder / ENCODERS)
+    shape = settings.architecture()
+    save_file(Encoders(shape).state_dict(), folder / ENCODERS)
+    decoders = {part: ImageDecoder(part, shape).state_dict() for part in PARTS}
+    tensors = {f"parts.{part}.{key}": value for part, state in decoders.items() for key, value in state.items()}
+    save_file(tensors, folder / DECODERS)
     return folder / ENCODERS

@@ -28,12 +28,14 @@ QUICK = Options(
 
 
 def write_encoders(path: Path, settings: Settings) -> Path:
-    """Encoders that have learnt nothing, but whose BatchNorm has seen something."""
+    """Encoders that have learnt nothing, but whose BatchNorm has seen something; image decoders beside them."""
     from safetensors.torch import save_file
 
     from sketchprep.models.deepfacedrawing import Encoders
+    from sketchprep.train.stage_one import write_fresh
 
     torch.manual_seed(5)
+    write_fresh(settings, path.parent)
     encoders = Encoders(settings.architecture())
     encoders(torch.rand(4, 1, settings.size, settings.size) * 2 - 1)
     save_file(encoders.state_dict(), path)

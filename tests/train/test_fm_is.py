@@ -17,11 +17,13 @@ from safetensors.torch import load_file, save_file
 from small_stages import QUICK, SMALL, small_task, write_encoders
 
 from sketchprep.errors import UserError
+from sketchprep.models.deepfacedrawing import ImageDecoder
 from sketchprep.train import checkpoint, devices
 from sketchprep.train.face_settings import Settings
 from sketchprep.train.fm_is import FmIsTask
 from sketchprep.train.loop import fit
 from sketchprep.train.phases import step
+from sketchprep.train.stage_one import DECODERS
 from sketchprep.train.state import State, checksum
 
 SCRIPT = Path(__file__).resolve().parents[1] / "small_stages.py"
@@ -224,6 +226,7 @@ def test_a_loss_that_is_no_number_stops_and_is_named(tmp_path: Path, data: Path,
 def test_other_encoders_make_another_run_and_wrong_ones_are_refused(tmp_path: Path, data: Path, encoders: Path) -> None:
     mine = tmp_path / "encoders.safetensors"
     shutil.copy(encoders, mine)
+    shutil.copy(encoders.with_name(DECODERS), tmp_path)
     options = QUICK.model_copy(update={"images": 16})
     fit(task_of(data, mine), tmp_path / "run", options, quiet=True)
     tensors = load_file(mine)
@@ -239,6 +242,28 @@ def test_other_encoders_make_another_run_and_wrong_ones_are_refused(tmp_path: Pa
     mine.unlink()
     with pytest.raises(UserError, match=r"cannot be read .*train stage 1 first"):
         fit(task_of(data, mine), tmp_path / "missing", options, quiet=True)
+    shutil.copy(encoders, mine)
+    (tmp_path / DECODERS).unlink()
+    with pytest.raises(UserError, match=rf"{DECODERS}: cannot be read .*train stage 1 first"):
+        fit(task_of(data, mine), tmp_path / "halved", options, quiet=True)
+
+
+def test_feature_decoders_begin_with_what_image_decoders_know(data: Path, encoders: Path) -> None:
+    known = load_file(encoders.with_name(DECODERS))
+    codes = torch.randn(2, 5, SMALL["latent"])
+    for changes, as_redrawn in (({}, True), ({"fm_width": 8}, False)):
+        generator = task_of(data, encoders, **changes).generator().eval()
+        shape = Settings.model_validate({**SMALL, **changes}).architecture()
+        for at, (part, decoder) in enumerate(generator.decoders.items()):
+            image = ImageDecoder(part, shape)
+            image.load_state_dict({k.split(".", 2)[2]: v for k, v in known.items() if k.startswith(f"parts.{part}.")})
+            torch.testing.assert_close(decoder.code.state_dict(), image.code.state_dict(), rtol=0, atol=0)
+            with torch.inference_mode():
+                maps, redrawn = decoder(codes[:, at]), image.eval()(codes[:, at])
+            assert torch.equal(maps[:, :1], redrawn) == as_redrawn
+            assert maps[:, 1:].std() > 0
+    random = task_of(data, encoders, fm_start="random").generator()
+    assert not torch.equal(random.decoders["nose"].code.weight, known["parts.nose.code.weight"])
 
 
 def test_grid_and_scores_are_of_held_out_pairs(data: Path, encoders: Path) -> None:

@@ -83,11 +83,32 @@ class _Decoder(nn.Module):
             layers += [upsample(a, b, mode=arch.upsample), nn.BatchNorm2d(b), activation(arch.slope), ResnetBlock(b)]
         layers.append(nn.Conv2d(channels[-1], outputs, 5, padding=2, padding_mode="reflect"))
         self.body = nn.Sequential(*layers)
+        self._frozen = False
         init_weights(self)
 
     def forward(self, code: Tensor) -> Tensor:
         """(B, latent) to (B, outputs, s, s); any number may come out."""
         return self.body(self.code(code).unflatten(1, (self.inner, self.side, self.side)))
+
+    @property
+    def last(self) -> str:
+        """Name of the last convolution."""
+        return f"body.{len(self.body) - 1}"
+
+    def freeze(self) -> None:
+        """Leave all but the last convolution as it is from now on, running statistics included."""
+        self._frozen = True
+        self.requires_grad_(False)
+        self.body[-1].requires_grad_(True)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> _Decoder:
+        """Set the mode; what is frozen stays in eval mode."""
+        super().train(mode)
+        if self._frozen:
+            self.code.eval()
+            self.body[:-1].eval()
+        return self
 
 
 class ImageDecoder(_Decoder):

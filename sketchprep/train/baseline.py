@@ -64,7 +64,7 @@ class BaselineTask(FaceGan):
 
     def describe(self) -> dict[str, Any]:
         described = super().describe()
-        unused = set(ARCHITECTURE) - set(SHAPE) | {"fm_start"}
+        unused = set(ARCHITECTURE) - set(SHAPE) | {"fm_start", "fm_train"}
         unused |= {"downs", "blocks"} if self.shape.network == "unet" else set()
         kept = {key: value for key, value in described.items() if key not in unused}
         return {"network": self.shape.network, **kept}

@@ -68,6 +68,9 @@ class Settings(BaseModel):
         What the discriminators see beside the picture.
     fm_start : {"image_decoders", "random"}
         Stage 2: what the feature decoders begin with, see `sketchprep.train.fm_is.begin_with_decoders`.
+    fm_train : {"all", "last"}
+        Stage 2: whether all layers of the feature decoders are trained, or only the last convolution; the others then
+        stay what the image decoders have learnt, so their channels must be the same.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -108,6 +111,7 @@ class Settings(BaseModel):
     scales: int = Field(default=3, ge=1, le=4)
     condition: Literal["sketch", "features"] = "sketch"
     fm_start: Literal["image_decoders", "random"] = "image_decoders"
+    fm_train: Literal["all", "last"] = "all"
 
     @field_validator("size")
     @classmethod

@@ -39,6 +39,7 @@ class FmIsTask(FaceGan):
         self, settings: Settings, faces: Faces, encoders: str | Path, *, held_out: Faces | None = None, seed: int = 0
     ) -> None:
         super().__init__(settings, faces, held_out=held_out, seed=seed)
+        _refuse_frozen_ignorance(settings)
         self.encoders = Path(encoders)
         self._sum = ""
 
@@ -49,6 +50,9 @@ class FmIsTask(FaceGan):
         if self.settings.fm_start == "image_decoders":
             path = self.encoders.with_name(DECODERS)
             begin_with_decoders(generator, _read(path, "image decoders"), str(path))
+        if self.settings.fm_train == "last":
+            for decoder in generator.decoders.values():
+                decoder.freeze()  # type: ignore[operator]
         return generator
 
     def before(self) -> dict[str, nn.Module]:
@@ -122,15 +126,31 @@ def begin_with_decoders(generator: FaceGenerator, tensors: Mapping[str, Tensor],
         known = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
         if not known:
             raise UserError(f"{where}: holds no image decoder of {part}; train stage 1, or set fm_start=random")
-        own = decoder.state_dict()
+        own, last = decoder.state_dict(), decoder.last
         same = {key for key, value in own.items() if key in known and known[key].shape == value.shape}
-        last = set(own) - same
+        weight, bias = f"{last}.weight", f"{last}.bias"
         with torch.no_grad():
             for key in same:
                 own[key].copy_(known[key])
-            if last and all(key in known and known[key].shape[1:] == own[key].shape[1:] for key in last):
-                for key in last:
-                    own[key][:1].copy_(known[key])
+            if set(own) - same == {weight, bias} and known[weight].shape[1:] == own[weight].shape[1:]:
+                # Maps as strong as the redrawn sketch: weaker ones would hardly be seen beside it.
+                own[weight].normal_(0, float(known[weight].std()))
+                own[weight][:1].copy_(known[weight])
+                own[bias][:1].copy_(known[bias])
+
+
+def _refuse_frozen_ignorance(settings: Settings) -> None:
+    """Raise UserError where layers would be frozen that have learnt nothing."""
+    if settings.fm_train == "all":
+        return
+    shape = settings.architecture()
+    if settings.fm_start == "random":
+        raise UserError("fm_train=last: layers that begin at random must be trained; leave out fm_start=random")
+    if shape.feature_channels != [*shape.encoder_channels[::-1], shape.width]:
+        raise UserError(
+            f"fm_train=last: the feature decoders' channels {shape.feature_channels} are not those of the image "
+            f"decoders, {[*shape.encoder_channels[::-1], shape.width]}; change fm_width, or set fm_train=all"
+        )
 
 
 def _read(path: Path, what: str) -> dict[str, Tensor]:

@@ -262,6 +262,8 @@ def test_feature_decoders_begin_with_what_image_decoders_know(data: Path, encode
                 maps, redrawn = decoder(codes[:, at]), image.eval()(codes[:, at])
             assert torch.equal(maps[:, :1], redrawn) == as_redrawn
             assert maps[:, 1:].std() > 0
+            if as_redrawn:  # the other maps are not faint beside it
+                assert 0.1 < maps[:, 1:].std() / redrawn.std() < 10
     random = task_of(data, encoders, fm_start="random").generator()
     assert not torch.equal(random.decoders["nose"].code.weight, known["parts.nose.code.weight"])
 
@@ -291,3 +293,23 @@ def test_grid_and_scores_are_of_held_out_pairs(data: Path, encoders: Path) -> No
     assert picture.shape[1] > 3 * 64
     assert tile >= 64
     assert any(np.array_equal(picture[y : y + 64, -70:-6], pairs["photo"][0].transpose(1, 2, 0)) for y in range(64))
+
+
+def test_of_frozen_feature_decoders_only_the_last_convolution_moves(data: Path, encoders: Path) -> None:
+    with pytest.raises(UserError, match="fm_start=random"):
+        task_of(data, encoders, fm_train="last", fm_start="random")
+    with pytest.raises(UserError, match="change fm_width"):
+        task_of(data, encoders, fm_train="last", fm_width=8)
+    fabric, state, batch = begun(task_of(data, encoders, fm_train="last"))
+    generator = state.modules["generator"]
+    before = {name: value.clone() for name, value in generator.state_dict().items()}
+    for _ in range(2):
+        for phase in state.phases:
+            step(fabric, state, phase, [batch])
+        with state.in_use() as modules:
+            assert not any(module.training for module in modules["generator"].modules())
+    moved = {name for name, value in generator.state_dict().items() if not torch.equal(value, before[name])}
+    last = {f"decoders.{part}.{decoder.last}" for part, decoder in generator.decoders.items()}
+    decoders = {name for name in moved if name.startswith("decoders.")}
+    assert {name.rpartition(".")[0] for name in decoders} == last
+    assert any(name.startswith("generator.") for name in moved)

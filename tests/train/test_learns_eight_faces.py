@@ -16,11 +16,11 @@ from sketchprep.train.deepfacedrawing import train_deepfacedrawing
 from sketchprep.train.faces import Faces
 
 FACES, BATCH = 8, 4
-# The preset's networks and losses, stage 1 as short as its codes allow.  Codes of encoders that have learnt nothing are
-# too alike: stage 2 then draws one face for all.
+# The preset's networks and losses, half of the steps for either stage: stage 2 keeps what the decoders of stage 1 know,
+# and codes and decoders that have learnt nothing give one face for all.
 SHORT = [
     f"batch={BATCH}", "workers=0", "threads=2", "stats_every=80", "samples_every=100000", "save_every=100000",
-    "ema_half_life=60", "ce.images=400", "ce.schedule.warm_up=40", "fm-is.images=1800", "fm-is.lr=5.0e-4",
+    "ema_half_life=60", "ce.images=1600", "ce.schedule.warm_up=40", "fm-is.images=1600", "fm-is.lr=5.0e-4",
 ]  # fmt: skip
 
 

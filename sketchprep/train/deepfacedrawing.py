@@ -158,10 +158,18 @@ class _Training:
         self.held_out = {
             name: settings.held_out(self.data, photos=name == FM_IS) for name, (_, settings) in plans.items()
         }
-        if FM_IS in plans and plans[FM_IS][1].perceptual:
+        if FM_IS in plans:
+            self._check_stage_two(plans[FM_IS][1])
+
+    @staticmethod
+    def _check_stage_two(settings: Settings) -> None:
+        from sketchprep.train.fm_is import check_feature_decoders
+
+        check_feature_decoders(settings)
+        if settings.perceptual:
             from sketchprep.models.perceptual import weights_sum
 
-            weights_sum(plans[FM_IS][1].perceptual_weights)
+            weights_sum(settings.perceptual_weights)
 
     def _ce(self) -> CeTask:
         from sketchprep.train.ce import CeTask

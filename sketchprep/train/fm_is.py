@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sketchprep.train.face_settings import Settings
     from sketchprep.train.faces import Faces
 
-__all__ = ["FmIsTask", "begin_with_decoders"]
+__all__ = ["FmIsTask", "begin_with_decoders", "check_feature_decoders"]
 
 
 class FmIsTask(FaceGan):
@@ -39,7 +39,7 @@ class FmIsTask(FaceGan):
         self, settings: Settings, faces: Faces, encoders: str | Path, *, held_out: Faces | None = None, seed: int = 0
     ) -> None:
         super().__init__(settings, faces, held_out=held_out, seed=seed)
-        _refuse_frozen_ignorance(settings)
+        check_feature_decoders(settings)
         self.encoders = Path(encoders)
         self._sum = ""
 
@@ -139,7 +139,7 @@ def begin_with_decoders(generator: FaceGenerator, tensors: Mapping[str, Tensor],
                 own[bias][:1].copy_(known[bias])
 
 
-def _refuse_frozen_ignorance(settings: Settings) -> None:
+def check_feature_decoders(settings: Settings) -> None:
     """Raise UserError where layers would be frozen that have learnt nothing."""
     if settings.fm_train == "all":
         return

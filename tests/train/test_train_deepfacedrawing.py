@@ -243,6 +243,7 @@ def test_arguments_that_will_not_do(
         ("ce.ink_weight=0", "--set ce.ink_weight=0: ink_weight: input should be greater than or equal to 1, not '?0"),
         ("sketch=hed", "stores no such stage"),
         ("fm-is.perceptual_weights=/nowhere.pth", "nowhere.pth"),
+        ("fm-is.fm_start=random", "layers that begin at random must be trained"),
     ],
 )
 def test_settings_that_will_not_do_are_found_before_stage_1(

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 from quick import QUICK
 
 import sketchprep
@@ -24,6 +25,7 @@ SHORT = [
 ]  # fmt: skip
 
 
+@pytest.mark.timeout(1800)  # minutes of both cores
 def test_tiny_draws_eight_faces_by_heart(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     for path in sorted(resource("data/portraits").glob("*.jpg"))[:FACES]:

@@ -1,5 +1,5 @@
-# make demo   sets up everything, builds a paired dataset from the bundled portraits, trains a small model on it for a
-#             minute and draws faces with it, in demo/
+# make demo   sets up everything, builds a paired dataset from the bundled portraits, trains a small model on it for
+#             three minutes and draws faces with it, in demo/
 # make test   sets up everything and runs the tests
 .PHONY: demo test slow bench lint clean
 .DELETE_ON_ERROR:
@@ -19,8 +19,8 @@ demo: $(STAMP)
 	$(BIN)/sketchprep build --source portraits -o demo/portraits
 	$(BIN)/sketchprep preview demo/portraits --stages photo,hed,canny,photocopy,simplify -n 6 -o demo/stages.jpg
 	$(BIN)/sketchprep crop-components demo/portraits -o demo/components --images
-	$(BIN)/sketchprep train --data demo/portraits --run demo/model --preset tiny --max-minutes 2.5 \
-	  --set ce.max_minutes=0.8 --set batch=4 --set ema_half_life=40 --set ce.schedule.warm_up=40 --set fm-is.lr=5.0e-4
+	$(BIN)/sketchprep train --data demo/portraits --run demo/model --preset tiny --max-minutes 3 \
+	  --set ce.max_minutes=1.8 --set batch=4 --set ema_half_life=40 --set ce.schedule.warm_up=40 --set fm-is.lr=5.0e-4
 	$(BIN)/sketchprep synthesize sketchprep/data/sketches/*.png --run demo/model -o demo/faces
 	@echo "Look at demo/portraits/preview.jpg, demo/stages.jpg, demo/components/preview.jpg, demo/faces/sheet.jpg"
 

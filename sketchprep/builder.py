@@ -5,25 +5,25 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sketchprep import datasetfolder, environment, executors, halfway, passes, placement, plan, planning, remote, replan
+from sketchprep import datasetfolder, environment, executors, halfway, passes, placement, plan, planning, remote
+from sketchprep.currentplan import failed_ids, forget_failed, up_to_date
 from sketchprep.dataset import stored_environment
 from sketchprep.errors import UserError
-from sketchprep.listing import Listing, list_sources
-from sketchprep.merge import UNMERGED, complete_shards, merge, shard_failures
+from sketchprep.listing import list_sources
+from sketchprep.merge import UNMERGED, complete_shards, merge
+from sketchprep.missingshards import Cancelled, TooManyFailures, make
 from sketchprep.remoteview import url_of
 from sketchprep.request import Request, prepare
 from sketchprep.urls import Url
-from sketchprep.worker import Job, Stopped
+from sketchprep.worker import Job
 
 if TYPE_CHECKING:
     from sketchprep.cluster.submit import Submission
-    from sketchprep.executors import Options
     from sketchprep.recipe import Recipe
 
 __all__ = ["Cancelled", "Result", "TooManyFailures", "build", "finish", "preview_jobs"]
@@ -58,14 +58,6 @@ class Result:
     too_many_failures: bool
     submitted: Submission | None = None
     waiting: int = 0
-
-
-class Cancelled(Exception):
-    """The run was stopped by `sketchprep cancel`."""
-
-
-class TooManyFailures(Exception):
-    """The run was stopped because more photos failed than were allowed."""
 
 
 @remote.at_url
@@ -139,7 +131,6 @@ def build(
     part : str
         ``"cpu"``: only what needs no network; ``"network"``: the rest, from what the first pass left; default all.
         The passes may run on two kinds of machine that see the folder.  Slurm's follow from its settings.
-
     scratch : path
         For a dataset at a URL: where what is not in the store yet lies; default under the system's temporary folder.
 
@@ -176,9 +167,9 @@ def build(
         name = name or ("inline" if count == 1 else "joblib")
     with datasetfolder.hold(request.out, request.recipe, here):
         _need_assets(request.recipe, offline, wanted)
-        planned = _plan(request, count, extend=extend, retry_failed=retry_failed, quiet=quiet)
+        planned = up_to_date(request, count, extend=extend, retry_failed=retry_failed, quiet=quiet)
         if retry_failed:
-            _forget_failed(request, planned)
+            forget_failed(request, planned)
         remote.begin(request.out)
         sizes = plan.shard_sizes(planned)
         own = passes.of_pass(here, wanted) or {}
@@ -193,7 +184,7 @@ def build(
                 return Result(request.out, time.monotonic() - start, 0, 0, False, sent)
             made = 0
         else:
-            made = _run(job, planned, sizes, name, executors.Options(count, backend, scheduler), allowed, quiet)
+            made = make(job, planned, sizes, name, executors.Options(count, backend, scheduler), allowed, quiet)
             if wanted == passes.CPU and (waiting := len(halfway.names(request.out))):
                 failed = halfway.failed(request.out)
                 over = failed > allowed(sum(sizes.values()))
@@ -230,106 +221,6 @@ def _need_assets(rec: Recipe, offline: bool, part: str) -> None:
 
     for name in environment.needed_assets(rec, part):
         assets.path(name, offline=offline)
-
-
-def _plan(request: Request, jobs: int, *, extend: bool, retry_failed: bool, quiet: bool) -> Path:
-    """Compare the plan with the sources, or make it; return its file."""
-    listing = list_sources(request.sources, request.recipe.limit)
-    path = request.out / "plan.parquet"
-    if not path.exists():
-        _hash_and_plan(request, listing, path, None, jobs, quiet)
-        return path
-    mended = failed_ids(request.out) if retry_failed else set()
-    if replan.check_listing(path, listing, extend=extend, mended=mended):
-        _hash_and_plan(request, listing, path, path, jobs, quiet)
-    return path
-
-
-def _hash_and_plan(request: Request, listing: Listing, path: Path, before: Path | None, jobs: int, quiet: bool) -> None:
-    from sketchprep.progress import bar
-
-    new = sum(source.count(listing.limit) for source in listing.sources if not source.listed)
-    if before is not None:
-        new -= sum(plan.split_counts(before).values())
-    display = bar(max(0, new), "planning", quiet=quiet or new <= 0)
-    try:
-        made = planning.draft(
-            request.recipe, listing, before=before, jobs=jobs, hashed=display.update, folder=request.out / "log"
-        )
-        with made:
-            planning.write(path, made, before)
-    finally:
-        display.close()
-
-
-def failed_ids(out: Path) -> set[tuple[str, str]]:
-    """(source, id) of the photos that could not be processed in the finished shards."""
-    return {
-        (row["source"], row["id"])
-        for table in shard_failures(out, complete_shards(out))
-        for row in table.to_pylist()
-        if not row["rejected"]
-    }
-
-
-def _forget_failed(request: Request, planned: Path) -> None:
-    """Record the digests of mended files in the plan and take away the markers of the shards they belong to."""
-    failed = failed_ids(request.out)
-    if not failed:
-        return
-    replan.rehash(planned, request.sources, failed)
-    for shard in plan.shards_of(planned, failed):
-        (request.out / "shards" / f"{shard}.parquet").unlink(missing_ok=True)
-        halfway.path(request.out, shard).unlink(missing_ok=True)
-
-
-def _run(
-    job: Job, planned: Path, sizes: dict[str, int], executor: str, options: Options, allowed: Any, quiet: bool
-) -> int:
-    """Run the shards that lack their marker; return the number of photos in them."""
-    from sketchprep.progress import Poller, bar
-
-    finished = set(complete_shards(job.out))
-    if job.part == passes.CPU:
-        finished |= set(halfway.names(job.out))
-    todo = [name for name in sizes if name not in finished]
-    if not todo:
-        return 0
-    if job.part == passes.NETWORK:
-        halfway.demand(job.out, todo)
-    (job.out / UNMERGED).touch()
-    reports = job.out / (halfway.REPORTS if job.part == passes.CPU else "log")
-    for name in todo:  # an earlier run's figures would count as this one's
-        (reports / f"{name}.json").unlink(missing_ok=True)
-    reports.mkdir(exist_ok=True)
-    total = sum(sizes.values())
-    new = sum(sizes[name] for name in todo)
-    most = allowed(total)
-
-    def check(sums: Counter[str]) -> None:
-        if sums["failed"] > most:
-            (job.out / "log" / "stop").touch()
-
-    display = bar(total, "first pass" if job.part == passes.CPU else "building", initial=total - new, quiet=quiet)
-    try:
-        with Poller(reports, set(todo), display, check):
-            executors.EXECUTORS[executor](plan.iter_shards(planned, todo), job, options, lambda name: None)
-    except BaseException as error:
-        if executor == "joblib":
-            executors.shut_down()
-        if isinstance(error, Stopped):
-            if (job.out / "log" / "stop").read_text().startswith("cancelled"):
-                raise Cancelled("the build was cancelled; run the same command again to go on") from None
-            raise TooManyFailures(
-                f"more than {most:g} photos failed, the limit of --max-failures; see `sketchprep failures {job.out}`"
-            ) from None
-        if isinstance(error, KeyboardInterrupt):
-            left = len(sizes) - len(set(complete_shards(job.out)) & set(sizes))
-            raise KeyboardInterrupt(
-                f"stopped with {left} of {len(sizes)} shards to go; run the same command again to go on"
-            ) from None
-        raise
-    return new
 
 
 def _finish(out: Path, planned: Path, names: list[str], made: int) -> int:

@@ -101,6 +101,8 @@ def _run_shard(job: Job, shard: ShardPlan) -> str:
     reports = job.out / (halfway.REPORTS if half else "log")
     marker = job.out / "shards" / f"{shard.name}.parquet"
     temporary = folder / f".{shard.name}.{store.process_name()}.tmp"
+    if _orphaned(job):  # a killed driver's worker would go on in nobody's name
+        os._exit(1)
     _clear(folder, shard.name)
     tools = tools_for(job)
     limit_threads(job.recipe.threads)
@@ -117,6 +119,8 @@ def _run_shard(job: Job, shard: ShardPlan) -> str:
     except BaseException as error:
         with contextlib.suppress(OSError):  # where nothing can be written, nothing can be removed either
             temporary.unlink(missing_ok=True)
+        if isinstance(error, _Orphaned):
+            os._exit(1)
         if not isinstance(error, OSError):
             raise
         if marker.exists():  # a twin finished it, and its driver cleared the folder
@@ -208,7 +212,8 @@ def _items(tools: Tools, shard: ShardPlan, meter: Meter) -> Iterator[Item]:
         waiting.clear()
 
     for item in begun:
-        _die_with_parent(tools.job.parent)
+        if _orphaned(tools.job):
+            raise _Orphaned
         if (tools.job.out / "log" / "stop").exists():
             raise Stopped
         waiting.append(item)
@@ -276,10 +281,13 @@ def _windows(recipe: Recipe) -> list[dict[str, Any]] | None:
     return [{"part": part, **window._asdict()} for part, window in windows(recipe.size).items()]
 
 
-def _die_with_parent(parent: int) -> None:
-    """Leave at once if the driver is gone: after a SIGKILL its workers would go on in nobody's name."""
-    if parent and os.getppid() != parent and os.getpid() != parent:
-        os._exit(1)
+class _Orphaned(BaseException):
+    """The driver is gone; what was begun is taken away before the worker leaves."""
+
+
+def _orphaned(job: Job) -> bool:
+    """Whether this is a worker whose driver is gone."""
+    return bool(job.parent) and os.getppid() != job.parent and os.getpid() != job.parent
 
 
 def quiet_interrupt() -> None:

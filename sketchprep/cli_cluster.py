@@ -52,6 +52,7 @@ def trains(command: Callable[..., None]) -> Callable[..., None]:
         except SystemExit:
             processes.leave_together()
             raise
+        processes.leave_together()
 
     return wrapper
 

@@ -117,7 +117,7 @@ def synthesize(pictures: tuple[Path, ...], out: Path, shadow: bool, batch: int, 
         click.echo(f"note    {str(path)!r}: {note}", err=True)
     for failure in result.failures:
         click.echo(f"failed  {failure.id!r}: {failure.message}", err=True)
-    click.echo(f"{len(result.faces)} of {len(pictures)} faces in {out}")
+    click.echo(f"{len(result.faces)} of {len(set(pictures))} faces in {out}")
     if result.sheet is not None:
         click.echo(f"  look at {result.sheet}")
     sys.exit(1 if result.failures else 0)

@@ -55,12 +55,14 @@ def small_task(stage: str, data: Path, encoders: Path, **values: Any) -> Task:
 def main() -> None:
     """``small_stages.py STAGE DATA ENCODERS RUN [key=value …]``: train."""
     from sketchprep.train.loop import fit
+    from sketchprep.train.processes import leave_together
 
     stage, data, encoders, run = sys.argv[1:5]
     changes = {key: yaml.safe_load(value) for key, value in (text.split("=", 1) for text in sys.argv[5:])}
     own = {key: changes.pop(key) for key in list(changes) if key not in Options.model_fields}
     options = Options.model_validate({**QUICK.model_dump(), **changes})
     result = fit(small_task(stage, Path(data), Path(encoders), **own), Path(run), options)
+    leave_together()
     sys.exit(result.exit_code)
 
 

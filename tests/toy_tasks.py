@@ -132,12 +132,14 @@ def main() -> None:
     import yaml
 
     from sketchprep.train.loop import fit
+    from sketchprep.train.processes import leave_together
 
     changes = {key: yaml.safe_load(value) for key, value in (text.split("=") for text in sys.argv[3:])}
     bare = {"norm": False} if changes.pop("bare", False) and sys.argv[1] != "rival" else {}
     values = {**QUICK.model_dump(), **changes}
     result = fit(TASKS[sys.argv[1]](**bare), Path(sys.argv[2]), Options.model_validate(values))
     print(result.text, flush=True)
+    leave_together()
     sys.exit(result.exit_code)
 
 

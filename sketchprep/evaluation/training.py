@@ -144,7 +144,8 @@ def _machine(run: Path) -> str | None:
     if "device" not in machine:
         return None
     if machine["device"] == "cpu":
-        return f"cpu, {machine.get('threads')} threads"
+        threads = machine.get("threads")
+        return f"cpu, {threads} thread{'s' * (threads != 1)}"
     return f"{machine.get('processes', 1)} × {machine['device']}"
 
 

@@ -76,7 +76,11 @@ def first_process() -> bool:
 
 
 def leave_together() -> None:
-    """Wait for the other processes of the run: torchrun and srun end all as soon as one leaves with an error code."""
+    """Wait for the other processes of the run, then end their group.
+
+    torchrun and srun end all as soon as one leaves with an error code; and one that still has a word to say to another
+    that is gone is aborted.
+    """
     if "torch" not in sys.modules:
         return
     import torch

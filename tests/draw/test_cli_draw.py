@@ -51,6 +51,13 @@ def test_synthesize_leaves_a_face_for_each_and_a_sheet(run: Path, pages: Path, t
     assert (pages / "200.png").read_bytes() == before
 
 
+def test_a_picture_named_twice_is_drawn_once(run: Path, pages: Path, tmp_path: Path) -> None:
+    result = call("synthesize", pages / "200.png", pages / "200.png", "-o", tmp_path / "o", "--run", run)
+    assert result.exit_code == 0, result.output
+    assert "1 of 1 faces" in result.output
+    assert names(tmp_path / "o") == ["200.png", "sheet.jpg"]
+
+
 def test_the_batch_changes_nothing(run: Path, pages: Path, tmp_path: Path) -> None:
     for batch in (1, 2):
         words = ("--run", run, "--batch", batch, "--wb", "0.6,nose=0")

@@ -16,11 +16,12 @@ from sketchprep import assets
 from sketchprep.errors import UserError
 from sketchprep.evaluation import settings
 from sketchprep.evaluation.methods import open_methods, otsu
+from sketchprep.evaluation.parts import coverage
 from sketchprep.evaluation.sets import Pair, spread
 from sketchprep.evaluation.settings import Settings
 from sketchprep.evaluation.simplify import evaluate_simplifier, measure_pair
 from sketchprep.models.simplifier import Simplifier, save_simplifier
-from sketchprep.ops.align import align
+from sketchprep.ops.align import align, ffhq_matrix, transform_points
 from sketchprep.ops.landmarks import Landmarker
 
 PRESET = """
@@ -204,6 +205,22 @@ def test_all_methods_answer_with_a_picture_of_the_same_size(weights: Path) -> No
     for name in ("raw", "otsu", "fdog", "clean"):
         assert drawn[name][19, 25] < 100 < drawn[name][5, 25]
     assert (rough[18:21, 5:50] == 30).all()
+
+
+def test_the_recipe_draws_parts_the_photocopy_has_nothing_of_where_the_landmarks_are_known(weights: Path) -> None:
+    methods, _ = open_methods(["recipe"], weights=weights, device="cpu")
+    photo = cv2.imread(str(PORTRAITS / "female-13.jpg"))[..., ::-1]
+    landmarker = Landmarker(assets.path("dlib-landmarks-68"))
+    found = landmarker.points(photo, landmarker.faces(photo)[0])
+    points = transform_points(ffhq_matrix(found, 512), found)
+    blank = np.full((512, 512), 255, np.uint8)
+    shown = {
+        known: coverage(methods(blank, landmarks)["recipe"] < 128, points)
+        for known, landmarks in (("without", None), ("with", points))
+    }
+    for part in ("left_eye", "right_eye", "nose_base", "mouth", "jaw_inner"):
+        assert shown["without"][part] == 0
+        assert shown["with"][part] >= 0.8
 
 
 def test_otsu_keeps_blank_pages_as_they_are() -> None:

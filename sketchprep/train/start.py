@@ -14,6 +14,7 @@ from sketchprep.train.state import State
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
+    from torch import Tensor, nn
 
     from sketchprep.train.options import Options
     from sketchprep.train.phases import Task
@@ -72,7 +73,7 @@ def _go_on(state: State, found: checkpoint.Checkpoint) -> None:
 
 
 def _begin_with(task: Task, state: State, path: Path) -> None:
-    """Take over only weights, averaged ones where there are, for a new run."""
+    """Take over only weights, averaged ones where there are, for a new run; what this run freezes stays its own."""
     found = checkpoint.read(path, option="--init-from")
     parts = set(found.modules())
     shared = [name for name in state.modules if name in parts]
@@ -80,9 +81,18 @@ def _begin_with(task: Task, state: State, path: Path) -> None:
         raise UserError(f"--init-from {path}: holds {', '.join(sorted(parts))}, nothing that {task.name} trains")
     for name in shared:
         part = f"{name}.ema" if f"{name}.ema" in parts else name
-        tensors = found.tensors(part)
+        tensors = {**found.tensors(part), **_frozen(state.modules[name])}
         for module in [state.modules[name], *([m] if (m := state.average.modules.get(name)) is not None else [])]:
             checkpoint.fill(module, tensors, f"--init-from {found.path}/{part}")
+
+
+def _frozen(module: nn.Module) -> dict[str, Tensor]:
+    """State of those inner modules that stay in eval mode while the whole is trained."""
+    if not module.training:
+        return {}
+    still = [name for name, inner in module.named_modules() if not inner.training]
+    state = module.state_dict()
+    return {key: value for key, value in state.items() if any(key.startswith(f"{name}.") for name in still)}
 
 
 def seed_step(seed: int, images: int, rank: int) -> None:

@@ -295,6 +295,25 @@ def test_grid_and_scores_are_of_held_out_pairs(data: Path, encoders: Path) -> No
     assert any(np.array_equal(picture[y : y + 64, -70:-6], pairs["photo"][0].transpose(1, 2, 0)) for y in range(64))
 
 
+def test_a_run_begun_from_another_keeps_the_layers_of_its_own_image_decoders(
+    data: Path, encoders: Path, tmp_path: Path
+) -> None:
+    other = write_encoders(tmp_path / "encoders.safetensors", Settings.model_validate(SMALL))
+    path = other.with_name(DECODERS)
+    save_file({key: value + 0.25 for key, value in load_file(path).items()}, path)
+    fit(task_of(data, encoders, fm_train="last"), tmp_path / "first", QUICK, quiet=True)
+    slow = task_of(data, other, fm_train="last", lr=1e-12)
+    fit(slow, tmp_path / "second", QUICK, init_from=tmp_path / "first", quiet=True)
+    first, own = load_file(final(tmp_path / "first") / "generator.ema.safetensors"), load_file(path)
+    for suffix in ("", ".ema"):
+        second = load_file(final(tmp_path / "second") / f"generator{suffix}.safetensors")
+        kept = [key for key in second if (name := key.replace("decoders", "parts", 1)) in own
+                and torch.equal(second[key], own[name])]  # fmt: skip
+        assert {key.split(".")[2] for key in kept} == {"code", "body"}
+        assert all(torch.allclose(first[key], value) for key, value in second.items() if key not in kept)
+        assert not any(torch.equal(first[key], second[key]) for key in kept)
+
+
 def test_of_frozen_feature_decoders_only_the_last_convolution_moves(data: Path, encoders: Path) -> None:
     with pytest.raises(UserError, match="fm_start=random"):
         task_of(data, encoders, fm_train="last", fm_start="random")

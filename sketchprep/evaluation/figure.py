@@ -10,6 +10,8 @@ import numpy as np
 
 from sketchprep.train.curves import BOTTOM, COLOURS, FRAME, GREY, HEIGHT, LEFT, RIGHT, SCALE, TOP, WIDTH
 
+PALETTE = [*COLOURS, (140, 86, 75), (227, 119, 194), (188, 189, 34), (23, 190, 207)]
+LEGEND = 28  # height of the names above all panels
 __all__ = ["Line", "Panel", "draw"]
 
 BAND = 0.18  # of a line's colour in its interval
@@ -55,7 +57,19 @@ def draw(rows: Sequence[Sequence[Panel]]) -> np.ndarray:
     ndarray of uint8, shape (H, W, 3)
         RGB.
     """
-    return np.vstack([np.hstack([_panel(panel, _range(row)) for panel in row]) for row in rows])
+    panels = np.vstack([np.hstack([_panel(panel, _range(row)) for panel in row]) for row in rows])
+    return np.vstack([_legend(rows, panels.shape[1]), panels])
+
+
+def _legend(rows: Sequence[Sequence[Panel]], width: int) -> np.ndarray:
+    """The names of all curves, once for all panels, in the order and colours that these have."""
+    picture: np.ndarray = np.full((LEGEND, width, 3), 255, np.uint8)
+    at = LEFT
+    names = dict.fromkeys(name for row in rows for panel in row for name in panel.lines)
+    for name, colour in zip(names, PALETTE * 9, strict=False):
+        cv2.line(picture, (at, 14), (at + 14, 14), colour, 2, cv2.LINE_AA)
+        at = _name(picture, name, at + 20, colour)
+    return picture
 
 
 def _range(row: Sequence[Panel]) -> tuple[float, float]:
@@ -81,23 +95,21 @@ def _panel(panel: Panel, scale: tuple[float, float]) -> np.ndarray:
 
     if panel.level is not None:
         _level(picture, int(place(np.zeros(1), np.array([panel.level]))[0, 1]) >> FINE)
-    for line, colour in zip(panel.lines.values(), COLOURS * 9, strict=False):
+    for line, colour in zip(panel.lines.values(), PALETTE * 9, strict=False):
         known = np.isfinite(line.low) & np.isfinite(line.high)
         x = line.x[known]
         band = np.concatenate([place(x, line.low[known]), place(x, line.high[known])[::-1]])
         if len(x) > 1:
             filled = cv2.fillPoly(picture.copy(), [band[:, None]], colour, cv2.LINE_AA, FINE)
             picture = cv2.addWeighted(filled, BAND, picture, 1 - BAND, 0)
-    at = LEFT
-    for (name, curve), colour in zip(panel.lines.items(), COLOURS * 9, strict=False):
+    for curve, colour in zip(panel.lines.values(), PALETTE * 9, strict=False):
         known = np.isfinite(curve.y)
         points = place(curve.x[known], curve.y[known])
         cv2.polylines(picture, [points[:, None]], False, colour, 1, cv2.LINE_AA, FINE)
         for column, row in points.tolist():
             cv2.circle(picture, (column, row), 2 << FINE, colour, -1, cv2.LINE_AA, FINE)
-        at = _name(picture, name, at, colour)
     if panel.level is not None:
-        _name(picture, panel.level_name, at, GREY)
+        _name(picture, panel.level_name, LEFT, GREY, 33)
     return picture
 
 
@@ -116,8 +128,8 @@ def _level(picture: np.ndarray, row: int) -> None:
         cv2.line(picture, (column, row), (column + DASH, row), GREY, 1)
 
 
-def _name(picture: np.ndarray, name: str, at: int, colour: tuple[int, int, int]) -> int:
-    _text(picture, name, (at, 33), colour)
+def _name(picture: np.ndarray, name: str, at: int, colour: tuple[int, int, int], down: int = 18) -> int:
+    _text(picture, name, (at, down), colour)
     return at + 12 + int(cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, SCALE, 1)[0][0])
 
 

@@ -195,7 +195,9 @@ def test_the_figure_shows_curves_where_they_are() -> None:
     flat, top = np.full(3, 2.0), np.full(3, 4.0)
     lines = {"a": Line(x, flat, flat - 2, flat + 1), "b": Line(x, top, top, top)}
     picture = draw([[Panel("one", "px", lines, 1.0, "level"), Panel("other", "px", {"a": lines["a"]})]])
-    assert picture.shape == (260, 840, 3)
+    assert picture.shape == (288, 840, 3)
+    assert len(np.unique(picture[:28].reshape(-1, 3), axis=0)) > 2  # the names of both
+    picture = picture[28:]
     # The scale runs from 0 to 4, over 188 rows that end at row 232.
     for panel in (0, 420):
         column = picture[45:230, panel + 150].astype(int)

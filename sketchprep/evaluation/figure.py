@@ -10,9 +10,10 @@ import numpy as np
 
 from sketchprep.train.curves import BOTTOM, COLOURS, FRAME, GREY, HEIGHT, LEFT, RIGHT, SCALE, TOP, WIDTH
 
+__all__ = ["LEGEND", "Line", "Panel", "draw"]
+
 PALETTE = [*COLOURS, (140, 86, 75), (227, 119, 194), (188, 189, 34), (23, 190, 207)]
 LEGEND = 28  # height of the names above all panels
-__all__ = ["Line", "Panel", "draw"]
 
 BAND = 0.18  # of a line's colour in its interval
 FINE = 4  # bits of a pixel's fraction that OpenCV draws with

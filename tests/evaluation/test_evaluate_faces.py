@@ -16,7 +16,7 @@ from small_face_model import SIZE, fresh, write_run
 
 from sketchprep.cli import main
 from sketchprep.evaluation.face_report import OTHERS, FaceReport
-from sketchprep.evaluation.figure import Line, Panel, draw
+from sketchprep.evaluation.figure import LEGEND, Line, Panel, draw
 from sketchprep.evaluation.likeness import METRICS, Wanted
 from sketchprep.evaluation.training import of_model
 
@@ -167,7 +167,9 @@ def test_robustness_from_the_sketch_as_it_is_to_the_worst(
     table = (tmp_path / "first/table.md").read_text()
     assert table.strip() in first.output
     assert sum(line.startswith("| strokes missing, ") for line in table.splitlines()) == 2 * 2
-    assert cv2.imread(str(tmp_path / "first/curves.png")).shape == (4 * 260, 4 * 420, 3)
+    figure = cv2.imread(str(tmp_path / "first/curves.png"))
+    assert figure.shape == (LEGEND + 4 * 260, 4 * 420, 3)
+    assert (figure[:LEGEND].min(-1) < 128).any()  # the curves' names, once above all panels
     assert cv2.imread(str(tmp_path / "first/sheet.jpg")).shape[0] > 5 * 190
     again = call(*words, "-o", tmp_path / "again")
     assert again.exit_code == 0

@@ -129,9 +129,15 @@ def hold_alone(
     import filelock
 
     ours = {Path(lock).parts[0], *parts}
+
+    def strange() -> bool:
+        return folder.exists() and any(p.name not in ours for p in folder.iterdir()) and not (folder / marker).is_file()
+
+    foreign = f"{option} {folder}: the folder holds something else; choose an empty or a new one"
     try:
-        if not (folder / marker).is_file() and folder.exists() and any(p.name not in ours for p in folder.iterdir()):
-            raise UserError(f"{option} {folder}: the folder holds something else; choose an empty or a new one")
+        # Without a lock nothing is made in it; with one, it may be ours and on the way to its marker.
+        if strange() and not (folder / lock).is_file():
+            raise UserError(foreign)
         for made in ((folder / lock).parent, *(folder / part for part in parts)):
             made.mkdir(parents=True, exist_ok=True)
         held = filelock.FileLock(folder / lock)
@@ -141,6 +147,8 @@ def hold_alone(
     except OSError as error:
         raise UserError(cannot_be_written(option, folder, error)) from None
     try:
+        if strange():
+            raise UserError(foreign)
         yield
     finally:
         held.release()

@@ -173,6 +173,19 @@ def test_two_builds_in_one_folder_are_refused(photos: Path, tmp_path: Path) -> N
         build(photos, out, limit=1)
 
 
+def test_a_build_that_has_just_begun_is_not_taken_for_something_else(photos: Path, tmp_path: Path) -> None:
+    """It holds its lock, and its recipe has only its temporary name yet."""
+    import filelock
+
+    (tmp_path / "data" / "log").mkdir(parents=True)
+    (tmp_path / "data" / ".recipe.yaml.tmp").touch()
+    lock = filelock.FileLock(tmp_path / "data" / "log" / "lock")
+    with lock, pytest.raises(UserError, match="another build is at work"):
+        build(photos, tmp_path / "data", limit=1)
+    with pytest.raises(UserError, match="holds something else"):
+        build(photos, tmp_path / "data", limit=1)
+
+
 def test_failed_photos_can_be_mended_and_retried(built: Path, photos: Path, tmp_path: Path) -> None:
     victim = sorted(photos.iterdir())[2]
     sound = victim.read_bytes()

@@ -1,8 +1,9 @@
 """The project's own sketch simplifier: a small U-Net from rough drawings and photocopies to clean lines.
 
-Widths 16, 32, 64, 128; three convolutions of stride 2, a bottleneck of dilated convolutions (1, 2, 4, 1), three 1x1
-convolutions with pixel shuffle on the way up, skips concatenated.  Nothing in it looks at the whole picture, so a
-pixel's result depends on what lies within `REACH` pixels and on nothing else.  Inside, paper is 0 and ink is 1: the
+Widths 16, 32, 64, 128; three convolutions of stride 2, a bottleneck of dilated convolutions (1, 2, 4, 1), then residual
+ones (4, 8, 16, …) that see a whole face and so can tell a chin from a fold; three 1x1 convolutions with pixel shuffle
+on the way up, skips concatenated.  Nothing in it looks at the whole picture, so a pixel's result depends on what lies
+within `Simplifier.reach` pixels and on nothing else.  Inside, paper is 0 and ink is 1: the
 zeros that convolutions see beyond the border are blank paper.
 """
 
@@ -21,12 +22,14 @@ from torch.nn import functional as F
 from sketchprep.errors import UserError
 from sketchprep.models._pictures import as_grey, run_batch
 
-__all__ = ["REACH", "Simplifier", "fold", "load_simplifier", "save_simplifier", "simplify", "sketch"]
+__all__ = ["Simplifier", "fold", "load_simplifier", "save_simplifier", "simplify", "sketch"]
 
 STRIDE = 8
-REACH = 96
+_REACH = 96  # without context
 NAME = "sketchprep-simplifier"
 _DILATIONS = (1, 2, 4, 1)
+_CONTEXT = (4, 8, 16)
+_MOST_CONTEXT = 24
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -51,6 +54,21 @@ class _Block(nn.Module):
         if self.norm is not None:
             x = self.norm(x)
         return F.relu(x, inplace=True)
+
+
+class _Context(nn.Module):
+    """Dilated convolution whose result is added; it begins as nothing, so that trained weights can be given more."""
+
+    def __init__(self, channels: int, *, dilation: int, norm: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, bias=not norm)
+        self.norm = nn.BatchNorm2d(channels) if norm else None
+        if self.norm is not None:
+            nn.init.zeros_(self.norm.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        more = self.conv(x)
+        return F.relu(x + (more if self.norm is None else self.norm(more)))
 
 
 class _Up(nn.Module):
@@ -79,19 +97,28 @@ class Simplifier(nn.Module):
     ----------
     width : int
         Channels at full resolution; the three levels below have 2, 4 and 8 times as many.
+    context : int
+        Residual convolutions in the bottleneck, of dilation 4, 8, 16, 4, ….
     norm : bool
         Batch normalisation after every convolution but the last, as for training.  `fold` removes it.
+
+    Attributes
+    ----------
+    reach : int
+        Pixels beyond which nothing influences a pixel's result; a multiple of 8.
     """
 
-    def __init__(self, width: int = 16, *, norm: bool = True) -> None:
+    def __init__(self, width: int = 16, context: int = 0, *, norm: bool = True) -> None:
         super().__init__()
         a, b, c, d = width, 2 * width, 4 * width, 8 * width
-        self.width = width
+        dilations = [_CONTEXT[i % len(_CONTEXT)] for i in range(context)]
+        self.width, self.reach = width, _REACH + STRIDE * sum(dilations)
         self.stem = _Block(1, a, norm=norm)
         self.down1 = nn.Sequential(_Block(a, b, stride=2, norm=norm), _Block(b, b, norm=norm))
         self.down2 = nn.Sequential(_Block(b, c, stride=2, norm=norm), _Block(c, c, norm=norm))
         self.down3 = _Block(c, d, stride=2, norm=norm)
         self.middle = nn.Sequential(*(_Block(d, d, dilation=dilation, norm=norm) for dilation in _DILATIONS))
+        self.context = nn.Sequential(*(_Context(d, dilation=dilation, norm=norm) for dilation in dilations))
         self.up3 = _Up(d, c, norm=norm)
         self.up2 = _Up(c, b, norm=norm)
         self.up1 = _Up(b, a, norm=norm)
@@ -122,7 +149,7 @@ class Simplifier(nn.Module):
         full = self.stem(x)
         half = self.down1(full)
         quarter = self.down2(half)
-        deep = self.middle(self.down3(quarter))
+        deep = self.context(self.middle(self.down3(quarter)))
         logits = self.head(self.up1(self.up2(self.up3(deep, quarter), half), full))
         return logits[..., :height, :width].float()
 
@@ -136,7 +163,7 @@ def fold(net: Simplifier) -> Simplifier:
         With or without normalisation; left as it is.
     """
     tensors = {name: tensor.detach().float().cpu() for name, tensor in net.state_dict().items()}
-    folded = Simplifier(net.width, norm=False)
+    folded = Simplifier(net.width, len(net.context), norm=False)
     epsilon = next((m.eps for m in net.modules() if isinstance(m, nn.BatchNorm2d)), 0.0)
     folded.load_state_dict(_fold_tensors(tensors, epsilon))
     return folded.eval()
@@ -218,8 +245,10 @@ def _from_tensors(tensors: Mapping[str, Tensor], path: str) -> Simplifier:
     stem = tensors.get("stem.conv.weight")
     width = stem.shape[0] if stem is not None and stem.ndim == 4 and 0 < stem.shape[0] <= 256 else 16
     norm = any(".norm." in name for name in tensors)
+    context = sum(f"context.{at}.conv.weight" in tensors for at in range(_MOST_CONTEXT))
     with torch.device("meta"):
-        expected = {name: tuple(tensor.shape) for name, tensor in Simplifier(width, norm=norm).state_dict().items()}
+        wanted = Simplifier(width, context, norm=norm).state_dict()
+    expected = {name: tuple(tensor.shape) for name, tensor in wanted.items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     odd = next((name for name in [*expected, *found] if expected.get(name) != found.get(name)), None)
     if odd is not None:
@@ -231,7 +260,7 @@ def _from_tensors(tensors: Mapping[str, Tensor], path: str) -> Simplifier:
     unsound = next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
     if unsound is not None:
         raise UserError(f"{path} is damaged: {unsound} has values that are not finite; train or download it again")
-    net = Simplifier(width, norm=norm)
+    net = Simplifier(width, context, norm=norm)
     net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     return fold(net)
 
@@ -262,7 +291,7 @@ def simplify(net: Simplifier, images: np.ndarray) -> np.ndarray:
     beyond float rounding.  Pictures above 4 million pixels are worked on in overlapping tiles; the overlap exceeds the
     network's reach, so that the result is the same.
     """
-    return run_batch(lambda x: torch.sigmoid(-net(x)), images, net.head.weight.device, reach=REACH)
+    return run_batch(lambda x: torch.sigmoid(-net(x)), images, net.head.weight.device, reach=net.reach)
 
 
 def sketch(net: Simplifier, photos: np.ndarray) -> np.ndarray:

@@ -37,6 +37,8 @@ class Settings(BaseModel):
     ----------
     width : int
         Channels of the network at full resolution; 16 gives 0.875 million weights.
+    context : int
+        Residual convolutions in its bottleneck, which widen what it sees.
     size : int
         Side of the training pictures in pixels.
     lr : float
@@ -55,6 +57,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     width: int = Field(default=16, ge=4, le=128)
+    context: int = Field(default=0, ge=0, le=24)
     size: int = Field(default=256, ge=32, multiple_of=8)
     lr: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
@@ -105,7 +108,7 @@ class SimplifierTask(Task):
     def modules(self) -> dict[str, nn.Module]:
         from sketchprep.models.simplifier import Simplifier
 
-        return {"net": Simplifier(self.settings.width)}
+        return {"net": Simplifier(self.settings.width, self.settings.context)}
 
     def phases(self) -> list[Phase]:
         import torch

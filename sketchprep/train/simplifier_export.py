@@ -40,7 +40,7 @@ def export_weights(run: str | Path, out: str | Path | None = None) -> Path:
     found = checkpoint.read(Path(run))
     if found.task != "simplifier":
         raise UserError(f"{run}: is a run of {found.task}; name one of the simplifier")
-    net = Simplifier(found.settings["task"]["width"])
+    net = Simplifier(found.settings["task"]["width"], found.settings["task"].get("context", 0))
     checkpoint.fill(net, found.tensors("net.ema"), f"{found.path}/net.ema")
     facts = {"licence": LICENCE, **facts_of(found)}
     return write_with_card(

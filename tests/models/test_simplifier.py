@@ -13,13 +13,13 @@ from torch import nn
 
 from sketchprep.errors import UserError
 from sketchprep.models import _pictures
-from sketchprep.models.simplifier import REACH, Simplifier, fold, load_simplifier, save_simplifier, simplify, sketch
+from sketchprep.models.simplifier import Simplifier, fold, load_simplifier, save_simplifier, simplify, sketch
 
 
-def lively(width: int = 8) -> Simplifier:
+def lively(width: int = 8, context: int = 0) -> Simplifier:
     """An untrained network whose normalisations do something and whose results use the whole range."""
     torch.manual_seed(3)
-    net = Simplifier(width)
+    net = Simplifier(width, context)
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)
@@ -35,6 +35,13 @@ def weights(tmp_path: Path) -> Path:
     path = tmp_path / "weights.safetensors"
     save_simplifier(lively(), path)
     return path
+
+
+@pytest.fixture(params=[0, 1])
+def seeing(request: pytest.FixtureRequest, tmp_path: Path) -> Simplifier:
+    """With and without context."""
+    save_simplifier(lively(context=request.param), tmp_path / "seeing.safetensors")
+    return load_simplifier(tmp_path / "seeing.safetensors")
 
 
 def drawing(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -87,29 +94,44 @@ def test_the_batched_forward_agrees_too(weights: Path) -> None:
 
 
 @pytest.mark.parametrize("shift", [8, 16])
-def test_a_shifted_drawing_gives_the_shifted_result(weights: Path, shift: int) -> None:
-    net = load_simplifier(weights)
-    image = drawing(240, 248)
-    moved = np.full((240 + shift, 248 + shift), 255, np.uint8)
+def test_a_shifted_drawing_gives_the_shifted_result(seeing: Simplifier, shift: int) -> None:
+    net, reach = seeing, seeing.reach
+    image = drawing(304, 312)
+    moved = np.full((304 + shift, 312 + shift), 255, np.uint8)
     moved[shift:, shift:] = image
     still, shifted = simplify(net, image[None])[0], simplify(net, moved[None])[0, shift:, shift:]
-    inside = (slice(REACH, -REACH), slice(REACH, -REACH))
+    inside = (slice(reach, -reach), slice(reach, -reach))
     assert still[inside].std() > 1
     assert np.abs(still[inside].astype(int) - shifted[inside]).max() <= 1
 
 
-def test_nothing_beyond_its_reach_matters(weights: Path) -> None:
-    net = load_simplifier(weights)
+def test_nothing_beyond_its_reach_matters(seeing: Simplifier) -> None:
+    net = seeing
     image = drawing(32, 400)
     changed = image.copy()
     changed[:, 200:] = 255 - changed[:, 200:]
     first, second = simplify(net, np.stack([image, changed]))
-    np.testing.assert_array_equal(first[:, : 200 - REACH], second[:, : 200 - REACH])
+    np.testing.assert_array_equal(first[:, : 200 - net.reach], second[:, : 200 - net.reach])
     assert (first[:, 200:] != second[:, 200:]).any()
 
 
-def test_tiles_do_not_show(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    net = load_simplifier(weights)
+def test_context_widens_what_is_seen_and_begins_as_nothing() -> None:
+    plain, wide = Simplifier(8).eval(), Simplifier(8, 3).eval()
+    assert (plain.reach, wide.reach) == (96, 96 + 8 * (4 + 8 + 16))
+    assert not wide.load_state_dict(plain.state_dict(), strict=False).unexpected_keys
+    x = torch.rand(1, 1, 64, 48)
+    with torch.inference_mode():
+        torch.testing.assert_close(wide(x), plain(x))
+    changed = torch.from_numpy(drawing(32, 800)).float()[None, None] / 255
+    other = changed.clone()
+    other[..., 400:] = 1 - other[..., 400:]
+    net = lively(context=3)
+    with torch.inference_mode():
+        assert (net(changed) != net(other))[..., : 400 - plain.reach].any()
+
+
+def test_tiles_do_not_show(seeing: Simplifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = seeing
     image = drawing(150, 333)[None]
     whole = simplify(net, image)
     monkeypatch.setattr(_pictures, "TILE_PIXELS", 1000)
@@ -117,8 +139,9 @@ def test_tiles_do_not_show(weights: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert np.abs(simplify(net, image).astype(int) - whole).max() <= 1
 
 
-def test_folding_changes_nothing_but_the_layers() -> None:
-    net = lively()
+@pytest.mark.parametrize("context", [0, 4])
+def test_folding_changes_nothing_but_the_layers(context: int) -> None:
+    net = lively(context=context)
     folded = fold(net)
     x = torch.rand(2, 1, 40, 50)
     with torch.inference_mode():

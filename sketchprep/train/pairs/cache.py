@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VERSION", "Portrait", "Prepared", "art_of", "open_art", "open_portraits", "prepare"]
 
-VERSION = 2
+VERSION = 3
 """Part of every file name in the cache; raised with whatever changes the lines of a portrait."""
 
 FRAME = 512

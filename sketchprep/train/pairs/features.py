@@ -12,6 +12,7 @@ __all__ = ["brow", "eye"]
 
 _IRIS = (0.18, 0.21, 0.24)
 _CLOSED = 0.12
+_FAINT, _THIN = 0.08, 3.5
 
 
 def eye(grey: np.ndarray, evidence: np.ndarray, corners: np.ndarray) -> tuple[list[vector.Stroke], np.ndarray]:
@@ -75,39 +76,60 @@ def brow(grey: np.ndarray, evidence: np.ndarray, points: np.ndarray) -> tuple[li
     across = float(np.hypot(*(points[4] - points[0])))
     tangent = np.gradient(spine, axis=0)
     normal = np.stack([-tangent[:, 1], tangent[:, 0]], 1) / np.maximum(np.hypot(*tangent.T), 1e-6)[:, None]
-    upper, lower, contrast = _extent(grey, spine, normal, float(np.clip(0.16 * across, 4.0, 18.0)))
+    upper, lower, contrast = _extent(_relief(grey, 0.22 * across), spine, normal, across)
     area = np.concatenate([spine + upper[:, None] * normal, (spine + lower[:, None] * normal)[::-1]])
-    if contrast < 0.05 or np.median(lower - upper) < 5.0:
+    if contrast < _FAINT or np.median(lower - upper) < _THIN:
         return [vector.smooth(contours.snap(spine, evidence, reach=4.0), sigma=3.0)], area
     closed = np.concatenate([area, area[:1]])
     return [vector.smooth(closed, sigma=2.0)], area
 
 
+def _relief(grey: np.ndarray, sigma: float) -> np.ndarray:
+    """Logarithm of the lightness against that around, as a photocopy sees it: a shadow over brow and eye is none."""
+    light = np.log(cv2.GaussianBlur(grey, (0, 0), 1.2) + np.float32(0.04))
+    return np.asarray(light - cv2.GaussianBlur(light, (0, 0), max(sigma, 1.0)))
+
+
 def _extent(
-    grey: np.ndarray, spine: np.ndarray, normal: np.ndarray, reach: float
+    relief: np.ndarray, spine: np.ndarray, normal: np.ndarray, across: float
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Offsets of both borders of a dark band along its spine, tapered at its ends, and its contrast."""
-    offsets = np.arange(-reach, reach + 0.25, 0.5)
+    """Offsets of both borders of a dark band along its spine, tapered at its ends, and its contrast.
+
+    The landmarks lie on the upper half of a brow; what begins further below than a quarter of its length is the eye's.
+    """
+    offsets = np.arange(-0.14 * across, 0.22 * across + 0.25, 0.5)
     at = (spine[:, None] + offsets[None, :, None] * normal[:, None]).astype(np.float32)
-    soft = cv2.GaussianBlur(grey, (0, 0), 1.2)
-    seen = cv2.remap(soft, at[..., 0], at[..., 1], cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)
+    seen = cv2.remap(relief, at[..., 0], at[..., 1], cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)
     seen = _along(seen, 3.0)
-    middle = (seen + 0.15 * np.abs(offsets / reach)[None]).argmin(1)
-    middle = np.clip(np.rint(_along(middle[:, None].astype(np.float32), 6.0)[:, 0]).astype(int), 1, len(offsets) - 2)
-    borders = np.zeros((len(spine), 2), np.float32)
+    likely = seen + 1.2 * np.abs(offsets / across - 0.03)[None]
+    inner = (offsets > -0.09 * across) & (offsets < 0.15 * across)
+    middle = np.where(inner[None], likely, np.inf).argmin(1)
+    middle = np.rint(_along(middle[:, None].astype(np.float32), 6.0)[:, 0]).astype(int)
     depth = np.zeros((len(spine), 2), np.float32)
     for i, centre in enumerate(middle):
-        for side, run in ((0, seen[i, centre::-1]), (1, seen[i, centre:])):
-            peak = run[: int(1.3 * reach) + 2].max()
-            depth[i, side] = peak - run[0]
-            crossing = np.argmax(run >= 0.5 * (run[0] + peak)) if peak > run[0] else 1
-            borders[i, side] = offsets[centre] + (0.5 if side else -0.5) * max(1, int(crossing))
+        depth[i] = seen[i, :centre].max() - seen[i, centre], seen[i, centre + 1 :].max() - seen[i, centre]
+    contrast = float(np.median(depth.min(1)))
+    borders = np.stack([_border(seen, middle, -1), _border(seen, middle, 1)], 1) * 0.5 + offsets[0]
     borders = _along(borders, 5.0)
     ends = np.minimum(np.arange(len(spine)), np.arange(len(spine))[::-1]) / max(1.0, 0.16 * len(spine))
     taper = np.sqrt(np.clip(ends, 0, 1))[:, None]
     mean = borders.mean(1, keepdims=True)
     borders = mean + (borders - mean) * taper
-    return borders[:, 0], borders[:, 1], float(np.median(depth.min(1)))
+    return borders[:, 0], borders[:, 1], contrast
+
+
+def _border(seen: np.ndarray, middle: np.ndarray, step: int) -> np.ndarray:
+    """Column, as a float, where each row of a plane has risen half way from its middle to the first height beyond."""
+    columns = np.zeros(len(seen), np.float32)
+    for i, centre in enumerate(middle):
+        run = seen[i, centre::step]
+        rising = np.maximum.accumulate(run)
+        # The first height is left where the plane falls again by a third of what it rose.
+        fallen = run < rising - 0.33 * (rising - run[0]) - 0.02
+        run = run[: int(np.argmax(fallen))] if fallen.any() else run
+        half = 0.5 * (run[0] + run.max())
+        columns[i] = centre + step * int(np.argmax(run >= half))
+    return columns
 
 
 def _along(values: np.ndarray, sigma: float) -> np.ndarray:

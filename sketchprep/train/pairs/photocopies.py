@@ -119,10 +119,11 @@ def copy_of(light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def face_weight(landmarks: np.ndarray, size: int) -> np.ndarray:
-    """How much a pixel counts: 1 outside the face, 2 inside, 3 on eyes, nose and mouth; (size, size) float32."""
+    """How much a pixel counts: 1 outside the face, 2 inside, 3 on its features and the jaw; (size, size) float32."""
     weight = np.ones((size, size), np.float32)
     face = contours.face_outline(landmarks)
     cv2.fillPoly(weight, [np.rint(np.clip(face, -8192, 8192)).astype(np.int32)], 2.0)
+    cv2.polylines(weight, [np.rint(np.clip(landmarks[:17], -8192, 8192)).astype(np.int32)], False, 3.0, 13)
     for part in (range(29, 36), range(36, 42), range(42, 48), range(48, 60)):
         hull = cv2.convexHull(np.rint(np.clip(landmarks[list(part)], -8192, 8192)).astype(np.int32))
         cv2.fillConvexPoly(weight, hull, 3.0)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sketchprep.errors import UserError
-from sketchprep.train.pairs import Mix, PairSampler, Prepared, cache, heldout, prepare, teacher, vector
+from sketchprep.train.pairs import Mix, PairSampler, Prepared, cache, features, heldout, prepare, teacher, vector
 from sketchprep.train.pairs.contours import snap
 
 PORTRAITS = Path(cache.resource("data/portraits"))
@@ -51,6 +51,33 @@ def test_both_eyes_have_an_iris(prepared):
             across = np.hypot(*(corners[3] - corners[0]))
             inside = vector.inside(corners.mean(0) + 0.6 * (corners - corners.mean(0)), sketch.shape)
             assert (sketch[inside] < 128).sum() > 0.5 * across, portrait.name
+
+
+@pytest.mark.parametrize(("skin", "hair"), [(0.75, 0.3), (0.12, 0.06)])
+def test_a_brow_is_outlined_in_light_and_in_shade_and_a_deep_eye_below_is_not_taken_for_it(skin, hair):
+    grey = np.full((160, 200), skin, np.float32)
+    cv2.line(grey, (60, 60), (140, 60), hair, 11, cv2.LINE_AA)  # rows 55 to 65
+    grey[92:] *= 0.5
+    points = np.stack([np.linspace(58, 142, 5), np.full(5, 58.0)], 1)
+    strokes, area = features.brow(grey, np.zeros_like(grey), points)
+    assert len(strokes) == 1
+    assert np.allclose(strokes[0][0], strokes[0][-1], atol=4)
+    drawn = 255 - vector.render(strokes, grey.shape)
+    rows = np.flatnonzero(drawn[:, 100] < 128)
+    assert abs(rows.min() - 54) <= 2
+    assert abs(rows.max() - 66) <= 2
+    assert drawn[60, 100] > 200
+    assert abs(np.ptp(area[:, 1]) - 11) <= 3
+
+
+def test_a_brow_that_cannot_be_seen_is_one_line():
+    strokes, _ = features.brow(
+        np.full((160, 200), 0.6, np.float32),
+        np.zeros((160, 200), np.float32),
+        np.stack([np.linspace(58, 142, 5), np.full(5, 58.0)], 1),
+    )
+    assert len(strokes) == 1
+    assert np.ptp(strokes[0][:, 1]) < 1
 
 
 def test_unusable_photos_are_left_out_with_a_reason(prepared):

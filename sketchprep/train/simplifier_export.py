@@ -65,11 +65,12 @@ def card(facts: dict[str, Any]) -> str:
         for kind, value in task["data"].items()
     ]
     made_of = f"Made of {' and '.join(kinds)}." if kinds else ""
+    wide = f"{task['context']} residual convolutions of growing dilation in its middle, " if task.get("context") else ""
     scores = "\n".join(f"| {name} | {value:.4f} |" for name, value in facts["scores"].items())
     return f"""# Sketch simplifier
 
 Turns rough drawings and photocopies of photos into clean line drawings, black ink on white.
-U-Net with {task["width"]} channels at full resolution, fully convolutional; float16 safetensors.
+U-Net with {task["width"]} channels at full resolution, {wide}fully convolutional; float16 safetensors.
 
 - Licence: {facts["licence"]}.
 - Data: pairs made on the fly: {mix}. {made_of}

@@ -20,7 +20,7 @@ METHODS = {
     "clean": "classical clean-up",
     "ours": "simplifier",
     "ours-tidy": "simplifier, tidied",
-    "recipe": "what the recipe stores: simplifier, tidied, completed along the landmarks",
+    "recipe": "tidied, then completed: the recipe",
 }
 """Name and title of each method; ``raw`` is thresholded like the soft results of the others."""
 _RECIPE_LOW = 0.4  # of ``tidied`` in pipelines/celebamask-hq.yaml

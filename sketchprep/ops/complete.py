@@ -26,6 +26,8 @@ _CURVES = (
     (64, 65, 66, 67, 60),
     tuple(range(17)),
 )
+_BROWS = 2  # the first so many curves
+_BROW = 3.0  # times as near: the outline of a thick brow runs on both sides of its landmarks
 _EYE_DISTANCE = 128.0  # of the FFHQ/CelebA-HQ frame at 512 px, for which the lengths below are made
 
 
@@ -47,7 +49,8 @@ def complete(
     image : ndarray, (H, W) uint8
         Grey sketch, black ink on white.
     near : float, 0 to 100
-        A stretch is missing where no ink lies within so many pixels of the landmarks' curve.
+        A stretch is missing where no ink lies within so many pixels of the landmarks' curve, three times as many for
+        brows: artists draw the outline of a thick one, on both sides of its landmarks.
     reach : float, 0 to 20
         Farthest move of a drawn stretch from the landmarks' curve in pixels.
     width : float, above 0, at most 100
@@ -80,9 +83,10 @@ def complete(
     apart = float(np.linalg.norm(points[42:48].mean(axis=0) - points[36:42].mean(axis=0)))
     unit = max(apart, 1.0) / _EYE_DISTANCE
     ink = cv2.GaussianBlur((255 - image).astype(np.float32) / 255, (0, 0), max(0.3, unit))
-    for curve in _CURVES:
+    for number, curve in enumerate(_CURVES):
         line = dense(catmull_rom(points[list(curve)]), step=1.5 * unit)
-        _draw_missing(result, line, 1.5 * ink, near * unit, reach * unit, width * unit)
+        enough = near * unit * (_BROW if number < _BROWS else 1.0)
+        _draw_missing(result, line, 1.5 * ink, enough, reach * unit, width * unit)
     return result
 
 

@@ -67,6 +67,17 @@ def test_a_missing_stretch_alone_is_filled_in() -> None:
     assert covered(result, points, 3.75) > 0.9
 
 
+def test_an_outlined_brow_gets_no_line_through_its_middle() -> None:
+    points = frontal_face()
+    page = complete(np.full((512, 512), 255, np.uint8), landmarks=points)
+    brow = np.rint(points[17:22]).astype(np.int32)
+    cv2.polylines(page, [brow], False, 255, 9)
+    half = np.array([0, 7])
+    outline = np.concatenate([brow - half, (brow + half)[::-1]])
+    cv2.polylines(page, [outline], True, 0, 2, cv2.LINE_AA)
+    assert np.array_equal(complete(page, landmarks=points), page)
+
+
 def test_lines_move_onto_faint_ink() -> None:
     """Faint ink two pixels below the jaw's landmarks is where the chin is drawn."""
     points = frontal_face()

@@ -29,6 +29,7 @@ __all__ = ["COMMANDS"]
 @click.option(
     "--weights", type=click.Path(path_type=Path), help="Other weights, ours or converted ones of Simo-Serra's."
 )
+@click.option("--batch", type=int, default=1, show_default=True, help="Pictures of one size at once, for a GPU.")
 @DEVICE
 @OFFLINE
 def simplify(images: tuple[Path, ...], out: Path, **options: Any) -> None:

@@ -121,7 +121,7 @@ def test_the_simplifier_pads_and_crops_inside(exported: Path, batch: int, height
     expected = simplifier.simplify(simplifier.load_simplifier(assets.path("simplifier")), drawings)
     assert clean.shape == (batch, 1, height, width)
     assert np.abs(clean[:, 0] * 255 - expected).max() <= 0.5 + 255e-3
-    assert clean.min() < 0.5 < 0.9 < clean.max()
+    assert np.ptp(clean) > 0.1  # equal because they say something, not because both are empty
 
 
 def test_a_file_says_what_it_is(exported: Path, model: Path) -> None:

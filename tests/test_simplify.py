@@ -10,9 +10,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import nn
 
 from sketchprep import svg as tracing
+from sketchprep.cli import main
 from sketchprep.errors import SampleError, UserError
 from sketchprep.models.simplifier import Simplifier, save_simplifier
 from sketchprep.resources import resource
@@ -94,6 +96,10 @@ def test_batches_give_what_single_pictures_give(weights: Path, tmp_path: Path) -
         np.testing.assert_array_equal(load(tmp_path / "one" / path.name), load(tmp_path / "four" / path.name))
     with pytest.raises(UserError, match="batch 0"):
         simplify_files(paths, tmp_path / "none", weights=weights, batch=0)
+    words = [str(paths[0]), str(paths[1]), "-o", str(tmp_path / "cli"), "--weights", str(weights), "--batch", "2"]
+    assert CliRunner().invoke(main, ["simplify", *words]).exit_code == 0
+    for path in paths[:2]:
+        np.testing.assert_array_equal(load(tmp_path / "one" / path.name), load(tmp_path / "cli" / path.name))
 
 
 def test_blank_and_black_pages_come_back_white(weights: Path, tmp_path: Path) -> None:

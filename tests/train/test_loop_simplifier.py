@@ -73,7 +73,8 @@ def test_shipped_presets_are_valid_and_no_recipes() -> None:
     assert "simplifier" not in recipe.names()
     for name in presets.names("simplifier"):
         options, settings = presets.load("simplifier", name, Settings)
-        assert options.images > 10_000
+        assert options.images > 5_000
+        assert settings.context > 0
         assert settings.width == 16
     full, ablated = (presets.load("simplifier", name, Settings) for name in ("cpu", "cpu-no-teacher"))
     assert ablated == (full[0], full[1].model_copy(update={"mix": "no-teacher"}))

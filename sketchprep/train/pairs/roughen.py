@@ -154,9 +154,13 @@ def _hatching(strokes: Sequence[Stroke], rng: np.random.Generator, size: int) ->
 
 
 def _dirt(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Speckle and blotches, 0 to 1."""
+    """Speckle all over or in a heap, which is no line either, and blotches; 0 to 1."""
     layer = np.zeros((size, size), np.uint8)
-    for x, y in rng.integers(0, size, (int(rng.integers(5, 120)), 2)):
+    specks = rng.uniform(0, size, (int(rng.integers(5, 120)), 2))
+    if rng.random() < 0.5:
+        heap = rng.uniform(0, size, 2) + rng.normal(0, rng.uniform(0.03, 0.15) * size, (int(rng.integers(5, 50)), 2))
+        specks = np.concatenate([specks[: len(specks) // 4], heap])
+    for x, y in specks:
         cv2.circle(layer, (int(x), int(y)), int(rng.integers(0, 2)), int(rng.integers(40, 220)), -1)
     for _ in range(int(rng.integers(0, 4))):
         spot = np.zeros((size, size), np.uint8)

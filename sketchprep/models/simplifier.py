@@ -181,7 +181,7 @@ def _fold_tensors(tensors: Mapping[str, Tensor], epsilon: float) -> dict[str, Te
 
 
 def save_simplifier(net: Simplifier, path: str | Path, *, notes: Mapping[str, Any] | None = None) -> None:
-    """Write the folded network as float16 safetensors; for width 16 that is 1.75 MB.
+    """Write the folded network as float16 safetensors: 1.75 MB for width 16, 3.2 MB with five context convolutions.
 
     Parameters
     ----------

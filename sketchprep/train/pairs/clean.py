@@ -101,7 +101,11 @@ def _face(rng: np.random.Generator, size: float) -> list[Stroke]:
         [wide * np.cos(angle) * (1 - 0.15 * np.maximum(np.sin(angle), 0)), tall * chin * np.sin(angle)], 1
     )
     part = outline[: int(rng.uniform(31, 61))]
-    strokes = [part, *_eyes(rng, wide), *_nose_mouth(rng, wide, tall)]
+    inner = [*_eyes(rng, wide), *_nose_mouth(rng, wide, tall)]
+    if rng.random() < 0.4:  # unfinished, so that no eye is expected where there are but specks
+        share = rng.random()
+        inner = [stroke for stroke in inner if rng.random() < share]
+    strokes = [part, *inner]
     if rng.random() < 0.7:
         strokes += [
             np.array([(s * 0.5 * wide, 0.85 * tall), (s * 0.5 * wide, 1.2 * tall), (s * 0.9 * wide, 1.4 * tall)])

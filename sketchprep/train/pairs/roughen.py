@@ -47,7 +47,7 @@ def roughen(strokes: Sequence[Stroke], rng: np.random.Generator, size: int) -> n
         ink = np.maximum(ink, _hatching(strokes, rng, size))
     if rng.random() < 0.55:
         ink *= _grain(rng, shape)
-    if rng.random() < 0.45:
+    if rng.random() < 0.6:
         ink = np.maximum(ink, _dirt(rng, size))
     return photographed(255.0 * (1.0 - ink), rng)
 

@@ -26,6 +26,7 @@ LINE_WIDTH = 2.0
 
 _SMALLEST = 32
 _UNSEEN = 0.5
+_SMALLEST_DRAWING = 0.55  # of the picture's side
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,9 @@ class PairSampler:
         return roughen(strokes, rng, self.size), strokes, portrait.landmarks @ matrix[:, :2].T + matrix[:, 2]
 
     def _curves(self, rng: np.random.Generator) -> tuple[np.ndarray, list[Stroke], None]:
-        strokes = _within(random_drawing(rng, self.size), self.size)
+        side = int(self.size * rng.uniform(_SMALLEST_DRAWING, 1.0))  # small drawings are as dense as large ones
+        place = rng.uniform(0, self.size - side, 2).astype(np.float32)
+        strokes = _within([stroke + place for stroke in random_drawing(rng, side)], self.size)
         return roughen(strokes, rng, self.size), strokes, None
 
     def _scenes(self, rng: np.random.Generator) -> tuple[np.ndarray, list[Stroke], None]:

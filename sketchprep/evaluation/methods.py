@@ -23,7 +23,7 @@ METHODS = {
     "recipe": "tidied, then completed: the recipe",
 }
 """Name and title of each method; ``raw`` is thresholded like the soft results of the others."""
-_RECIPE_LOW = 0.4  # of ``tidied`` in pipelines/celebamask-hq.yaml
+_RECIPE = {"low": 0.4, "high": 0.7}  # of ``tidied`` in pipelines/celebamask-hq.yaml
 
 
 def otsu(image: np.ndarray) -> np.ndarray:
@@ -102,7 +102,7 @@ def _finished(name: str, soft: np.ndarray, landmarks: np.ndarray | None) -> np.n
         return soft
     if name == "ours-tidy":
         return tidy(soft, landmarks=landmarks)
-    return complete(tidy(soft, low=_RECIPE_LOW, landmarks=landmarks), landmarks=landmarks)
+    return complete(tidy(soft, **_RECIPE, landmarks=landmarks), landmarks=landmarks)
 
 
 def open_methods(

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS"]
 
+_PAIRS = ("preset", "photos", "cache", "overrides", "seed", "device")
+"""Options that decide the simplifier's pairs."""
+
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -138,11 +141,17 @@ def train_baseline(data: Path, run: Path, **options: Any) -> None:
 @click.option("--cache", type=click.Path(path_type=Path), help="Where their teacher lines are kept.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the preset.")
 @click.option("--max-minutes", type=float, help="Fit the number of images to this time.")
+@click.option("--sheet", type=click.Path(path_type=Path), help="Only draw the first pairs into this picture.")
 @trains
-def train_simplifier(run: Path, **options: Any) -> None:
+def train_simplifier(run: Path, sheet: Path | None, **options: Any) -> None:
     """Train the sketch simplifier on pairs that it makes itself."""
+    from sketchprep.train.simplifier import draw_pairs
     from sketchprep.train.simplifier import train_simplifier as fit
 
+    if sheet is not None:
+        draw_pairs(sheet, **{name: options[name] for name in _PAIRS})
+        click.echo(f"pairs drawn in {sheet}")
+        return
     result = fit(run, **options)
     click.echo(result.text)
     sys.exit(getattr(result, "exit_code", 0))

@@ -130,11 +130,11 @@ def _picture(pair: Pair, member: str, mark: bool) -> np.ndarray:
     return draw_windows(image, pair) if mark and member == "photo" else image
 
 
-def save(image: np.ndarray, path: Path) -> None:
-    """Write a contact sheet as JPEG or PNG, by the ending of its name."""
+def save(image: np.ndarray, path: Path, *, option: str = "-o") -> None:
+    """Write a contact sheet as JPEG or PNG, by the ending of its name; `option` is what an error calls it by."""
     data = imageio.encode_png(image, level=6) if path.suffix.lower() == ".png" else imageio.encode_jpeg(image)
     try:
         with store.atomic(path) as temporary:
             temporary.write_bytes(data)
     except OSError as error:
-        raise UserError(f"-o {path}: cannot be written ({error.strerror})") from None
+        raise UserError(f"{option} {path}: cannot be written ({error.strerror})") from None

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 
     from sketchprep.train.budget import Cost
     from sketchprep.train.loop import Result
+    from sketchprep.train.options import Options
 
-__all__ = ["Settings", "SimplifierTask", "losses", "train_simplifier"]
+__all__ = ["Settings", "SimplifierTask", "draw_pairs", "losses", "train_simplifier"]
 
 # Held-out pairs: the first few are drawn in the sample grid, all of them give the scores.
 GRID, HELD_OUT, SCORE_BATCH = 6, 48, 8
+SHEET = 24  # pairs on a contact sheet
 
 
 class Settings(BaseModel):
@@ -254,10 +256,7 @@ def train_simplifier(
     )
     devices.patient_threads()
     check_weights(Path(run), Path(init_from) if init_from else None)  # the teacher's lines may take minutes
-    shares = mix_of(settings.mix).shares
-    teacher = shares["photocopies"] + shares["teacher_lines"] > 0
-    folder = prepared(photos, cache, device=host.resolve_device(options.device), quiet=quiet) if teacher else None
-    task = SimplifierTask(settings, seed=options.seed, cache=folder)
+    task = _task(options, settings, photos, cache, quiet=quiet)
     if dry_run:
         from sketchprep.train import budget
 
@@ -269,3 +268,48 @@ def train_simplifier(
     if not result.stopped_by:
         export_weights(result.run)
     return result
+
+
+def draw_pairs(
+    path: str | Path,
+    *,
+    preset: str = "cpu",
+    photos: str | Path | None = None,
+    cache: str | Path | None = None,
+    overrides: Iterable[str] = (),
+    seed: int | None = None,
+    device: str | None = None,
+    quiet: bool = False,
+) -> None:
+    """Write a contact sheet of the first pairs that a run would be trained on, rough beside clean.
+
+    Parameters
+    ----------
+    path : path
+        Ending in ``.jpg`` or ``.png``.
+    preset, photos, cache, overrides, seed, device, quiet
+        As for `train_simplifier`.
+
+    Raises
+    ------
+    UserError
+        For any mistake in the arguments, and if the sheet cannot be written.
+    """
+    from sketchprep import preview
+    from sketchprep.train.pairs.sheet import pair_sheet
+
+    if Path(path).suffix.lower() not in {".jpg", ".jpeg", ".png"}:
+        raise UserError(f"--sheet {path}: must end in .jpg or .png")
+    options, settings = presets.load("simplifier", preset, Settings, overrides, seed=seed, device=device)
+    task = _task(options, settings, photos, cache, quiet=quiet)
+    preview.save(pair_sheet(task.pairs, range(SHEET)), Path(path), option="--sheet")
+
+
+def _task(
+    options: Options, settings: Settings, photos: str | Path | None, cache: str | Path | None, *, quiet: bool
+) -> SimplifierTask:
+    """The task, with the teacher's lines drawn if its mix needs them."""
+    shares = mix_of(settings.mix).shares
+    teacher = shares["photocopies"] + shares["teacher_lines"] > 0
+    folder = prepared(photos, cache, device=host.resolve_device(options.device), quiet=quiet) if teacher else None
+    return SimplifierTask(settings, seed=options.seed, cache=folder)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
+from sketchprep.cli import main
 from sketchprep.errors import UserError
 from sketchprep.train import presets
-from sketchprep.train.simplifier import Settings, SimplifierTask, losses, train_simplifier
+from sketchprep.train.simplifier import Settings, SimplifierTask, draw_pairs, losses, train_simplifier
 
 # Portraits need the teacher's networks; drawings are made in milliseconds.
 SMALL = [
@@ -128,6 +131,23 @@ def test_ten_pairs_are_learnt(tmp_path: Path) -> None:
 
     told = [json.loads(line) for line in (tmp_path / "run" / "stats.jsonl").read_text().splitlines()]
     assert told[-1]["net.total"] < 0.4 * told[0]["net.total"]
+
+
+def test_pairs_can_be_looked_at_before_training(tmp_path: Path) -> None:
+    sheet = tmp_path / "pairs.png"
+    words = [word for override in SMALL for word in ("--set", override)]
+    result = CliRunner().invoke(main, ["train", "simplifier", *words, "--seed", "3", "--sheet", str(sheet)])
+    assert result.exit_code == 0
+    shown = cv2.imread(str(sheet), cv2.IMREAD_GRAYSCALE)
+    settings = small_task().settings
+    for seed, there in ((3, True), (4, False)):
+        rough = SimplifierTask(settings, seed=seed).batch([0])["rough"][0, 0]
+        found = cv2.matchTemplate(shown, rough, cv2.TM_SQDIFF)
+        y, x = np.unravel_index(found.argmin(), found.shape)
+        assert np.array_equal(shown[y : y + 32, x : x + 32], rough) == there
+    assert list(tmp_path.iterdir()) == [sheet]  # no run was begun
+    with pytest.raises(UserError, match=r"--sheet .*pairs\.gif: must end in"):
+        draw_pairs(tmp_path / "pairs.gif", overrides=SMALL)
 
 
 def test_a_run_leaves_weights_that_open_as_a_simplifier_and_a_card(tmp_path: Path) -> None:

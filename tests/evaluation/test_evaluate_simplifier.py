@@ -223,6 +223,21 @@ def test_the_recipe_draws_parts_the_photocopy_has_nothing_of_where_the_landmarks
         assert shown["with"][part] >= 0.8
 
 
+@pytest.mark.parametrize("name", ["celebamask-hq", "folder", "portraits"])
+def test_what_is_measured_as_the_recipe_is_what_the_recipes_do(name: str) -> None:
+    from sketchprep import recipe
+    from sketchprep.ops.complete import complete
+    from sketchprep.ops.photocopy import photocopy
+    from sketchprep.ops.strokes import tidy
+
+    methods, _ = open_methods(["ours", "recipe"], device="cpu")
+    photo = cv2.imread(str(PORTRAITS / "female-13.jpg"))
+    drawn = methods(photocopy(cv2.resize(photo, (256, 256), interpolation=cv2.INTER_AREA)), None)
+    wanted = complete(tidy(drawn["ours"], **recipe.load(name).stages["tidied"].params))
+    assert 0.02 < (wanted < 128).mean() < 0.98
+    np.testing.assert_array_equal(drawn["recipe"], wanted)
+
+
 def test_otsu_keeps_blank_pages_as_they_are() -> None:
     assert (otsu(np.full((20, 20), 240, np.uint8)) == 255).all()
     assert (otsu(np.full((20, 20), 5, np.uint8)) == 0).all()

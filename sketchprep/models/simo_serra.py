@@ -170,8 +170,9 @@ def _read(path: Path) -> Mapping[str, Any]:
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError, ValueError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        words = "" if isinstance(error, KeyError) else " ".join(str(error).split())  # of a KeyError, the bare key
-        reason = words[:160] or "it is none of torch's files"
+        # Of a KeyError there is the bare key; of an UnpicklingError, torch's advice to those who trust the file.
+        words = "" if isinstance(error, KeyError | pickle.UnpicklingError) else " ".join(str(error).split())
+        reason = words[:160] or "it is none of torch's files or holds more than tensors"
         raise UserError(
             f"{path} cannot be read as weights ({reason}); name a .safetensors file, or a .pth that holds a plain "
             "state dict"

@@ -177,9 +177,11 @@ def test_unreadable_files_are_one_sentence(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
         with pytest.raises(UserError, match="cannot be read as weights"):
             load_any(tmp_path / name)
-    (tmp_path / "e.pth").write_bytes(b"hello")  # torch's reader says no more of it than the code of its first letter
-    with pytest.raises(UserError, match=r"cannot be read as weights \([a-z' ]+\); name"):
-        load_any(tmp_path / "e.pth")
+    # Torch's reader says of the one no more than the code of its first letter, of the other how to trust it.
+    for name, data in {"e.pth": b"hello", "notes.md": b"# Notes\n\nNo weights in here.\n"}.items():
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(UserError, match=r"cannot be read as weights \([a-z' ]+\); name"):
+            load_any(tmp_path / name)
     with pytest.raises(UserError, match="cannot be read as weights"):
         load_any(tmp_path / "missing.pth")
     torch.save([1, 2], tmp_path / "list.pth")

@@ -1,5 +1,5 @@
 # make demo   sets up everything, builds a paired dataset from the bundled portraits, trains a small model on it for
-#             three minutes and draws faces with it, in demo/
+#             three minutes and draws faces with it and with the bundled model, in demo/
 # make test   sets up everything and runs the tests
 .PHONY: demo test slow bench lint clean
 .DELETE_ON_ERROR:
@@ -22,7 +22,8 @@ demo: $(STAMP)
 	$(BIN)/sketchprep train --data demo/portraits --run demo/model --preset tiny --max-minutes 3 \
 	  --set ce.max_minutes=1.8 --set batch=4 --set ema_half_life=40 --set ce.schedule.warm_up=40 --set fm-is.lr=5.0e-4
 	$(BIN)/sketchprep synthesize sketchprep/data/sketches/*.png --run demo/model -o demo/faces
-	@echo "Look at demo/portraits/preview.jpg, demo/stages.jpg, demo/components/preview.jpg, demo/faces/sheet.jpg"
+	$(BIN)/sketchprep synthesize sketchprep/data/sketches/*.png -o demo/drawn
+	@echo "Look at demo/portraits/preview.jpg, demo/stages.jpg, demo/components/preview.jpg, demo/drawn/sheet.jpg (bundled model), demo/faces/sheet.jpg (three minutes of training)"
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from sketchprep import imageio, shipped
-from sketchprep.draw import Artist, open_artist
-from sketchprep.intake import Intake
-from sketchprep.preview import contact_sheet
-from sketchprep.resources import PACKAGE
+from sketchprep.core.resources import PACKAGE
+from sketchprep.datasets.preview import contact_sheet
+from sketchprep.io import images
+from sketchprep.models.deepfacedrawing.drawing import pretrained
+from sketchprep.models.deepfacedrawing.drawing.sketch_input import Intake
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import Artist, open_artist
 
 NEIGHBOURS = (3, 10, 30)
 SPLITS = {"women": "Male=0", "men": "Male=1"}
@@ -26,7 +27,7 @@ TILE = 144
 
 def drawing(name: str, artist: Artist) -> np.ndarray:
     """A bundled freehand drawing in the model's frame."""
-    picture = imageio.decode((PACKAGE / f"data/sketches/{name}.png").read_bytes())
+    picture = images.decode((PACKAGE / f"data/sketches/{name}.png").read_bytes())
     return Intake(artist.size, kind="sketch").bring(picture).sketch
 
 
@@ -47,11 +48,11 @@ def main() -> None:
     parser.add_argument("--drawings", nargs="+", default=["woman-fringe", "man-smile", "rough"])
     parser.add_argument("-o", "--out", type=Path, default=Path(__file__).with_suffix(".jpg"))
     words = parser.parse_args()
-    artist = open_artist(shipped.choose(words.run, None, say=print), device="cpu")
+    artist = open_artist(pretrained.choose(words.run, None, say=print), device="cpu")
     rows = [row for name in words.drawings for row in lines(artist, drawing(name, artist))]
     captions = ["drawn (wb 1)", *(f"K = {k}" for k in NEIGHBOURS), *SPLITS]
     sheet = contact_sheet(rows, captions, tile=TILE)
-    words.out.write_bytes(imageio.encode_jpeg(sheet, quality=88))
+    words.out.write_bytes(images.encode_jpeg(sheet, quality=88))
     print(f"{words.out}: {sheet.shape[1]} × {sheet.shape[0]} px, {words.out.stat().st_size:,} bytes")
 
 

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from sketchprep import imageio, shipped
-from sketchprep.draw import Artist, open_artist
-from sketchprep.intake import Intake
+from sketchprep.core.resources import PACKAGE
+from sketchprep.datasets.preview import contact_sheet
+from sketchprep.io import images
+from sketchprep.models.deepfacedrawing.drawing import pretrained
+from sketchprep.models.deepfacedrawing.drawing.sketch_input import Intake
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import Artist, open_artist
 from sketchprep.ops.pose import estimate_pose
-from sketchprep.photo_sketch import PhotoSketcher, recipe_of
-from sketchprep.preview import contact_sheet
-from sketchprep.resources import PACKAGE
+from sketchprep.sketching.photo_sketch import PhotoSketcher, recipe_of
 
 PAIRS, TILE, MOST_TURN = 4, 132, 20.0
 
@@ -35,11 +36,11 @@ def main() -> None:
     parser.add_argument("--wb", type=float)
     parser.add_argument("-o", "--out", type=Path, default=Path(__file__).with_suffix(".jpg"))
     words = parser.parse_args()
-    artist = open_artist(shipped.choose(words.run, None, say=print), device="cpu")
+    artist = open_artist(pretrained.choose(words.run, None, say=print), device="cpu")
     names, sketches = of_portraits(words, artist)
     print(" ".join(names))
     intake = Intake(artist.size)
-    drawings = [imageio.decode(path.read_bytes()) for path in sorted((PACKAGE / "data/sketches").glob("*.png"))]
+    drawings = [images.decode(path.read_bytes()) for path in sorted((PACKAGE / "data/sketches").glob("*.png"))]
     sketches += [intake.bring(drawing).sketch for drawing in drawings]
     wb = {} if words.wb is None else {"wb": words.wb}
     faces = artist.draw(np.stack(sketches), **wb).faces
@@ -47,7 +48,7 @@ def main() -> None:
     rows = [cells[at : at + 2 * PAIRS] for at in range(0, len(cells), 2 * PAIRS)]
     rows[-1] += [np.full_like(faces[0], 255)] * (2 * PAIRS - len(rows[-1]))
     sheet = contact_sheet(rows, ["sketch", "face"] * PAIRS, tile=TILE)
-    words.out.write_bytes(imageio.encode_jpeg(sheet, quality=88))
+    words.out.write_bytes(images.encode_jpeg(sheet, quality=88))
     print(f"{words.out}: {sheet.shape[1]} × {sheet.shape[0]} px, {words.out.stat().st_size:,} bytes")
 
 
@@ -59,7 +60,7 @@ def of_portraits(words: argparse.Namespace, artist: Artist) -> tuple[list[str], 
     paths = [path for path in sorted(words.portraits.glob("*.jpg")) if path.stem not in left_out]
     found: dict[str, np.ndarray] = {}
     for at in np.random.default_rng(words.seed).permutation(len(paths)):
-        photo = imageio.decode(paths[at].read_bytes())
+        photo = images.decode(paths[at].read_bytes())
         points = sketcher.landmarks(photo)
         if points is None or np.abs(estimate_pose(points)[:3]).max() > MOST_TURN:
             continue

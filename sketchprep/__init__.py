@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from sketchprep.builder import build as build
-    from sketchprep.crop import crop_components as crop_components
-    from sketchprep.dataset import open_pairs as open_pairs
+    from sketchprep.datasets.build.build import build as build
+    from sketchprep.datasets.components.crop import crop_components as crop_components
+    from sketchprep.datasets.reader import open_pairs as open_pairs
     from sketchprep.errors import SampleError as SampleError
     from sketchprep.errors import UserError as UserError
-    from sketchprep.single import sketch as sketch
+    from sketchprep.sketching.single import sketch as sketch
 
 # No name here may also be a module's: importing the module would put it in the function's place.
 _HOMES = {
-    "build": "sketchprep.builder",
-    "crop_components": "sketchprep.crop",
-    "open_pairs": "sketchprep.dataset",
-    "sketch": "sketchprep.single",
+    "build": "sketchprep.datasets.build.build",
+    "crop_components": "sketchprep.datasets.components.crop",
+    "open_pairs": "sketchprep.datasets.reader",
+    "sketch": "sketchprep.sketching.single",
     "SampleError": "sketchprep.errors",
     "UserError": "sketchprep.errors",
 }

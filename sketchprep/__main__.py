@@ -1,5 +1,5 @@
 """``python -m sketchprep``."""
 
-from sketchprep.cli import main
+from sketchprep.cli.main import main
 
 main(prog_name="sketchprep")

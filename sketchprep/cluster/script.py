@@ -7,8 +7,8 @@ import sys
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from sketchprep import passes
 from sketchprep.cluster.settings import Resources, Script, Settings
+from sketchprep.datasets.build import passes
 
 __all__ = [
     "array_script",

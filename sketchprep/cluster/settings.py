@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sketchprep.core.resources import resource
+from sketchprep.core.wording import sentence
 from sketchprep.errors import UserError
-from sketchprep.resources import resource
-from sketchprep.wording import sentence
 
 __all__ = ["Resources", "Script", "Settings", "TrainSettings", "load", "load_training"]
 

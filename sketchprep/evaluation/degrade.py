@@ -7,8 +7,8 @@ import hashlib
 import cv2
 import numpy as np
 
-from sketchprep.ops.components import PARTS
-from sketchprep.train import augment
+from sketchprep.ops.face_parts import PARTS
+from sketchprep.training import augment
 
 __all__ = ["KINDS", "degrade"]
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from sketchprep.evaluation.descriptor import FEATURES
-from sketchprep.evaluation.distances import BANDWIDTH, Estimate
+from sketchprep.evaluation.distribution import BANDWIDTH, Estimate
+from sketchprep.evaluation.identity import FEATURES
 from sketchprep.evaluation.inception import FEATURES as INCEPTION
-from sketchprep.evaluation.likeness import METRICS, Wanted
-from sketchprep.evaluation.measured import Compared, Measured, cell, figure, plain
-from sketchprep.evaluation.training import Trained
-from sketchprep.evaluation.training import table as training_table
+from sketchprep.evaluation.paired_metrics import METRICS, Wanted
+from sketchprep.evaluation.report import Compared, Measured, cell, figure, plain
+from sketchprep.training.cost import Trained
+from sketchprep.training.cost import table as training_table
 
 __all__ = ["OTHERS", "FaceReport", "reading"]
 
@@ -33,7 +33,7 @@ class FaceReport:
     about : dict
         Model, bank, dataset and settings.
     trained : dict of tuple of str to Trained
-        What the rows were trained with, see `sketchprep.evaluation.training.table`.
+        What the rows were trained with, see `sketchprep.training.cost.table`.
     notes : list of str
         What a reader must know.
     measured : Measured

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sketchprep import files, preview
-from sketchprep.evaluation.drawers import WBS, Choice, Held, Item, Subject
+from sketchprep.datasets import preview
 from sketchprep.evaluation.face_report import OTHERS, FaceReport
-from sketchprep.evaluation.likeness import Judge, Wanted
-from sketchprep.manifold import NEIGHBOURS
+from sketchprep.evaluation.paired_metrics import Judge, Wanted
+from sketchprep.evaluation.subject import WBS, Choice, Held, Item, Subject
+from sketchprep.io import files
+from sketchprep.models.deepfacedrawing.drawing.manifold import NEIGHBOURS
 
 if TYPE_CHECKING:
     from sketchprep.evaluation.robustness_report import RobustnessReport
@@ -101,7 +102,7 @@ def write(report: FaceReport | RobustnessReport, sheet: np.ndarray) -> None:
 
 def _others(subject: Subject, data: str | Path) -> Held | None:
     """As many pairs of another split, whose photos show what strangers score; None if there are not so many."""
-    from sketchprep.dataset import open_pairs
+    from sketchprep.datasets.reader import open_pairs
 
     faces = subject.faces
     counts = {row["values"]: row["counts"] for row in open_pairs(data).table["split"].value_counts().to_pylist()}

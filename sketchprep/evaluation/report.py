@@ -1,209 +1,116 @@
-"""The figures of an evaluation as one report: summary, worst faces, Markdown, JSON."""
+"""Figures of drawn faces, gathered face by face, and what follows from all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import asdict
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from sketchprep.evaluation.methods import METHODS
-from sketchprep.evaluation.metrics import Mean, interval
-from sketchprep.evaluation.parts import PARTS
-from sketchprep.evaluation.settings import Settings
+import numpy as np
 
-__all__ = ["TEACHER", "Report"]
+from sketchprep.evaluation.distribution import BANDWIDTH, Estimate, frechet_distance, kernel_distance
+from sketchprep.evaluation.line_metrics import Mean, interval
+from sketchprep.evaluation.paired_metrics import METRICS
 
-TEACHER = "teacher"
-_METRICS = ("chamfer", "precision", "recall", "f", "specks", "ink")
-_TITLES = {"drawings": "Rough drawings", "scenes": "Photocopies of painted scenes",
-           "photocopies": "Photocopies of held-out portraits"}  # fmt: skip
-_REGIONS = {"all": "", "face": ", the face", "rest": ", the rest"}
+__all__ = ["Compared", "Measured", "cell", "figure", "plain"]
+
+Compared = tuple[Mapping[str, float | None], np.ndarray]
+Key = TypeVar("Key", bound=Hashable)
 
 
-@dataclass
-class Report:
-    """What was measured.
+class Measured(Generic[Key]):
+    """Sets of faces drawn of the same photos, a set for each key.
+
+    Parameters
+    ----------
+    resamples, seed : int
+        Of the bootstrap.
+    bandwidth : float or None
+        See `sketchprep.evaluation.distribution.kernel_distance`.
 
     Attributes
     ----------
-    out : Path
-        Where the files lie.
-    settings : Settings
-    network : dict
-        Sha256 of the weights, device, dtype.
-    pairs, faces : list of dict
-        Figures of each picture, see `sketchprep.evaluation.simplify`.
-    notes : list of str
-        What was left out.
+    names : list of str
+        The faces.
+    figures : dict
+        By key, a dict of figures for each face; see `sketchprep.evaluation.paired_metrics.Judge.compare`.
     """
 
-    out: Path
-    settings: Settings
-    network: dict[str, str]
-    pairs: list[dict[str, Any]] = field(default_factory=list)
-    faces: list[dict[str, Any]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    def __init__(self, *, resamples: int = 2000, seed: int = 0, bandwidth: float | None = BANDWIDTH) -> None:
+        self.names: list[str] = []
+        self.figures: dict[Key, list[Mapping[str, float | None]]] = {}
+        self._made: dict[Key, list[np.ndarray]] = {}
+        self._real: list[np.ndarray] = []
+        self._resamples, self._seed, self._bandwidth = resamples, seed, bandwidth
+
+    def photo(self, name: str, described: np.ndarray) -> None:
+        """Take in a face's photo by its features."""
+        self.names.append(name)
+        self._real.append(described)
+
+    def add(self, key: Key, compared: Compared) -> None:
+        """Take in a drawn face compared with its photo, in the order of the photos."""
+        self.figures.setdefault(key, []).append(compared[0])
+        self._made.setdefault(key, []).append(compared[1])
 
     @cached_property
-    def means(self) -> dict[str, dict[str, dict[str, dict[str, Mean]]]]:
-        """Means by set, region, method and metric, each with its interval."""
-        result: dict[str, dict[str, dict[str, dict[str, Mean]]]] = {}
-        for kind in dict.fromkeys(row["set"] for row in self.pairs):
-            rows = [row for row in self.pairs if row["set"] == kind]
-            groups = [row["group"] for row in rows]
-            result[kind] = {
-                region: {
-                    method: {
-                        metric: self._mean([row["methods"][method][region][metric] for row in rows], groups)
-                        for metric in figures[region]
-                    }
-                    for method, figures in rows[0]["methods"].items()
-                }
-                for region in rows[0]["methods"][TEACHER]
-            }
-        return result
-
-    def _mean(self, values: list[float], groups: list[str] | None = None) -> Mean:
-        return interval(values, groups, resamples=self.settings.resamples, seed=self.settings.seed)
-
-    @cached_property
-    def parts(self) -> dict[str, dict[str, dict[str, Mean]]]:
-        """By set and method: the share of faces that have each part, or ``all`` judged ones; and the ``ink``."""
-        result: dict[str, dict[str, dict[str, Mean]]] = {}
-        for kind in dict.fromkeys(row["set"] for row in self.faces):
-            rows = [row for row in self.faces if row["set"] == kind]
-            result[kind] = {}
-            for method in rows[0]["methods"]:
-                found = [row["methods"][method] for row in rows]
-                figures = {
-                    part: self._mean([self._has(f, part) for f in found if f[part] is not None]) for part in PARTS
-                }
-                figures["all"] = self._mean(
-                    [float(all(self._has(f, p) for p in self.settings.faces.judged)) for f in found]
-                )
-                figures["ink"] = self._mean([f["ink"] for f in found])
-                result[kind][method] = figures
-        return result
-
-    def _has(self, figures: dict[str, float | None], part: str) -> float:
-        share = figures[part]
-        return float(share is None or share >= self.settings.faces.share)
-
-    @property
-    def judged(self) -> str:
-        """The method whose worst faces are listed."""
-        from sketchprep.evaluation.sheets import judged_method
-
-        return judged_method(self.settings.methods)
-
-    def worst(self) -> list[dict[str, Any]]:
-        """The faces with the least covered judged part, the worst first."""
-
-        def key(row: dict[str, Any]) -> tuple[float, float, str, str]:
-            figures = row["methods"][self.judged]
-            shares = [figures[part] for part in self.settings.faces.judged if figures[part] is not None] or [1.0]
-            return min(shares), sum(shares) / len(shares), row["set"], row["name"]
-
-        return sorted(self.faces, key=key)[: self.settings.faces.worst]
-
-    def values(self) -> dict[str, Any]:
-        """All of it in plain values; the same for the same pictures, weights and machine."""
+    def means(self) -> dict[Key, dict[str, Mean]]:
+        """By key and figure, with intervals over the faces that have one."""
         return {
-            "settings": self.settings.model_dump(mode="json"),
-            "network": self.network,
-            "means": _plain(self.means),
-            "parts": _plain(self.parts),
-            "worst": [{"set": row["set"], "name": row["name"]} for row in self.worst()],
-            "notes": self.notes,
-            "pairs": self.pairs,
-            "faces": self.faces,
+            key: {metric: self.mean(row[metric] for row in rows) for metric in METRICS}
+            for key, rows in self.figures.items()
         }
 
-    def text(self) -> str:
-        """The report in Markdown."""
-        lines = ["# Sketch simplifier: held-out pictures", "", *self._how(), ""]
-        for kind, regions in self.means.items():
-            for region, methods in regions.items():
-                count = next(iter(methods.values()))["ink"].count
-                lines += [f"## {_TITLES[kind]} ({count}){_REGIONS[region]}", ""]
-                lines += [f"Not judged: {self._hidden(kind, region):.1%} of the wanted ink.", ""]
-                lines += [*self._agreement(methods), ""]
-        for kind, found in self.parts.items():
-            count = next(iter(found.values()))["ink"].count
-            lines += [f"## Parts of faces: {kind} ({count})", "", *self._parts(found), ""]
-        lines += [*self._worst(), *(f"- {note}" for note in self.notes)]
-        return "\n".join(lines).rstrip() + "\n"
+    @cached_property
+    def kernel(self) -> dict[Key, Estimate]:
+        """Kernel distance of each set of faces to the photos."""
+        return {key: kernel_distance(self.made(key), self.real, bandwidth=self._bandwidth) for key in self._made}
 
-    def _how(self) -> Iterator[str]:
-        s = self.settings
-        yield (
-            f"A pixel is ink from {s.level:.0%} black on, for every method. Precision and recall at {s.tolerance:g} "
-            "px; chamfer: mean of both directions, in pixels; specks: pieces of fewer than "
-            f"{s.specks_below} pixels in a picture. In brackets: 95 % bootstrap intervals of the means over pictures "
-            "(over people for photocopies). Not judged: wanted lines, and 6 px around them, where the picture is blank "
-            "paper or solid ink for 3 px around, so that nobody could draw them from it."
-        )
-        if self.network:
-            yield ""
-            yield f"Weights: sha256 {self.network['sha256']}, {self.network['dtype']} on {self.network['device']}."
+    @cached_property
+    def real(self) -> np.ndarray:
+        """Features of the photos, (N, D)."""
+        return np.stack(self._real)
 
-    def _hidden(self, kind: str, region: str) -> float:
-        """Mean share of the wanted ink that the pictures do not show."""
-        shares = [row["hidden"][region] for row in self.pairs if row["set"] == kind]
-        return sum(shares) / max(1, len(shares))
+    @cached_property
+    def frechet(self) -> dict[Key, float | None]:
+        """Fréchet distance of each set of faces to the photos; None where there are no more faces than features."""
+        enough = len(self.names) > self.real.shape[1]
+        return {key: frechet_distance(self.made(key), self.real) if enough else None for key in self._made}
 
-    def _agreement(self, methods: dict[str, dict[str, Mean]]) -> Iterator[str]:
-        yield "| | chamfer | precision | recall | F | specks | ink % |"
-        yield "|---|---|---|---|---|---|---|"
-        for method, means in methods.items():
-            cells = [_cell(means.get(metric), metric) for metric in _METRICS]
-            yield f"| {METHODS.get(method, method)} | {' | '.join(cells)} |"
+    def made(self, key: Key) -> np.ndarray:
+        """Features of a set of faces, (N, D)."""
+        return np.stack(self._made[key])
 
-    def _parts(self, methods: dict[str, dict[str, Mean]]) -> Iterator[str]:
-        faces = self.settings.faces
-        yield (
-            f"Per cent of the faces whose part is there: ink within {faces.reach:g} px (at 512) of {faces.share:.0%} "
-            f"of its landmark polyline (nose: ridge and base; jaw inner: without the ends by the ears). "
-            f"All: {', '.join(part.replace('_', ' ') for part in faces.judged)} together."
-        )
-        yield ""
-        yield f"| | {' | '.join(part.replace('_', ' ') for part in PARTS)} | all | ink % |"
-        yield "|---" * (len(PARTS) + 3) + "|"
-        for method, means in methods.items():
-            cells = [_percent(means[part]) for part in (*PARTS, "all")] + [_cell(means["ink"], "ink")]
-            yield f"| {METHODS.get(method, method)} | {' | '.join(cells)} |"
+    def column(self, key: Key, metric: str) -> np.ndarray:
+        """One figure of all faces of a set, NaN where there is none."""
+        return np.array([row[metric] for row in self.figures[key]], np.float64)
 
-    def _worst(self) -> Iterator[str]:
-        if not (rows := self.worst()):
-            return
-        judged = self.settings.faces.judged
-        yield f"## The worst {len(rows)} faces: {METHODS[self.judged]} (see worst.jpg)"
-        yield ""
-        yield f"| set | face | yaw | {' | '.join(part.replace('_', ' ') for part in judged)} |"
-        yield "|---" * (len(judged) + 3) + "|"
-        for row in rows:
-            shares = [row["methods"][self.judged][part] for part in judged]
-            cells = ["–" if share is None else f"{share:.2f}" for share in shares]
-            yield f"| {row['set']} | {row['name']} | {row['yaw']:+.0f}° | {' | '.join(cells)} |"
-        yield ""
+    def mean(self, values: Iterable[float | None]) -> Mean:
+        """Mean and interval of the values that are there."""
+        return interval([v for v in values if v is not None], resamples=self._resamples, seed=self._seed)
 
 
-def _cell(mean: Mean | None, metric: str) -> str:
-    if mean is None:
-        return ""
-    scale, digits = {"ink": (100, 1), "specks": (1, 0), "chamfer": (1, 2)}.get(metric, (1, 3))
-    text = f"{scale * mean.mean:.{digits}f} [{scale * mean.low:.{digits}f}, {scale * mean.high:.{digits}f}]"
-    # A drawing left blank is a whole diagonal off, and a few of them make the mean.
-    return f"{text}, median {mean.median:.2f}" if metric == "chamfer" else text
+def cell(mean: Mean, key: str) -> str:
+    """A mean and its interval for a table."""
+    if not mean.count:
+        return "–"
+    scale, digits = {"found": (100, 0), "off": (100, 1)}.get(key, (1, 3))
+    return f"{scale * mean.mean:.{digits}f} [{scale * mean.low:.{digits}f}, {scale * mean.high:.{digits}f}]"
 
 
-def _percent(mean: Mean) -> str:
-    return f"{100 * mean.mean:.0f}" if mean.count else "–"
+def figure(found: Estimate) -> str:
+    """A kernel distance and its interval for a table, times 1000."""
+    if np.isnan(found.value):
+        return "–"
+    inside = "" if np.isnan(found.low) else f" [{1000 * found.low:.1f}, {1000 * found.high:.1f}]"
+    return f"{1000 * found.value:.1f}{inside}"
 
 
-def _plain(values: Any) -> Any:
-    if isinstance(values, Mean):
-        return asdict(values) if values.count else None
-    return {key: _plain(value) for key, value in values.items()}
+def plain(values: Any) -> Any:
+    """Dataclasses as dicts, NaN as None, for JSON."""
+    if isinstance(values, Mean | Estimate):
+        return plain(asdict(values))
+    if isinstance(values, dict):
+        return {key: plain(value) for key, value in values.items()}
+    return None if isinstance(values, float) and np.isnan(values) else values

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from sketchprep import preview
-from sketchprep.evaluation import figure, robustness_settings
+from sketchprep.datasets import preview
+from sketchprep.evaluation import robustness_settings
 from sketchprep.evaluation.degrade import KINDS, degrade
-from sketchprep.evaluation.drawers import Choice, Item, Subject
 from sketchprep.evaluation.faces import TILE, write
-from sketchprep.evaluation.likeness import Judge
+from sketchprep.evaluation.paired_metrics import Judge
 from sketchprep.evaluation.robustness_report import RobustnessReport
 from sketchprep.evaluation.robustness_settings import Settings
+from sketchprep.evaluation.subject import Choice, Item, Subject
+from sketchprep.io import figure
 
 __all__ = ["evaluate_robustness"]
 

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from sketchprep.evaluation.degrade import KINDS
-from sketchprep.evaluation.distances import BANDWIDTH
-from sketchprep.evaluation.figure import Line, Panel
-from sketchprep.evaluation.likeness import METRICS
-from sketchprep.evaluation.measured import Measured, cell, figure, plain
-from sketchprep.evaluation.metrics import Mean
+from sketchprep.evaluation.distribution import BANDWIDTH
+from sketchprep.evaluation.line_metrics import Mean
+from sketchprep.evaluation.paired_metrics import METRICS
+from sketchprep.evaluation.report import Measured, cell, figure, plain
 from sketchprep.evaluation.robustness_settings import Settings
-from sketchprep.evaluation.training import Trained
-from sketchprep.evaluation.training import table as training_table
+from sketchprep.io.figure import Line, Panel
+from sketchprep.training.cost import Trained
+from sketchprep.training.cost import table as training_table
 
 __all__ = ["RobustnessReport"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from sketchprep.evaluation.settings import read
+from sketchprep.models.simplifier.evaluation.settings import read
 
 __all__ = ["Settings", "load"]
 

@@ -1,1 +1,1 @@
-"""Network definitions, and the loading of their weights."""
+"""Model families, one folder each; families never import one another."""

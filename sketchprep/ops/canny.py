@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from sketchprep.ops._checks import check_image, check_range
+from sketchprep.ops._validation import check_image, check_range
 
 
 def canny(image: np.ndarray, *, low: float = 100.0, high: float = 200.0, blur: float = 0.0) -> np.ndarray:

@@ -3,9 +3,9 @@
 import cv2
 import numpy as np
 
-from sketchprep.ops import flow
-from sketchprep.ops._checks import check_landmarks, check_range, check_sketch
-from sketchprep.ops._components import hysteresis
+from sketchprep.ops import edge_flow
+from sketchprep.ops._validation import check_landmarks, check_range, check_sketch
+from sketchprep.ops.connected_components import hysteresis
 
 _RHO = 0.99
 _FEATURES = (range(17, 22), range(22, 27), range(27, 36), range(36, 42), range(42, 48), range(48, 68))
@@ -59,8 +59,10 @@ def clean(
     H. Kang, S. Lee, C. K. Chui, "Coherent line drawing", NPAR 2007.
     """
     check_sketch(image)
-    if max(image.shape) > flow.MAX_SIDE:
-        raise ValueError(f"image must have no side above {flow.MAX_SIDE} px, not {image.shape[0]}x{image.shape[1]}")
+    if max(image.shape) > edge_flow.MAX_SIDE:
+        raise ValueError(
+            f"image must have no side above {edge_flow.MAX_SIDE} px, not {image.shape[0]}x{image.shape[1]}"
+        )
     check_range("line", line, 0.5, 10)
     check_range("low", low, 0, 1)
     check_range("high", high, 0, 1)
@@ -68,8 +70,8 @@ def clean(
     if low > high:
         raise ValueError(f"low must not exceed high, but low is {low} and high is {high}")
     plane = image.astype(np.float32) * np.float32(1 / 255)
-    field = flow.tensor_flow(plane, sigma=1.6 * line)
-    depth = -flow.flow_dog(plane, field, sigma_line=line, sigma_flow=2.0 * line, rho=_RHO)
+    field = edge_flow.tensor_flow(plane, sigma=1.6 * line)
+    depth = -edge_flow.flow_dog(plane, field, sigma_line=line, sigma_flow=2.0 * line, rho=_RHO)
     features = None
     if landmarks is not None:
         features = feature_mask(check_landmarks(landmarks), image.shape)

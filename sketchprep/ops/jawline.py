@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from sketchprep.ops._checks import check_landmarks, check_range, check_sketch
+from sketchprep.ops._validation import check_landmarks, check_range, check_sketch
 
 _JAW = slice(0, 17)
 _STEPS = 12

@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from sketchprep.ops import flow
-from sketchprep.ops._checks import check_count, check_image, check_range
+from sketchprep.ops import edge_flow
+from sketchprep.ops._validation import check_count, check_image, check_range
 
 FULL_INK = 0.025
 """Depth of a line, in 1 = white, at which its ink is about three quarters black."""
@@ -69,12 +69,12 @@ def lines(
     if threshold is not None:
         check_range("threshold", threshold, 0, 1)
     plane = luminance(image)
-    field = flow.edge_tangent_flow(plane, radius=flow_radius, iterations=flow_iterations)
+    field = edge_flow.edge_tangent_flow(plane, radius=flow_radius, iterations=flow_iterations)
     tone = np.ones_like(plane)
     for round_ in range(iterations):
         if round_:
             plane = cv2.blur(np.minimum(plane, tone), (3, 3), borderType=cv2.BORDER_REPLICATE)
-        response = flow.flow_dog(plane, field, sigma_line=sigma_line, sigma_flow=sigma_flow, rho=rho)
+        response = edge_flow.flow_dog(plane, field, sigma_line=sigma_line, sigma_flow=sigma_flow, rho=rho)
         tone = ink_tone(response)
     if threshold is not None:
         return np.where(tone < threshold, 0, 255).astype(np.uint8)
@@ -88,14 +88,16 @@ def luminance(image: np.ndarray) -> np.ndarray:
 
 
 def ink_tone(response: np.ndarray) -> np.ndarray:
-    """Tone, 0 black to 1 white, of a response of :func:`sketchprep.ops.flow.flow_dog`."""
+    """Tone, 0 black to 1 white, of a response of :func:`sketchprep.ops.edge_flow.flow_dog`."""
     return 1.0 + np.tanh(np.minimum(response, 0.0) * np.float32(1.0 / FULL_INK))
 
 
 def _check(image: np.ndarray, sigma_line: float, sigma_flow: float, rho: float) -> None:
     check_image(image)
-    if max(image.shape[:2]) > flow.MAX_SIDE:
-        raise ValueError(f"image must have no side above {flow.MAX_SIDE} px, not {image.shape[0]}x{image.shape[1]}")
+    if max(image.shape[:2]) > edge_flow.MAX_SIDE:
+        raise ValueError(
+            f"image must have no side above {edge_flow.MAX_SIDE} px, not {image.shape[0]}x{image.shape[1]}"
+        )
     check_range("sigma_line", sigma_line, 0.3, 20)
     check_range("sigma_flow", sigma_flow, 0, 50)
     check_range("rho", rho, 0.5, 1)

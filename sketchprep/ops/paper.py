@@ -5,7 +5,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from sketchprep.ops._checks import check_image
+from sketchprep.ops._validation import check_image
 
 Polarity = Literal["dark-on-light", "light-on-dark", "blank"]
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from sketchprep.ops import recursive_blur
-from sketchprep.ops._checks import check_image, check_range
+from sketchprep.ops._validation import check_image, check_range
 
 _LUMINANCE = np.array([[0.2225, 0.7169, 0.0606]], np.float32)
 _BINS = 1000

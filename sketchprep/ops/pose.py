@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from sketchprep.errors import SampleError
-from sketchprep.ops.landmarks import MIRROR
+from sketchprep.sketching.landmarks import MIRROR
 
 __all__ = ["FACE", "RIGID", "Pose", "estimate_pose", "project", "rotation"]
 

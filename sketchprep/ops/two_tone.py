@@ -3,9 +3,9 @@
 import cv2
 import numpy as np
 
-from sketchprep.ops import flow
-from sketchprep.ops._checks import check_image, check_landmarks, check_range
-from sketchprep.ops._components import drop_small, hysteresis
+from sketchprep.ops import edge_flow
+from sketchprep.ops._validation import check_image, check_landmarks, check_range
+from sketchprep.ops.connected_components import drop_small, hysteresis
 from sketchprep.ops.lines import luminance
 
 _RHO = 0.99
@@ -69,8 +69,10 @@ def two_tone(
     P. L. Rosin, Y.-K. Lai, "Towards artistic minimal rendering", NPAR 2010.
     """
     check_image(image)
-    if max(image.shape[:2]) > flow.MAX_SIDE:
-        raise ValueError(f"image must have no side above {flow.MAX_SIDE} px, not {image.shape[0]}x{image.shape[1]}")
+    if max(image.shape[:2]) > edge_flow.MAX_SIDE:
+        raise ValueError(
+            f"image must have no side above {edge_flow.MAX_SIDE} px, not {image.shape[0]}x{image.shape[1]}"
+        )
     check_range("sigma_line", sigma_line, 0.3, 20)
     check_range("low", low, 0, 1)
     check_range("high", high, 0, 1)
@@ -83,7 +85,7 @@ def two_tone(
     if low > high:
         raise ValueError(f"low must not exceed high, but low is {low} and high is {high}")
     plane = luminance(image)
-    field = flow.edge_tangent_flow(plane)
+    field = edge_flow.edge_tangent_flow(plane)
     dark_lines, light_lines = (
         _refined(p, field, sigma_line, low, high, min_length) for p in (plane, np.float32(1.0) - plane)
     )
@@ -96,7 +98,7 @@ def _refined(
     plane: np.ndarray, field: np.ndarray, sigma: float, low: float, high: float, min_length: float
 ) -> np.ndarray:
     """Mask of the dark lines that pass hysteresis and are long enough."""
-    depth = -flow.flow_dog(plane, field, sigma_line=sigma, sigma_flow=3.0 * sigma, rho=_RHO)
+    depth = -edge_flow.flow_dog(plane, field, sigma_line=sigma, sigma_flow=3.0 * sigma, rho=_RHO)
     return hysteresis(depth > low, depth > high, min_length=min_length)
 
 

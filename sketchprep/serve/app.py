@@ -14,14 +14,15 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.websockets import WebSocketDisconnect
 
-from sketchprep import __version__, imageio
-from sketchprep.draw import parse_wb
+from sketchprep import __version__
 from sketchprep.errors import SampleError, UserError
-from sketchprep.serve.guard import LOOPBACK, Guard
+from sketchprep.io import images
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import parse_wb
+from sketchprep.serve.drawing import Studio
 from sketchprep.serve.limits import CANVAS, MOST_CLIENTS, MOST_PICTURE, MOST_WAITING
-from sketchprep.serve.line import Line
+from sketchprep.serve.security import LOOPBACK, Guard
 from sketchprep.serve.session import Session
-from sketchprep.serve.studio import Studio
+from sketchprep.serve.work_queue import Line
 
 __all__ = ["create_app"]
 
@@ -48,7 +49,7 @@ def create_app(studio: Studio, *, hosts: Iterable[str] = LOOPBACK) -> FastAPI:
     ----------
     studio : Studio
     hosts : iterable of str
-        Names it answers to, see `sketchprep.serve.guard`.
+        Names it answers to, see `sketchprep.serve.security`.
 
     Returns
     -------
@@ -147,7 +148,7 @@ def _add_api(app: FastAPI, studio: Studio, drawing: Line, reading: Line) -> None
         words: dict[str, Any] = {"kind": kind, "align": None if align == "none" else align, "clean": clean}
         found = await reading.run(studio.bring, data, size=CANVAS, **words)
         headers = {"x-kind": found.kind, "x-notes": "; ".join(found.notes).encode("ascii", "replace").decode()}
-        return Response(imageio.encode_png(found.sketch), media_type="image/png", headers=headers)
+        return Response(images.encode_png(found.sketch), media_type="image/png", headers=headers)
 
     @app.post("/api/place", responses=PNG, response_class=Response, openapi_extra=PICTURE)
     async def place(request: Request) -> Response:

@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from sketchprep.errors import SampleError, UserError
-from sketchprep.ops.components import PARTS
+from sketchprep.ops.face_parts import PARTS
 from sketchprep.serve.limits import SEND_SECONDS
-from sketchprep.serve.messages import Message, pack, unpack
+from sketchprep.serve.protocol import Message, pack, unpack
 
 if TYPE_CHECKING:
     from starlette.websockets import WebSocket
 
-    from sketchprep.serve.studio import Studio
+    from sketchprep.serve.drawing import Studio
 
 __all__ = ["Newest", "Session"]
 

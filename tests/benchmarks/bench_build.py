@@ -43,38 +43,39 @@ def draw_corpus(root: Path, count: int) -> None:
     """Distinct 1024-px photos in CelebAMask-HQ's layout: portraits at slightly different sizes."""
     import cv2
 
-    from sketchprep import imageio
-    from sketchprep.resources import resource as shipped
+    from sketchprep.core.resources import resource as shipped
+    from sketchprep.io import images
 
     folder = root / "CelebA-HQ-img"
     folder.mkdir(parents=True)
-    portraits = [imageio.decode(p.read_bytes()) for p in sorted(shipped("data/portraits").glob("*.jpg"))]
+    portraits = [images.decode(p.read_bytes()) for p in sorted(shipped("data/portraits").glob("*.jpg"))]
     for number in range(count):
         image = portraits[number % len(portraits)]
         shave = number // len(portraits) + 1
         image = cv2.resize(image[shave:-shave, shave:-shave], (1024, 1024), interpolation=cv2.INTER_CUBIC)
-        (folder / f"{number}.jpg").write_bytes(imageio.encode_jpeg(image, quality=92))
+        (folder / f"{number}.jpg").write_bytes(images.encode_jpeg(image, quality=92))
 
 
 def bare_ops(root: Path, limit: int) -> float:
     """Seconds a photo that the ops alone take, one after the other on one thread."""
     import cv2
 
-    from sketchprep import assets, imageio
+    from sketchprep.core import weights
+    from sketchprep.io import images
     from sketchprep.ops.canny import canny
-    from sketchprep.ops.landmarks import Landmarker
     from sketchprep.ops.photocopy import photocopy
+    from sketchprep.sketching.landmarks import Landmarker
 
     cv2.setNumThreads(1)
-    landmarker = Landmarker(assets.path("dlib-landmarks-68"))
+    landmarker = Landmarker(weights.path("dlib-landmarks-68"))
     files = sorted((root / "CelebA-HQ-img").glob("*.jpg"))[:limit]
-    landmarker.frame_points(imageio.decode(files[0].read_bytes()))  # loads the predictor
+    landmarker.frame_points(images.decode(files[0].read_bytes()))  # loads the predictor
     start = time.perf_counter()
     for path in files:
-        photo = imageio.resize(imageio.decode(path.read_bytes()), (512, 512))
+        photo = images.resize(images.decode(path.read_bytes()), (512, 512))
         landmarker.frame_points(photo)
         sketch, edges = photocopy(photo), canny(photo)
-        imageio.encode_jpeg(photo), imageio.encode_png(sketch), imageio.encode_png(edges)
+        images.encode_jpeg(photo), images.encode_png(sketch), images.encode_png(edges)
     return (time.perf_counter() - start) / len(files)
 
 

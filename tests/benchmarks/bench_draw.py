@@ -19,13 +19,13 @@ import numpy as np
 import torch
 from interleaved import memory, set_threads, take_turns
 
-from sketchprep.bank import make_bank
-from sketchprep.draw import Artist, encoders_digest
-from sketchprep.models.deepfacedrawing import Architecture
-from sketchprep.models.face_model import build, load_face_model, save_face_model
-from sketchprep.shadow import shadows
-from sketchprep.train import presets
-from sketchprep.train.face_settings import Settings
+from sketchprep.models.deepfacedrawing.drawing.bank import make_bank
+from sketchprep.models.deepfacedrawing.drawing.shadow import shadows
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import Artist, encoders_digest
+from sketchprep.models.deepfacedrawing.networks.model import build, load_face_model, save_face_model
+from sketchprep.models.deepfacedrawing.networks.modules import Architecture
+from sketchprep.models.deepfacedrawing.training.settings import Settings
+from sketchprep.training import presets
 
 HERE = Path(__file__).resolve()
 STEPS = ("draw", "encode", "project", "faces", "shadow", "batch of 8")

@@ -14,8 +14,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from sketchprep.evaluation.drawers import BATCH, Choice
-from sketchprep.synthesize import check
+from sketchprep.evaluation.subject import BATCH, Choice
+from sketchprep.models.deepfacedrawing.drawing.synthesize_files import check
 
 Move = Callable[[int, int], np.ndarray]
 

@@ -23,12 +23,12 @@ ENGINES = ("opencv", "float32", "bfloat16")
 
 def make(engine: str, size: int) -> Callable[[np.ndarray], np.ndarray]:
     """A function from one photo to its probability map."""
-    from sketchprep import assets
-    from sketchprep.models import hed
+    from sketchprep.core import weights
+    from sketchprep.nn import hed
 
     if engine == "opencv":
         return opencv_hed(size)
-    net = hed.load_hed(assets.path("hed"), dtype=engine)
+    net = hed.load_hed(weights.path("hed"), dtype=engine)
     return lambda photo: hed.probability(net, photo[None])[0]
 
 

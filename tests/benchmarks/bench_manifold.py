@@ -20,8 +20,8 @@ from pathlib import Path
 import torch
 from interleaved import memory, take_turns
 
-from sketchprep import manifold
-from sketchprep.screen import Screen
+from sketchprep.models.deepfacedrawing.drawing import manifold
+from sketchprep.models.deepfacedrawing.drawing.screen import Screen
 
 HERE = Path(__file__).resolve()
 BATCH, K = 64, 10

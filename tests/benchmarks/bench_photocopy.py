@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sketchprep import resources
+from sketchprep.core import resources
 from sketchprep.ops.photocopy import photocopy
 
 SIZE = 1024

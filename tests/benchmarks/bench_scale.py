@@ -16,13 +16,13 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "helpers"))
 
 from quick import QUICK
 from scale import Site, finish_shards
 
 import sketchprep
-from sketchprep.resources import resource
+from sketchprep.core.resources import resource
 
 STEPS = {
     "nothing": "the imports alone",
@@ -53,8 +53,8 @@ def size_mb(path: Path) -> float:
 
 def watch_cost(out: Path) -> str:
     """Seconds of the first look of `status --watch`, and of the next ones, at a build whose last shard is missing."""
-    from sketchprep import plan
-    from sketchprep.watch import _Watcher
+    from sketchprep.datasets import plan
+    from sketchprep.datasets.build.watch import _Watcher
 
     watcher = _Watcher(out, plan.shard_sizes(out / "plan.parquet"))
     seconds = []

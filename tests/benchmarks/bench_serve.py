@@ -29,9 +29,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sketchprep.shipped import DEMO, RUN, bundled
+from sketchprep.models.deepfacedrawing.drawing.pretrained import DEMO, RUN, bundled
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "helpers"))
 from traced_strokes import sketches, trace
 
 USUAL = (Path(RUN), Path(DEMO))
@@ -62,11 +62,11 @@ def random_run(folder: Path, preset: str, faces: int) -> Path:
     """A model of a preset with random weights, and a bank of as many faces."""
     import torch
 
-    from sketchprep.draw import encoders_digest
-    from sketchprep.manifold import make_bank
-    from sketchprep.models.face_model import build, load_face_model, save_face_model
-    from sketchprep.train import presets
-    from sketchprep.train.face_settings import Settings
+    from sketchprep.models.deepfacedrawing.drawing.manifold import make_bank
+    from sketchprep.models.deepfacedrawing.drawing.synthesizer import encoders_digest
+    from sketchprep.models.deepfacedrawing.networks.model import build, load_face_model, save_face_model
+    from sketchprep.models.deepfacedrawing.training.settings import Settings
+    from sketchprep.training import presets
 
     torch.manual_seed(0)
     architecture = presets.load("deepfacedrawing", preset, Settings)[1].architecture()

@@ -20,7 +20,7 @@ ENGINES = ("HED, OpenCV dnn", "simplifier, float32", "simplifier, bfloat16")
 
 def make(size: int, weights: Path) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     """From one RGB photo to one map, by engine."""
-    from sketchprep.models import simplifier
+    from sketchprep.nn import simplifier
 
     nets = [simplifier.load_simplifier(weights, dtype=dtype) for dtype in ("float32", "bfloat16")]
     own = [lambda photo, net=net: simplifier.sketch(net, photo[None])[0] for net in nets]
@@ -28,8 +28,8 @@ def make(size: int, weights: Path) -> dict[str, Callable[[np.ndarray], np.ndarra
 
 
 def main() -> None:
-    from sketchprep import host
-    from sketchprep.models.simplifier import Simplifier, save_simplifier
+    from sketchprep.core import runtime
+    from sketchprep.nn.simplifier import Simplifier, save_simplifier
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=12)
@@ -43,7 +43,7 @@ def main() -> None:
             save_simplifier(Simplifier(), options.weights)
         runs = make(options.size, options.weights)
     photo = photo_of(options.size)
-    native = "in hardware" if host.has_native_bf16() else "emulated"
+    native = "in hardware" if runtime.has_native_bf16() else "emulated"
     print(f"{options.size}x{options.size}, {options.rounds} interleaved rounds, bfloat16 {native}\n")
     print("| Threads | Engine | ms (median) | Share of HED's time, median | min | max |")
     print("|---|---|---|---|---|---|")

@@ -26,18 +26,19 @@ LOOPS = ("plain float32 eager", "sketchprep", "sketchprep, compiled")
 
 def make_task(stage: str, size: int, data: Path, folder: Path) -> tuple[Any, Any]:
     """The task of a stage with the preset of this size, and its options."""
-    from sketchprep.train import presets, stage_one
-    from sketchprep.train.ce import CeTask
-    from sketchprep.train.face_settings import Settings
-    from sketchprep.train.faces import Faces, held_out
-    from sketchprep.train.fm_is import FmIsTask
+    from sketchprep.models.deepfacedrawing.training import stage1_weights
+    from sketchprep.models.deepfacedrawing.training.component_embedding import CeTask
+    from sketchprep.models.deepfacedrawing.training.image_synthesis import FmIsTask
+    from sketchprep.models.deepfacedrawing.training.settings import Settings
+    from sketchprep.training import presets
+    from sketchprep.training.paired_data import Faces, held_out
 
     options, settings = presets.load("deepfacedrawing", PRESETS[size], Settings, stage=stage)
     kinds: dict[str, Any] = {"size": size, "sketch": settings.sketch, "photos": stage == "fm-is"}
     faces, others = Faces(data, **kinds), held_out(data, **kinds)
     if stage == "ce":
         return CeTask(settings, faces, others), options
-    return FmIsTask(settings, faces, stage_one.write_fresh(settings, folder), held_out=others), options
+    return FmIsTask(settings, faces, stage1_weights.write_fresh(settings, folder), held_out=others), options
 
 
 def plain(task: Any, options: Any, seconds: float, device: str) -> dict[str, float]:
@@ -88,7 +89,7 @@ def timed(step: Any, batch: int, seconds: float, device: str) -> dict[str, float
 
 def ours(task: Any, options: Any, seconds: float) -> dict[str, float]:
     """Images per second of the trainer's own measurement, and the share of time spent waiting for data."""
-    from sketchprep.train import budget
+    from sketchprep.training import budget
 
     budget.SECONDS = seconds
     cost = budget.dry_run(task, options)
@@ -97,7 +98,7 @@ def ours(task: Any, options: Any, seconds: float) -> dict[str, float]:
 
 def child(words: dict[str, Any]) -> None:
     """Measure one cell and print it."""
-    from sketchprep.train import devices
+    from sketchprep.training import devices
 
     devices.patient_threads()
     with tempfile.TemporaryDirectory() as folder:

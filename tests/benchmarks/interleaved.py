@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-REFERENCE = Path(__file__).resolve().parents[1] / "reference" / "hed_onnx.py"
+REFERENCE = Path(__file__).resolve().parents[1] / "helpers" / "hed_onnx.py"
 
 
 def take_turns(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
@@ -35,7 +35,7 @@ def set_threads(count: int) -> None:
 
 def photo_of(size: int) -> np.ndarray:
     """A bundled portrait, RGB."""
-    from sketchprep.resources import resource
+    from sketchprep.core.resources import resource
 
     file = sorted(resource("data/portraits").glob("*.jpg"))[0]
     picture = cv2.resize(cv2.imread(str(file)), (size, size), interpolation=cv2.INTER_AREA)
@@ -44,14 +44,14 @@ def photo_of(size: int) -> np.ndarray:
 
 def opencv_hed(size: int) -> Callable[[np.ndarray], np.ndarray]:
     """From one RGB photo to HED's probability map, by OpenCV's dnn module."""
-    from sketchprep import assets
+    from sketchprep.core import weights
 
     spec = importlib.util.spec_from_file_location(REFERENCE.stem, REFERENCE)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.OpenCVHED(assets.path("hed"), size, size)
+    return module.OpenCVHED(weights.path("hed"), size, size)
 
 
 def memory(key: str) -> int:

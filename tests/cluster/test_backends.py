@@ -19,7 +19,7 @@ import pytest
 from quick import QUICK
 
 import sketchprep
-from sketchprep import progress
+from sketchprep.core import progress
 from sketchprep.errors import UserError
 
 
@@ -28,7 +28,7 @@ def promised(out: Path) -> dict[str, str]:
     return {str(p.relative_to(out)): hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
 
 
-def build(photos: Path, out: Path, **options) -> sketchprep.builder.Result:
+def build(photos: Path, out: Path, **options) -> sketchprep.datasets.build.build.Result:
     return sketchprep.build(**{"recipe": QUICK, "root": photos, "out": out, "quiet": True, **options})
 
 
@@ -127,6 +127,6 @@ def test_words_that_do_not_go_together_are_refused(options: dict, message: str, 
 
 def test_a_scheduler_that_does_not_answer_is_named(photos: Path, tmp_path: Path, monkeypatch) -> None:
     pytest.importorskip("distributed")
-    monkeypatch.setattr("sketchprep.cluster.backends.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("sketchprep.cluster.joblib_backends.CONNECT_SECONDS", 1)
     with pytest.raises(UserError, match=r"--scheduler tcp://127\.0\.0\.1:9: no Dask scheduler answers"):
         build(photos, tmp_path / "data", backend="dask", scheduler="tcp://127.0.0.1:9")

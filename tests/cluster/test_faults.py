@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from cluster.slurm_site import Site
-from cluster.test_slurm import SMALL, assert_nothing_lost_nothing_twice, build, logs, promised, until
 from quick import QUICK
+from slurm_runs import SMALL, assert_nothing_lost_nothing_twice, build, logs, promised, until
+from slurm_site import Site
 
 import sketchprep
-from sketchprep import report
+from sketchprep.datasets import status
 from sketchprep.errors import UserError
 
 
@@ -62,7 +62,7 @@ def test_what_a_dead_node_left_is_made_again(built: Path, photos: Path, tmp_path
     (shards / "train-000000.tar").write_bytes(whole[: len(whole) // 3])
     (shards / ".train-000000.node7-4242.tmp").write_bytes(whole[:100])
     (shards / ".train-000000.parquet.node7-4242.tmp").write_bytes(b"")
-    assert report.status(out).complete == 3
+    assert status.status(out).complete == 3
     sketchprep.build(recipe=QUICK, root=photos, out=out, jobs=1, quiet=True)
     assert promised(out) == promised(built)
     assert not list(shards.glob(".*"))
@@ -71,7 +71,7 @@ def test_what_a_dead_node_left_is_made_again(built: Path, photos: Path, tmp_path
 def test_temporary_files_of_a_twin_on_another_machine_are_left_alone(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sketchprep import worker
+    from sketchprep.datasets.build import worker
 
     twin, dead = tmp_path / ".train-000000.node7-1.tmp", tmp_path / f".train-000000.{os.uname().nodename}-4194305.tmp"
     twin.touch()
@@ -90,9 +90,9 @@ def test_clocks_that_differ_do_not_hide_who_is_at_work(photos: Path, tmp_path: P
     values = json.loads(path.read_text())
     for skew in (-3600, 3600):
         path.write_text(json.dumps({**values, "updated": time.time() + skew, "done": False}))
-        assert report.status(out).working == 1
+        assert status.status(out).working == 1
     os.utime(path, (time.time() - 3600, time.time() - 3600))
-    assert report.status(out).working == 0
+    assert status.status(out).working == 0
 
 
 def test_an_output_that_cannot_be_written_is_one_sentence(photos: Path, tmp_path: Path) -> None:

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from cluster.two_passes import TWO, build, promised
 from quick import QUICK
+from two_passes import TWO, build, promised
 
-from sketchprep import report
-from sketchprep.cli import main
-from sketchprep.cluster import submit, task
+from sketchprep.cli.main import main
+from sketchprep.datasets import status
+from sketchprep.datasets.build import slurm, slurm_task
 from sketchprep.errors import UserError
 
 YEARS = 10 * 365 * 86_400
@@ -31,7 +31,7 @@ def send(photos: Path, out: Path, *words: str, rec: dict = QUICK) -> tuple[Path,
     """Submit; return the submission's file and the number of its tasks."""
     sent = build(photos, out, rec=rec, executor="slurm", slurm=["cpus=1", "settle=30", *words], jobs=None).submitted
     assert sent is not None
-    return submit.folder_of(out) / f"{sent.script.name.partition('.')[0]}.json", sent.tasks
+    return slurm.folder_of(out) / f"{sent.script.name.partition('.')[0]}.json", sent.tasks
 
 
 @contextlib.contextmanager
@@ -68,45 +68,45 @@ def test_a_full_disk_on_one_node_costs_that_nodes_shard(
     for index in range(4):
         with monkeypatch.context() as node:
             if index != 1:
-                task.run(spec, index)
+                slurm_task.run(spec, index)
                 continue
             node.setattr(os, "fsync", full)
             with pytest.raises(UserError, match="is full; make space and run the same command again"):
-                task.run(spec, index)
-    found = report.status(out)
+                slurm_task.run(spec, index)
+    found = status.status(out)
     assert found.complete == 3
-    assert "1 tasks ended: the disk that holds" in report.summary(found)
+    assert "1 tasks ended: the disk that holds" in status.summary(found)
     assert not list((out / "shards").glob(".*")), "nothing half written is left"
     spec, tasks = send(photos, out)
     assert tasks == 1
-    task.run(spec, 1)
-    assert task.merge(spec)
+    slurm_task.run(spec, 1)
+    assert slurm_task.merge(spec)
     assert promised(out) == promised(built)
-    assert "tasks ended" not in report.summary(report.status(out))
+    assert "tasks ended" not in status.summary(status.status(out))
 
 
 def test_an_output_that_is_read_only_is_one_sentence_everywhere(recorded: Path, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "data"
     spec, _ = send(photos, out)
-    task.run(spec, 0)
+    slurm_task.run(spec, 0)
     with read_only(out):
         with pytest.raises(UserError, match="cannot be written"):
-            task.run(spec, 1)
+            slurm_task.run(spec, 1)
         with pytest.raises(UserError, match="cannot be written"):
             build(photos, out, rec=QUICK)
         with pytest.raises(UserError, match="cannot be written"):
             build(photos, out / "new", rec=QUICK)
         done = CliRunner().invoke(main, ["cancel", str(out)])
         assert (done.exit_code, "cannot be written" in done.output) == (2, True)
-        assert report.status(out).complete == 1, "looking needs no writing"
+        assert status.status(out).complete == 1, "looking needs no writing"
 
 
 def test_times_of_files_decide_nothing(recorded: Path, built: Path, photos: Path, tmp_path: Path) -> None:
     """Node, file server and login node disagree by years about when each file was written."""
     out = tmp_path / "data"
     spec, _ = send(photos, out)
-    task.run(spec, 0)
-    task.run(spec, 1)
+    slurm_task.run(spec, 0)
+    slurm_task.run(spec, 1)
     for number, path in enumerate(sorted(p for p in out.rglob("*") if p.is_file() and p.name != "lock")):
         moment = time.time() + (YEARS if number % 2 else -YEARS)
         os.utime(path, (moment, moment))
@@ -115,11 +115,11 @@ def test_times_of_files_decide_nothing(recorded: Path, built: Path, photos: Path
     spec, tasks = send(photos, out)
     assert tasks == 2, "finished shards are finished, whatever their age"
     for index in range(4):
-        task.run(spec, index)
-    assert task.merge(spec)
+        slurm_task.run(spec, index)
+    assert slurm_task.merge(spec)
     assert promised(out) == promised(built)
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
-    assert report.status(out).complete == 4
+    assert status.status(out).complete == 4
 
 
 def test_names_that_other_nodes_see_late_are_waited_for(
@@ -139,10 +139,10 @@ def test_names_that_other_nodes_see_late_are_waited_for(
         late[-1].start()
 
     monkeypatch.setattr(os, "replace", replace)
-    task.run(spec, 0, "cpu")
+    slurm_task.run(spec, 0, "cpu")
     assert not list((out / "passes").glob("[!.]*")), "the last node's files cannot be seen yet"
-    task.run(spec, 0, "network")
-    assert task.merge(spec)
+    slurm_task.run(spec, 0, "network")
+    assert slurm_task.merge(spec)
     for timer in late:
         timer.join()
     assert len(late) == 3 + 2 * 3, "nothing was made twice"
@@ -153,5 +153,5 @@ def test_names_that_never_come_are_not_waited_for_for_ever(
     recorded: Path, photos: Path, tmp_path: Path, capsys
 ) -> None:
     spec, _ = send(photos, tmp_path / "data", "settle=1")
-    assert not task.merge(spec)
+    assert not slurm_task.merge(spec)
     assert "4 of 4 shards are not there (first: test-000000)" in capsys.readouterr().out

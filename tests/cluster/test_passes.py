@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
-from cluster.two_passes import TWO, WIDE, build, promised
+from two_passes import TWO, WIDE, build, promised
 
-from sketchprep import environment, halfway, passes, recipe, report, verify
-from sketchprep.cli import main
-from sketchprep.dataset import read_recipe
+from sketchprep.cli.main import main
+from sketchprep.datasets import status, verify
+from sketchprep.datasets.build import fingerprint, halfway, passes
+from sketchprep.datasets.reader import read_recipe
 from sketchprep.errors import UserError
+from sketchprep.sketching import recipe
 
 
 def test_the_graph_falls_into_what_needs_no_network_and_the_rest() -> None:
@@ -26,8 +28,8 @@ def test_the_graph_falls_into_what_needs_no_network_and_the_rest() -> None:
     assert list(passes.graph(rec, "cpu")) == ["canny", "photocopy", "simplify"]
     assert set(passes.graph(rec, "network")) == {"seen", "drawn", "tidied", "whole"}
     assert passes.kept(rec) == ["photo", "photocopy"]
-    assert environment.needed_assets(rec, "cpu") == ["dlib-landmarks-68"]
-    assert environment.needed_assets(rec, "network") == ["simplifier"]
+    assert fingerprint.needed_assets(rec, "cpu") == ["dlib-landmarks-68"]
+    assert fingerprint.needed_assets(rec, "network") == ["simplifier"]
 
 
 @pytest.mark.parametrize("rec", [TWO, WIDE], ids=lambda rec: rec["name"])
@@ -38,7 +40,7 @@ def test_two_passes_make_the_bytes_of_one(rec: dict, one_pass: Path, photos: Pat
         build(photos, expected := tmp_path / "one", rec=rec)
     out = tmp_path / "two"
     first = build(photos, out, "cpu", rec)
-    assert first.waiting == report.status(out).halfway > 1
+    assert first.waiting == status.status(out).halfway > 1
     assert first.failed == (rec is WIDE)
     assert not list((out / "shards").iterdir())
     assert not (out / "index.parquet").exists()
@@ -46,7 +48,7 @@ def test_two_passes_make_the_bytes_of_one(rec: dict, one_pass: Path, photos: Pat
     assert second.waiting == 0
     assert promised(out) == promised(expected)
     assert verify.verify(out) == []
-    assert report.status(out).seconds.keys() >= {"decode", "photocopy", "drawn", "whole"}
+    assert status.status(out).seconds.keys() >= {"decode", "photocopy", "drawn", "whole"}
     assert not (out / halfway.FOLDER).exists()
     assert build(photos, out, "cpu", rec).made == build(photos, out, rec=rec).made == 0
 
@@ -62,7 +64,7 @@ def test_the_first_pass_loads_no_network_and_the_second_opens_no_photo(photos: P
     for path in photos.iterdir():
         path.write_bytes(b"x" * path.stat().st_size)
     build(photos, tmp_path / "data", "network")
-    assert report.status(tmp_path / "data").pairs == 6
+    assert status.status(tmp_path / "data").pairs == 6
 
 
 def test_a_second_pass_that_is_killed_goes_on_from_what_the_first_left(

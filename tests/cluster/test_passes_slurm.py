@@ -5,20 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from cluster.slurm_site import Site
-from cluster.test_slurm import logs, markers
-from cluster.two_passes import build, promised
+from slurm_runs import logs, markers
+from slurm_site import Site
+from two_passes import build, promised
 
 import sketchprep
-from sketchprep import halfway, report, verify
 from sketchprep.cluster import slurm
-from sketchprep.dataset import read_recipe
+from sketchprep.datasets import status, verify
+from sketchprep.datasets.build import halfway
+from sketchprep.datasets.reader import read_recipe
 from sketchprep.errors import UserError
 
 WORDS = ("memory=400M", "cpus=1", "time=10", "settle=3", "network.cpus=1", "network.throttle=1")
 
 
-def send(photos: Path, out: Path, *words: str) -> sketchprep.builder.Result:
+def send(photos: Path, out: Path, *words: str) -> sketchprep.datasets.build.build.Result:
     return build(photos, out, executor="slurm", slurm=[*WORDS, *words], jobs=None)
 
 
@@ -66,10 +67,10 @@ def test_each_array_plans_for_its_own_kind_of_node_and_others_refuse(site: Site,
     depends_on = read_recipe(out)["depends_on"]
     assert depends_on["cpu_pass"]["cpu"].endswith("capped at SSE41")
     assert not depends_on["cpu"].endswith("SSE41")
-    assert report.status(out).complete == 3, logs(out)
+    assert status.status(out).complete == 3, logs(out)
     (out / "shards" / "test-000000.parquet").unlink()
     send(photos, out, "cpus=1")
     site.drain(300)
-    text = report.summary(report.status(out))
+    text = status.summary(status.status(out))
     assert "1 tasks ended: this machine would make other bytes than the one that planned the dataset (cpu:" in text
     assert not slurm.active(slurm.job_name(out))

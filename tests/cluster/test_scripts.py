@@ -13,15 +13,16 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from click.testing import CliRunner
-from cluster.recorder import SBATCH
-from cluster.two_passes import TWO, build
 from quick import QUICK
+from recorder import SBATCH
+from two_passes import TWO, build
 
 import sketchprep
-from sketchprep import plan, store
-from sketchprep.cli import main
+from sketchprep.cli.main import main
 from sketchprep.cluster import script, settings, slurm
+from sketchprep.datasets import plan
 from sketchprep.errors import UserError
+from sketchprep.io import shards
 
 
 def test_pending_work_is_the_array_spec() -> None:
@@ -202,11 +203,11 @@ def fake_shards(out: Path, like: Path) -> None:
     pair = sketchprep.open_pairs(like)[0]
     tar = out.parent / "one.tar"
     shutil.copy(like / "shards" / f"{pair.row['shard']}.tar", tar)
-    meta = {store.META: json.dumps({"photos": 1, "pairs": 1, "tar_bytes": tar.stat().st_size, "tar_sha256": ""})}
+    meta = {shards.META: json.dumps({"photos": 1, "pairs": 1, "tar_bytes": tar.stat().st_size, "tar_sha256": ""})}
     for name, shard in plan.shards(pq.read_table(out / "plan.parquet")).items():
         place = {"ordinal": shard.ordinals[0], "id": shard.samples[0].id, "split": shard.split, "shard": name}
         os.link(tar, out / "shards" / f"{name}.tar")
-        rows = store.rows_table([{**pair.row, **place}]).replace_schema_metadata(meta)
+        rows = shards.rows_table([{**pair.row, **place}]).replace_schema_metadata(meta)
         pq.write_table(rows, out / "shards" / f"{name}.parquet")
 
 

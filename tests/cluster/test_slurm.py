@@ -2,67 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from cluster.slurm_site import Site
 from quick import QUICK
+from slurm_runs import assert_nothing_lost_nothing_twice, build, logs, markers, promised, stamps, until
+from slurm_site import Site
 
 import sketchprep
-from sketchprep import report, verify
-from sketchprep.cli import main
-from sketchprep.cluster import slurm, submit
+from sketchprep.cli.main import main
+from sketchprep.cluster import slurm
+from sketchprep.datasets import status
+from sketchprep.datasets.build import slurm as submit
 from sketchprep.errors import UserError
-
-SMALL = ("memory=400M", "cpus=1", "time=10")
-
-
-def promised(out: Path) -> dict[str, str]:
-    paths = [*(out / n for n in ("index.parquet", "plan.parquet", "recipe.yaml")), *sorted((out / "shards").iterdir())]
-    return {str(p.relative_to(out)): hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
-
-
-def build(photos: Path, out: Path, *words: str, recipe=QUICK, **options) -> sketchprep.builder.Result:
-    return sketchprep.build(
-        recipe=recipe, root=photos, out=out, executor="slurm", slurm=[*SMALL, *words], quiet=True, **options
-    )
-
-
-def until(ready: Callable[[], object], what: str, seconds: float = 200) -> None:
-    end = time.monotonic() + seconds
-    while not ready():
-        assert time.monotonic() < end, f"waited {seconds} s for {what}"
-        time.sleep(0.05)
-
-
-def markers(out: Path) -> list[Path]:
-    return list((out / "shards").glob("*.parquet"))
-
-
-def stamps(out: Path) -> dict[Path, tuple[int, int]]:
-    return {p: (p.stat().st_ino, p.stat().st_mtime_ns) for p in markers(out)}
-
-
-def logs(out: Path) -> str:
-    return "\n".join(f"--- {p.name}\n{p.read_text()}" for p in sorted((out / "log" / "slurm").glob("*.log")))
-
-
-def assert_nothing_lost_nothing_twice(out: Path, expected: Path) -> None:
-    assert (out / "README.md").exists(), logs(out)
-    assert promised(out) == promised(expected), logs(out)
-    ids = pq.read_table(out / "index.parquet")["id"].to_pylist()
-    assert len(ids) == len(set(ids)) == len(sketchprep.open_pairs(expected))
-    assert verify.verify(out) == []
-    assert not list((out / "shards").glob(".*")), "no litter"
 
 
 @pytest.fixture
@@ -110,9 +67,9 @@ def test_merging_twice_is_harmless(site: Site, built: Path, photos: Path, out: P
     spec = build(photos, out, "shards_per_task=4").submitted.script.with_suffix(".json")
     site.drain(300)
     before = promised(out)
-    from sketchprep.cluster import task
+    from sketchprep.datasets.build import slurm_task
 
-    assert task.merge(spec)
+    assert slurm_task.merge(spec)
     assert promised(out) == before == promised(built)
 
 
@@ -202,20 +159,20 @@ def test_a_node_that_makes_other_bytes_refuses_and_status_says_why(site: Site, p
     build(photos, out, "shards_per_task=4", 'setup=["export ONEDNN_MAX_CPU_ISA=SSE41"]')
     site.drain(300)
     assert not markers(out)
-    text = report.summary(report.status(out))
+    text = status.summary(status.status(out))
     assert "1 tasks ended: this machine would make other bytes than the one that planned the dataset (cpu:" in text
     build(photos, out, "shards_per_task=4")
     site.drain(300)
-    assert "tasks ended" not in report.summary(report.status(out))
-    assert report.status(out).complete == 4
+    assert "tasks ended" not in status.summary(status.status(out))
+    assert status.status(out).complete == 4
 
 
 def test_a_node_can_be_asked_what_the_bytes_depend_on(site: Site, photos: Path, out: Path) -> None:
     """Where nodes are another kind than the machine that submits, the plan is the nodes'."""
     build(photos, out, "planning=node", "shards_per_task=4", 'setup=["export ONEDNN_MAX_CPU_ISA=SSE41"]')
     site.drain(300)
-    assert report.status(out).complete == 4, logs(out)
-    from sketchprep.dataset import read_recipe
+    assert status.status(out).complete == 4, logs(out)
+    from sketchprep.datasets.reader import read_recipe
 
     assert read_recipe(out)["depends_on"]["cpu"].endswith("capped at SSE41")
 

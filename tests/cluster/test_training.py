@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from cluster.slurm_site import Site
-from cluster.test_slurm import until
 from safetensors.torch import load_file
+from slurm_runs import until
+from slurm_site import Site
 
-from sketchprep.cli import main
-from sketchprep.cluster import training
-from sketchprep.train import processes
-from sketchprep.train.deepfacedrawing import train_deepfacedrawing
+from sketchprep.cli.main import main
+from sketchprep.models.deepfacedrawing.training.train import train_deepfacedrawing
+from sketchprep.training import processes, slurm
 
 # The command's smallest network, on frames of 64 px.
 SMALL = (
@@ -50,7 +49,7 @@ def submit(data: Path, run: Path, *more: str, site: tuple[str, ...] = ()) -> str
 
 
 def log(run: Path) -> str:
-    return "\n".join(path.read_text() for path in sorted(training.folder_of(run).glob("*.log")))
+    return "\n".join(path.read_text() for path in sorted(slurm.folder_of(run).glob("*.log")))
 
 
 def assert_same_weights(one: Path, two: Path) -> None:
@@ -86,7 +85,7 @@ def test_one_node_and_four(nodes: int, count: int, recorded: Path, tmp_path: Pat
     sent = CliRunner().invoke(main, command)
     assert f"{count} processes on {nodes} node" in sent.output
     assert f"{run}-slurm/train.sh" in sent.output
-    script = training.folder_of(run) / "train.sh"
+    script = slurm.folder_of(run) / "train.sh"
     assert str(script) in recorded.read_text()
     assert script.read_text().strip() == shown.output.strip()
 

@@ -10,8 +10,8 @@ import pytest
 from drawn_faces import draw
 
 from sketchprep.evaluation.degrade import KINDS, degrade
-from sketchprep.evaluation.metrics import away_from
-from sketchprep.train.augment import territories
+from sketchprep.evaluation.line_metrics import away_from
+from sketchprep.training.augment import territories
 
 SIZE = 256
 

@@ -17,8 +17,8 @@ import torch
 from click.testing import CliRunner, Result
 from small_face_model import fresh, write_run
 
-from sketchprep.cli import main
-from sketchprep.evaluation.distances import kernel_distance
+from sketchprep.cli.main import main
+from sketchprep.evaluation.distribution import kernel_distance
 from sketchprep.evaluation.inception import WEIGHTS
 
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sketchprep.ops.flow import edge_tangent_flow, tensor_flow
+from sketchprep.ops.edge_flow import edge_tangent_flow, tensor_flow
 from sketchprep.ops.lines import lines, luminance
 
 

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
+from sketchprep.core.resources import resource
 from sketchprep.ops.paper import polarity, to_black_on_white
-from sketchprep.resources import resource
 
 
 def drawing(height: int = 400, width: int = 520, seed: int = 0) -> np.ndarray:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sketchprep import resources
+from sketchprep.core import resources
 from sketchprep.ops.photocopy import photocopy
 
 SETTINGS = [

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sketchprep.errors import SampleError
-from sketchprep.ops.landmarks import MIRROR
 from sketchprep.ops.pose import FACE, RIGID, estimate_pose, project, rotation
+from sketchprep.sketching.landmarks import MIRROR
 
 
 def seen(yaw: float, pitch: float, roll: float, **camera: float) -> np.ndarray:

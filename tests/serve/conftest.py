@@ -13,14 +13,14 @@ import pytest
 from drawn_faces import draw
 from small_face_model import SIZE, fresh, write_model
 
-from sketchprep import imageio
-from sketchprep.draw import Artist, encoders_digest
-from sketchprep.manifold import make_bank
-from sketchprep.models.face_model import load_face_model
+from sketchprep.io import images
+from sketchprep.models.deepfacedrawing.drawing.manifold import make_bank
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import Artist, encoders_digest
+from sketchprep.models.deepfacedrawing.networks.model import load_face_model
 from sketchprep.serve.app import create_app
-from sketchprep.serve.guard import LOOPBACK
-from sketchprep.serve.run import bind, server
-from sketchprep.serve.studio import Studio
+from sketchprep.serve.drawing import Studio
+from sketchprep.serve.security import LOOPBACK
+from sketchprep.serve.server import bind, server
 
 FACES = 40
 
@@ -39,7 +39,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def artist(run: Path) -> Artist:
-    from sketchprep.draw import open_artist
+    from sketchprep.models.deepfacedrawing.drawing.synthesizer import open_artist
 
     return open_artist(run, device="cpu")
 
@@ -81,4 +81,4 @@ def serve_studio() -> Callable[..., object]:
 @pytest.fixture(scope="session")
 def canvases() -> list[bytes]:
     """Drawings of the page's size as PNG."""
-    return [imageio.encode_png(draw(number, 512)[1]) for number in range(100, 104)]
+    return [images.encode_png(draw(number, 512)[1]) for number in range(100, 104)]

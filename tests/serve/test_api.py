@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from drawn_faces import draw
 
-from sketchprep import imageio
-from sketchprep.draw import Artist
-from sketchprep.ops.components import PARTS, windows
-from sketchprep.serve.guard import Guard, hosts_for
+from sketchprep.io import images
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import Artist
+from sketchprep.ops.face_parts import PARTS, windows
 from sketchprep.serve.limits import MOST_PICTURE
+from sketchprep.serve.security import Guard, hosts_for
 
 STATIC = Path(__file__).resolve().parents[2] / "sketchprep" / "serve" / "static"
 
@@ -89,19 +89,19 @@ def test_examples_are_sketches(port: int) -> None:
     names = json.loads(call(port, "/api/examples")[1])
     assert names
     for name in names:
-        assert imageio.decode_gray(call(port, f"/examples/{name}")[1]).shape == (512, 512)
+        assert images.decode_gray(call(port, f"/examples/{name}")[1]).shape == (512, 512)
 
 
 def test_synthesize_draws_what_the_model_draws(port: int, artist: Artist, canvases: list[bytes]) -> None:
     sketch = draw(100, 64)[1]
-    answer, data = call(port, "/api/synthesize?wb=0.5,mouth=1&bank=Male%3D1", imageio.encode_png(sketch))
+    answer, data = call(port, "/api/synthesize?wb=0.5,mouth=1&bank=Male%3D1", images.encode_png(sketch))
     assert answer.headers["content-type"] == "image/png"
-    face = imageio.decode(data)
+    face = images.decode(data)
     assert face.shape == (64, 64, 3)
     codes, _, _ = artist.steer(sketch[None], wb=1)
     assert not np.array_equal(face, artist.faces(codes)[0])
-    faithful = imageio.decode(call(port, "/api/synthesize?wb=1", imageio.encode_png(sketch))[1])
-    everyone = imageio.decode(call(port, "/api/synthesize?wb=0.5,mouth=1", imageio.encode_png(sketch))[1])
+    faithful = images.decode(call(port, "/api/synthesize?wb=1", images.encode_png(sketch))[1])
+    everyone = images.decode(call(port, "/api/synthesize?wb=0.5,mouth=1", images.encode_png(sketch))[1])
     assert not np.array_equal(face, faithful)
     assert not np.array_equal(face, everyone)
 
@@ -130,8 +130,8 @@ def test_what_is_no_picture_is_refused_and_the_server_goes_on(port: int, canvase
     wrong = {
         "nothing": b"", "text": b"a face", "svg": b"<svg xmlns='http://www.w3.org/2000/svg'><circle r='9'/></svg>",
         "cut": canvases[0][:500], "bomb": bomb(100_000, 100_000), "large": bomb(9000, 9000),
-        "tiny": imageio.encode_png(np.zeros((9, 9), np.uint8)),
-        "blank": imageio.encode_png(np.full((99, 99), 255, np.uint8)),
+        "tiny": images.encode_png(np.zeros((9, 9), np.uint8)),
+        "blank": images.encode_png(np.full((99, 99), 255, np.uint8)),
     }  # fmt: skip
     for name, data in wrong.items():
         status, text = refusal(port, path, data)
@@ -153,22 +153,22 @@ def test_too_many_bytes_are_refused_before_they_are_read(port: int) -> None:
 
 def test_a_picture_becomes_a_canvas(port: int) -> None:
     sketch = draw(100, 300)[1]
-    answer, data = call(port, "/api/picture", imageio.encode_png(sketch))
+    answer, data = call(port, "/api/picture", images.encode_png(sketch))
     assert answer.headers["x-kind"] == "sketch"
-    found = imageio.decode_gray(data)
+    found = images.decode_gray(data)
     assert found.shape == (512, 512)
-    larger = imageio.resize(sketch, (512, 512))
+    larger = images.resize(sketch, (512, 512))
     assert found[larger < 60].mean() < 80
     assert found[larger > 250].mean() > 240
 
 
 def test_a_canvas_is_moved_into_its_place(port: int) -> None:
     page = np.full((512, 512), 255, np.uint8)
-    page[20:220, 20:220] = imageio.resize(draw(100, 300)[1], (200, 200))
-    rows, columns = np.nonzero(imageio.decode_gray(call(port, "/api/place", imageio.encode_png(page))[1]) < 100)
+    page[20:220, 20:220] = images.resize(draw(100, 300)[1], (200, 200))
+    rows, columns = np.nonzero(images.decode_gray(call(port, "/api/place", images.encode_png(page))[1]) < 100)
     assert rows.max() - rows.min() > 300
     assert columns.max() - columns.min() > 200
-    for wrong in (b"", b"<svg/>", imageio.encode_png(np.zeros((64, 64), np.uint8)), bomb(100_000, 100_000)):
+    for wrong in (b"", b"<svg/>", images.encode_png(np.zeros((64, 64), np.uint8)), bomb(100_000, 100_000)):
         status, text = refusal(port, "/api/place", wrong)
         assert status == 422
         assert text
@@ -183,7 +183,7 @@ def test_what_is_described_is_there(port: int) -> None:
 
 def test_parts_of_the_bank_are_pictures(port: int) -> None:
     for part, window in windows(512).items():
-        picture = imageio.decode_gray(call(port, f"/api/parts/{part}/3.png")[1])
+        picture = images.decode_gray(call(port, f"/api/parts/{part}/3.png")[1])
         assert picture.shape == (window.height, window.width)
     for path in ("ear/3", "nose/40", "nose/-1", "nose/x", "nose/9" + "9" * 30, "..%2fnose/3"):
         status, text = refusal(port, f"/api/parts/{path}.png")

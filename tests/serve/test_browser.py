@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from drawn_faces import draw
 
-from sketchprep import imageio
-from sketchprep.ops.components import windows
-from sketchprep.serve.studio import Studio
+from sketchprep.io import images
+from sketchprep.ops.face_parts import windows
+from sketchprep.serve.drawing import Studio
 
 Serve = Callable[..., AbstractContextManager[int]]
 CHROMIUM = shutil.which("chromium")
@@ -100,7 +100,7 @@ def settle(page: Any) -> None:
 def pixels(page: Any, name: str) -> np.ndarray:
     """What is on a canvas, over white."""
     url = page.evaluate("name => document.getElementById(name).toDataURL()", name)
-    return imageio.decode(base64.b64decode(url.partition(",")[2]))
+    return images.decode(base64.b64decode(url.partition(",")[2]))
 
 
 def ink(page: Any) -> np.ndarray:
@@ -252,23 +252,23 @@ def test_live_off_waits_for_the_button(page: Any) -> None:
 
 def test_pictures_are_loaded_and_saved(page: Any, tmp_path: Path) -> None:
     sketch = draw(100, 300)[1]
-    (tmp_path / "mine.png").write_bytes(imageio.encode_png(sketch))
+    (tmp_path / "mine.png").write_bytes(images.encode_png(sketch))
     (tmp_path / "wrong.png").write_bytes(b"<svg/>")
-    (tmp_path / "tiny.png").write_bytes(imageio.encode_png(np.zeros((5, 5), np.uint8)))
+    (tmp_path / "tiny.png").write_bytes(images.encode_png(np.zeros((5, 5), np.uint8)))
     for name in ("wrong", "tiny"):
         page.set_input_files("#file", tmp_path / f"{name}.png")
         until(page, f"document.querySelector('#toast').textContent.includes('{name}.png cannot be loaded: ')")
         assert ink(page).min() == 255
     page.set_input_files("#file", tmp_path / "mine.png")
     settle(page)
-    larger = imageio.resize(sketch, (512, 512))
+    larger = images.resize(sketch, (512, 512))
     assert ink(page)[larger < 60].mean() < 90
     assert ink(page)[larger > 250].mean() > 235
     for button, name, shown in (("#save-sketch", "sketch.png", "ink"), ("#save-face", "face.png", "face")):
         with page.expect_download() as download:
             page.click(button)
         assert download.value.suggested_filename == name
-        saved = imageio.decode(Path(download.value.path()).read_bytes())
+        saved = images.decode(Path(download.value.path()).read_bytes())
         assert np.abs(saved.astype(int) - pixels(page, shown)).max() <= 1
 
 

@@ -13,7 +13,7 @@ from urllib.request import urlopen
 import pytest
 from click.testing import CliRunner
 
-from sketchprep.cli import main
+from sketchprep.cli.main import main
 
 
 def mistake(*words: object) -> str:
@@ -33,7 +33,7 @@ def test_mistakes_are_one_sentence(run: Path, tmp_path: Path, monkeypatch: pytes
         assert f"--port {port}" in mistake("--run", run, "--port", port)
     assert "203.0.113.9" in mistake("--run", run, "--host", "203.0.113.9", "--port", 0)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sketchprep.shipped.bundled", lambda: None)
+    monkeypatch.setattr("sketchprep.models.deepfacedrawing.drawing.pretrained.bundled", lambda: None)
     assert "runs/deepfacedrawing" in mistake("--port", 0)
 
 

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from drawn_faces import draw
 
-from sketchprep import imageio
-from sketchprep.draw import Artist
-from sketchprep.serve.studio import Studio
+from sketchprep.io import images
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import Artist
+from sketchprep.serve.drawing import Studio
 
 CLIENTS, STROKES = 8, 12
 
@@ -28,7 +28,7 @@ def drawing(number: int) -> list[bytes]:
     for stroke in range(1, STROKES + 1):
         part = page.copy()
         part[round(512 * (0.3 + 0.7 * stroke / STROKES)) :] = 255
-        found.append(imageio.encode_png(part))
+        found.append(images.encode_png(part))
     return found
 
 
@@ -96,7 +96,7 @@ def test_eight_draw_at_once_and_each_sees_its_newest(server: Any, artist: Artist
         assert not [header for header in seen if header["type"] == "error"]
         assert [header["id"] for header in seen] == sorted(header["id"] for header in seen)
         last = alone.face(alone.look(each[-1], wb=[0.3] * 5, shadow=False).blended)
-        assert np.abs(imageio.decode(png).astype(int) - imageio.decode(last)).max() <= 2
+        assert np.abs(images.decode(png).astype(int) - images.decode(last)).max() <= 2
     assert len({png for png, _ in found}) == CLIENTS
     assert grown < 64e6, f"{grown / 1e6:.0f} MB more for eight"
     process.terminate()

@@ -18,15 +18,15 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from sketchprep import imageio
-from sketchprep.ops.components import PARTS
+from sketchprep.io import images
+from sketchprep.ops.face_parts import PARTS
 from sketchprep.serve import session
+from sketchprep.serve.drawing import Studio
 from sketchprep.serve.limits import MOST_MESSAGE
-from sketchprep.serve.line import Line
-from sketchprep.serve.studio import Studio
+from sketchprep.serve.work_queue import Line
 
 Serve = Callable[[Studio], AbstractContextManager[int]]
-BLANK = imageio.encode_png(np.full((512, 512), 255, np.uint8))
+BLANK = images.encode_png(np.full((512, 512), 255, np.uint8))
 
 
 def join(port: int, **words: Any) -> ClientConnection:
@@ -61,7 +61,7 @@ def face(client: ClientConnection, number: int) -> np.ndarray:
     while True:
         header, pictures = receive(client)
         if (header["type"], header["id"]) == ("face", number):
-            return imageio.decode(pictures[0])
+            return images.decode(pictures[0])
 
 
 def test_a_drawing_is_answered_by_its_shadow_and_its_face(port: int, studio: Studio, canvases: list[bytes]) -> None:
@@ -69,7 +69,7 @@ def test_a_drawing_is_answered_by_its_shadow_and_its_face(port: int, studio: Stu
         client.send(message(7, canvases[:1], wb=[0.1, 0.2, 0.3, 0.4, 0.5]))
         header, pictures = receive(client)
         assert (header["type"], header["id"], header["blank"]) == ("shadow", 7, [])
-        assert imageio.decode_gray(pictures[0]).shape == (64, 64)
+        assert images.decode_gray(pictures[0]).shape == (64, 64)
         drawn = studio.artist.draw(studio.sketch(canvases[0])[None], wb=[0.1, 0.2, 0.3, 0.4, 0.5])
         assert drawn.projection is not None
         assert header["neighbours"] == dict(zip(PARTS, drawn.projection.indices[0].tolist(), strict=True))
@@ -178,9 +178,9 @@ def test_malformed_messages_are_told_and_the_next_answered(port: int, canvases: 
 @pytest.mark.parametrize("shape", [(64, 64), (512, 511), (2000, 2000)])
 def test_only_a_canvas_is_a_canvas(port: int, shape: tuple[int, int]) -> None:
     with join(port) as client:
-        client.send(message(1, [imageio.encode_png(np.zeros(shape, np.uint8))]))
+        client.send(message(1, [images.encode_png(np.zeros(shape, np.uint8))]))
         assert "512" in receive(client)[0]["message"]
-        client.send(message(1, [imageio.encode_jpeg(np.zeros((512, 512, 3), np.uint8))]))
+        client.send(message(1, [images.encode_jpeg(np.zeros((512, 512, 3), np.uint8))]))
         assert "PNG" in receive(client)[0]["message"]
 
 

@@ -1,0 +1,1 @@
+"""The command line: the root group and the commands that belong to no model family."""

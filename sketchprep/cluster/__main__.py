@@ -1,8 +1,0 @@
-"""``python -m sketchprep.cluster``: what the batch scripts call."""
-
-import sys
-
-from sketchprep.cluster.task import main
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""What every room may use: configuration, runtime, progress, weights, work folders."""

@@ -1,0 +1,1 @@
+"""The paired dataset on disk: sources, builds, reading, exports, component crops."""

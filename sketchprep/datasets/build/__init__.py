@@ -1,0 +1,1 @@
+"""Building a dataset: plan, workers, executors, merge."""

@@ -1,0 +1,168 @@
+"""The planning pass: which photos, which split, which shard.  Written once; nothing later moves a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sketchprep.datasets import plan
+from sketchprep.datasets.build.draft import REASON, Draft
+from sketchprep.datasets.sources.tables import samples_of
+from sketchprep.errors import SampleError
+from sketchprep.io import shards, tables
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sketchprep.datasets.build.listing import Listing
+    from sketchprep.datasets.sources.base import Source
+    from sketchprep.records import Sample
+    from sketchprep.sketching.recipe import Recipe
+
+__all__ = ["draft", "hash_samples", "make", "write"]
+
+
+def draft(
+    recipe: Recipe,
+    listing: Listing,
+    *,
+    before: pa.Table | Path | None = None,
+    jobs: int = 1,
+    hashing: bool = True,
+    hashed: Callable[[int], Any] = lambda photos: None,
+    folder: Path | None = None,
+) -> Draft:
+    """Judge what `listing` offers beyond the samples that `before` holds.
+
+    Photos are hashed, exact duplicates dropped (the first wins), annotations checked, and what is left is split by
+    the rank of sha256(seed, id) or as the corpus says.  Photos of a list are not opened: their digests are those that
+    the list holds, if any.
+
+    Parameters
+    ----------
+    before : pyarrow.Table or Path, optional
+        A plan to be extended: its samples are left out, but known to the search for duplicates.  They are held.
+    jobs : int
+        Threads that read and hash.
+    hashing : bool
+        False opens no file: exact duplicates stay unknown.
+    hashed : callable
+        Called with a number of photos, for a progress bar.
+    folder : Path, optional
+        On whose disk the draft lies.
+    """
+    planned, owners = _known(before)
+    made = Draft(recipe, listing.count(), folder, owners)
+    for source, offered in listing.batches():
+        batch = offered if before is None else _unplanned(offered, planned)
+        if hashing and not source.listed:
+            batch = _with_digests(batch, source, jobs, hashed)
+        made.add(_judged(recipe, batch))
+    made.settle([f for f in listing.refused() if (f.source, f.id) not in planned])
+    return made
+
+
+def write(path: Path, made: Draft, before: Path | None = None) -> None:
+    """Write a draft as ``plan.parquet``, after the rows of `before`."""
+    with shards.atomic(path) as temporary, plan.row_groups(temporary) as groups:
+        for table in () if before is None else tables.tables(before):
+            groups.add(table)
+        for table in made.tables(*_continued(before)):
+            groups.add(table)
+
+
+def make(recipe: Recipe, listing: Listing, *, before: pa.Table | Path | None = None, hashing: bool = True) -> pa.Table:
+    """Return the rows of a planning pass as one table."""
+    import pyarrow as pa
+
+    with draft(recipe, listing, before=before, hashing=hashing) as made:
+        return pa.concat_tables([plan.schema().empty_table(), *made.tables(*_continued(before))]).combine_chunks()
+
+
+def hash_samples(samples: Sequence[Sample], source: Source, jobs: int = 1) -> list[str | None]:
+    """Digest of every sample, None where it cannot be read: the shard will say why, and may be retried."""
+
+    def digest(sample: Sample) -> str | None:
+        try:
+            return source.digest(sample)
+        except SampleError:
+            return None
+
+    with ThreadPoolExecutor(max(1, jobs)) as pool:
+        return list(pool.map(digest, samples))
+
+
+def _known(before: pa.Table | Path | None) -> tuple[set[tuple[str, str]], dict[str, str]]:
+    """(source, id) of everything in a plan, and who had which bytes first."""
+    planned: set[tuple[str, str]] = set()
+    owners: dict[str, str] = {}
+    for table in () if before is None else tables.tables(before, ["source", "id", "sha256"]):
+        columns = [plan.column(table, name) for name in ("source", "id", "sha256")]
+        planned |= set(zip(*columns[:2], strict=True))
+        for _, id_, digest in zip(*columns, strict=True):
+            if digest is not None:
+                owners.setdefault(digest, id_)
+    return planned, owners
+
+
+def _continued(before: pa.Table | Path | None) -> tuple[int, dict[str, int]]:
+    """The next ordinal, and how many shards each split has."""
+    import pyarrow.compute as pc
+
+    first, counts = 0, dict[str, int]()
+    for table in () if before is None else tables.tables(before, ["ordinal"]):
+        first = max(first, 1 + (-1 if (last := pc.max(table["ordinal"]).as_py()) is None else last))
+    for name in () if before is None else plan.shard_names(before):
+        split, number = name.rsplit("-", 1)
+        counts[split] = max(counts.get(split, 0), int(number) + 1)
+    return first, counts
+
+
+def _unplanned(batch: pa.Table, planned: Collection[tuple[str, str]]) -> pa.Table:
+    keys = zip(plan.column(batch, "source"), plan.column(batch, "id"), strict=True)
+    return batch.filter([key not in planned for key in keys])
+
+
+HASHED_AT_ONCE = 256
+
+
+def _with_digests(batch: pa.Table, source: Source, jobs: int, hashed: Callable[[int], Any]) -> pa.Table:
+    import pyarrow as pa
+
+    samples, digests = samples_of(batch), list[str | None]()
+    for at in range(0, len(samples), HASHED_AT_ONCE):
+        found = hash_samples(samples[at : at + HASHED_AT_ONCE], source, jobs)
+        digests += found
+        hashed(len(found))
+    return batch.set_column(batch.column_names.index("sha256"), "sha256", pa.array(digests, pa.string()))
+
+
+def _judged(recipe: Recipe, batch: pa.Table) -> pa.Table:
+    """Add why a sample is not wanted, by its source's annotations."""
+    import pyarrow as pa
+
+    from sketchprep.sketching.selection import check_annotations
+
+    rules, types = recipe.select, plan.schema()
+    limits = rules.pose.limits
+    no_rule = not (rules.exclude_attributes or rules.require_attributes or limits)
+    if no_rule or all(batch[name].null_count == len(batch) for name in ("attributes", "pose")):
+        for name in REASON:
+            batch = batch.append_column(name, pa.nulls(len(batch), types.field(name).type))
+        return batch
+    columns: dict[str, list[Any]] = {name: [] for name in REASON}
+    for sample in samples_of(batch):
+        error = check_annotations(
+            sample,
+            exclude_attributes=rules.exclude_attributes,
+            require_attributes=rules.require_attributes,
+            pose_limits=limits,
+        )
+        reason = (None,) * 4 if error is None else ("select", error.kind, error.message, error.rejected)
+        for name, value in zip(REASON, reason, strict=True):
+            columns[name].append(value)
+    for name, values in columns.items():
+        batch = batch.append_column(name, pa.array(values, types.field(name).type))
+    return batch

@@ -1,0 +1,96 @@
+"""From the words of a user to what is to be built: recipe, sources, folder.  Nothing is written here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sketchprep.datasets import remoteview, sources
+from sketchprep.datasets.sources.base import Source
+from sketchprep.errors import UserError
+from sketchprep.io.object_store import location
+from sketchprep.sketching import recipe, selection
+from sketchprep.sketching.recipe import Recipe
+
+__all__ = ["Request", "prepare"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be built from what, resolved: recipe, where the sources lie, and the folder."""
+
+    recipe: Recipe
+    roots: dict[str, Path]
+    sources: list[Source]
+    out: Path
+
+
+def prepare(
+    source: str | None = None,
+    *,
+    root: str | os.PathLike[str] | Mapping[str, str] | None = None,
+    out: str | os.PathLike[str] | None = None,
+    recipe_name: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    overrides: Iterable[str] = (),
+    limit: int | None = None,
+    photo_list: str | os.PathLike[str] | None = None,
+) -> Request:
+    """Resolve the recipe, its sources and the folder, without touching the disk.
+
+    A `photo_list` is a file of paths relative to the root; see `sketchprep.datasets.sources.photo_list`.
+
+    Raises
+    ------
+    UserError
+        For an unknown source, recipe or key, or a missing root.
+    """
+    if source is None and recipe_name is None:
+        raise UserError("name what to build from: --source NAME, or --recipe NAME or FILE (see `sketchprep sources`)")
+    if source is not None:
+        sources.source_class(source)
+    spec: Any = recipe_name if recipe_name is not None else source
+    if isinstance(spec, os.PathLike):
+        spec = Path(spec)
+    rec = recipe.load(spec, overrides, limit=limit, **_only(source, recipe_name))
+    roots = _roots(rec, root)
+    opened = [sources.open_source(s.name, roots[s.name], **s.options) for s in rec.sources]
+    _check_names(rec, opened)
+    if photo_list is not None:
+        if len(opened) > 1:
+            raise UserError(f"--list {photo_list}: goes with one source, and the recipe has {len(opened)}")
+        opened[0].take_list(remoteview.file(photo_list))
+    return Request(rec, roots, opened, location(out) if out is not None else Path("out") / rec.name)
+
+
+def _check_names(rec: Recipe, opened: list[Source]) -> None:
+    """Refuse attributes and masks that no source of the recipe has ever heard of."""
+    rules = rec.select
+    attributes = {name for source in opened for name in source.attribute_names()}
+    selection.check_attribute_names(rules.exclude_attributes, attributes, key="select.exclude_attributes")
+    selection.check_attribute_names(rules.require_attributes, attributes, key="select.require_attributes")
+    selection.check_mask_names(rules.exclude_masks, {name for source in opened for name in source.mask_names()})
+
+
+def _only(source: str | None, recipe_name: Any) -> dict[str, Any]:
+    """``--source`` beside ``--recipe`` replaces the recipe's sources."""
+    return {"sources": [source]} if source is not None and recipe_name is not None else {}
+
+
+def _roots(rec: Recipe, root: Any) -> dict[str, Path]:
+    given: dict[str, str] = {}
+    if isinstance(root, Mapping):
+        given = {str(k): str(v) for k, v in root.items()}
+    elif root is not None:
+        if len(rec.sources) > 1:
+            names = ", ".join(s.name for s in rec.sources)
+            raise UserError(f"--root {root}: the recipe has several sources ({names}); write --root NAME=DIR for each")
+        given = {rec.sources[0].name: os.fspath(root)}
+    unknown = sorted(set(given) - {s.name for s in rec.sources})
+    if unknown:
+        raise UserError(
+            f"--root {unknown[0]}=…: the recipe has no such source ({', '.join(s.name for s in rec.sources)})"
+        )
+    return {s.name: sources.resolve_root(s.name, given.get(s.name)) for s in rec.sources}

@@ -1,0 +1,253 @@
+"""From a planned dataset to jobs in Slurm's queue: which tasks have work, their script, and the job that merges."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sketchprep.cluster import script, slurm
+from sketchprep.cluster.settings import Settings
+from sketchprep.core.workdir import disk_sentence
+from sketchprep.datasets import plan
+from sketchprep.datasets.build import fingerprint, halfway, passes
+from sketchprep.datasets.build.merge import complete_shards
+from sketchprep.errors import UserError
+from sketchprep.io import object_store
+from sketchprep.io import shards as store
+
+if TYPE_CHECKING:
+    from sketchprep.datasets.build.worker import Job
+    from sketchprep.sketching.recipe import Recipe
+
+__all__ = ["Submission", "cancel", "preview", "refuse_if_active", "submit"]
+
+
+@dataclass(frozen=True)
+class Submission:
+    """Jobs that were submitted.
+
+    Attributes
+    ----------
+    array, merge : str
+        Numbers of the (first) array and of the job that ends it.
+    second : str or None
+        Number of the array with the second pass, where there are two.
+    tasks, shards : int
+        Length of the array, and shards that are to be made.
+    per_task : int
+        Shards a task.
+    script : Path
+        What was submitted.
+    """
+
+    array: str
+    merge: str
+    tasks: int
+    shards: int
+    per_task: int
+    script: Path
+    second: str | None = None
+
+    def text(self) -> str:
+        """Describe it in one line."""
+        second = f"each followed by its networks in job {self.second}, " if self.second else ""
+        return (
+            f"submitted job {self.array}: {self.shards:,} shards in {self.tasks:,} tasks of up to {self.per_task}, "
+            f"{second}then job {self.merge} merges them ({self.script})"
+        )
+
+
+def folder_of(out: Path) -> Path:
+    """Where scripts, task logs and sentences of refused tasks lie."""
+    return out.absolute() / "log" / "slurm"
+
+
+def refuse_if_active(out: Path) -> None:
+    """Refuse to touch a dataset while jobs work on it.
+
+    Raises
+    ------
+    UserError
+        Naming the jobs.
+    """
+    if not folder_of(out).is_dir() or not slurm.is_there():
+        return
+    jobs = slurm.active(slurm.job_name(out.absolute()))
+    if jobs:
+        raise UserError(
+            f"-o {out}: Slurm jobs are at work there ({', '.join(jobs)}); follow them with "
+            f"`sketchprep status --watch {out}`, or end them with `sketchprep cancel {out}`"
+        )
+
+
+def processes_of(settings: Settings, recipe: Recipe, jobs: int | None) -> int:
+    """Worker processes of one task: as asked, else as many as its cores bear, or one alone beside a GPU."""
+    return jobs or (1 if settings.gpus else max(1, settings.cpus // recipe.threads))
+
+
+def arrays(out: Path, rec: Recipe, settings: Settings, pending: Collection[str]) -> list[tuple[str, Settings]]:
+    """The passes that are to be submitted, each with what its tasks are given."""
+    if settings.network is None or not fingerprint.uses_network(rec):
+        return [(passes.ALL, settings)]
+    second = [(passes.NETWORK, settings.for_network())]
+    return second if set(pending) <= set(halfway.names(out)) else [(passes.CPU, settings), *second]
+
+
+def submit(
+    job: Job,
+    names: Sequence[str],
+    finished: Collection[str],
+    settings: Settings,
+    *,
+    jobs: int | None = None,
+    most_failures: float | None = None,
+) -> Submission:
+    """Write the scripts and submit them.
+
+    Parameters
+    ----------
+    job : Job
+    names : sequence of str
+        Every shard of the plan, in order: task b works on ``names[b * k : (b + 1) * k]``.
+    finished : collection of str
+        Shards that are there; a task without any other is not submitted.
+    settings : Settings
+    jobs : int, optional
+        Processes a task.
+    most_failures : float, optional
+        Photos that may fail before the tasks stop.
+    """
+    folder = folder_of(job.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.error"):
+        old.unlink(missing_ok=True)
+    todo = [name for name in names if name not in set(finished)]
+    wanted = arrays(job.out, job.recipe, settings, todo)
+    processes = {part: processes_of(given, job.recipe, jobs) for part, given in wanted}
+    per_task = script.batches(len(names), max(processes.values()), slurm.max_array_size(), settings)
+    spec = folder / f"{_next_number(folder):04d}.json"
+    values = {
+        "roots": {name: str(root.absolute()) for name, root in job.roots.items()},
+        "device": job.device,
+        "offline": job.offline,
+        "per_task": per_task,
+        "processes": processes,
+        "stall": settings.stall,
+        "settle": settings.settle,
+        "most_failures": most_failures,
+    }
+    _write(spec, json.dumps(values, indent=2) + "\n")
+    tasks = _tasks(names, finished, per_task)
+    texts = _scripts(job.out, spec, wanted, tasks, settings)
+    sent = _send({spec.with_suffix(end): text for end, text in texts.items()})
+    return Submission(
+        sent[0], sent[-1], len(tasks), len(todo), per_task, spec.with_suffix(next(iter(texts))),
+        sent[1] if len(wanted) > 1 else None,
+    )  # fmt: skip
+
+
+def _scripts(
+    out: Path, spec: Path, wanted: Sequence[tuple[str, Settings]], tasks: Collection[int], settings: Settings
+) -> dict[str, str]:
+    """Texts of the scripts by the end of their file's name, in the order in which they run."""
+    name = slurm.job_name(out.absolute())
+    texts = {
+        ".sh" if len(wanted) == 1 else f".{part}.sh": script.array_script(
+            given, name=name, spec=spec, indices=tasks, part=part
+        )
+        for part, given in wanted
+    }
+    return {**texts, ".merge.sh": script.merge_script(settings, name=name, spec=spec)}
+
+
+def _dependency(position: int, count: int) -> list[str]:
+    """How a script waits for the one before it, whose number is to be filled in."""
+    if position == 0:
+        return []
+    if position == count - 1:
+        return ["--dependency=afterany:{}"]
+    # Task by task; a task whose first half failed must not wait for ever.
+    return ["--dependency=aftercorr:{}", "--kill-on-invalid-dep=yes"]
+
+
+def _send(scripts: dict[Path, str]) -> list[str]:
+    """Write and submit scripts, each after the one before it; if one is refused, none is left in the queue."""
+    numbers: list[str] = []
+    for path, text in scripts.items():
+        _write(path, text)
+    try:
+        for position, path in enumerate(scripts):
+            options = [o.format(numbers[-1]) for o in _dependency(position, len(scripts))]
+            numbers.append(slurm.submit(path, *options))
+    except UserError:
+        for number in numbers:
+            slurm.run(["scancel", number])
+        raise
+    return numbers
+
+
+def preview(out: Path, rec: Recipe, names: Sequence[str], finished: Collection[str], settings: Settings) -> str:
+    """Text of the scripts that `submit` would submit, without writing anything."""
+    limit = slurm.max_array_size()
+    todo = [name for name in names if name not in set(finished)]
+    wanted = arrays(out, rec, settings, todo)
+    most = max(processes_of(given, rec, None) for _, given in wanted)
+    per_task = script.batches(len(names), most, limit, settings)
+    tasks = _tasks(names, finished, per_task)
+    if not tasks:
+        return "nothing to submit: every shard is there"
+    spec = folder_of(out) / f"{_next_number(folder_of(out)):04d}.json"
+    texts = list(_scripts(out, spec, wanted, tasks, settings).values())
+    shown = [f"{len(todo):,} shards in {len(tasks):,} tasks of up to {per_task} (MaxArraySize {limit:,})", texts[0]]
+    for position, text in enumerate(texts[1:], 1):
+        options = " ".join(_dependency(position, len(texts))).format("THE JOB ABOVE")
+        shown += [f"--- then, submitted with {options}", text]
+    return "\n\n".join(shown)
+
+
+def cancel(out: Path) -> int | None:
+    """Stop what works on a dataset: its Slurm jobs, and any worker that sees its folder.
+
+    Finished shards stay; the same build command goes on.
+
+    Returns
+    -------
+    int or None
+        Slurm jobs that were ended; None for a finished dataset, which is left alone.
+    """
+    if object_store.is_url(out):
+        from sketchprep.datasets import remote
+
+        remote.stop(object_store.Url(str(out)))
+        return 0
+    if not (out / "plan.parquet").is_file():
+        raise UserError(f"{out}: holds no planned dataset, so there is nothing to cancel")
+    if (out / "index.parquet").is_file() and len(complete_shards(out)) >= len(plan.shard_sizes(out / "plan.parquet")):
+        return None
+    try:
+        (out / "log").mkdir(exist_ok=True)
+        (out / "log" / "stop").write_text("cancelled\n")
+    except OSError as error:
+        raise UserError(disk_sentence(out, error)) from None
+    if not folder_of(out).is_dir() or not slurm.is_there():
+        return 0
+    return slurm.cancel(slurm.job_name(out.absolute()))
+
+
+def _tasks(names: Sequence[str], finished: Collection[str], per_task: int) -> list[int]:
+    done = set(finished)
+    return sorted({number // per_task for number, name in enumerate(names) if name not in done})
+
+
+def _next_number(folder: Path) -> int:
+    numbers = [int(path.stem) for path in folder.glob("*.json") if re.fullmatch(r"\d+", path.stem)]
+    return max(numbers, default=0) + 1
+
+
+def _write(path: Path, text: str) -> None:
+    with store.atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

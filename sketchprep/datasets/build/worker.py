@@ -1,0 +1,298 @@
+"""The work on one shard: photos in, one tar and its rows out.  Runs in any process, knows nothing of the others."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sketchprep.core.progress import Meter
+from sketchprep.core.workdir import disk_sentence
+from sketchprep.datasets.build import halfway, passes
+from sketchprep.datasets.build.item import Item, draw, encode, members, start
+from sketchprep.errors import SampleError, UserError
+from sketchprep.io import shards
+from sketchprep.sketching.sketcher import Tools, limit_threads, tools_for
+
+if TYPE_CHECKING:
+    from sketchprep.datasets.plan import ShardPlan
+    from sketchprep.records import Sample
+    from sketchprep.sketching.framing import Framed
+    from sketchprep.sketching.recipe import Recipe
+
+__all__ = ["Job", "Stopped", "run_shard"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every worker of a build is told; small and picklable.
+
+    Attributes
+    ----------
+    out : Path
+        The dataset's folder.
+    recipe : Recipe
+        The resolved recipe.
+    environment : dict
+        What the bytes depend on, as planned.
+    roots : dict of str to Path
+        Where each source lies on this machine.
+    device : str
+        As asked for: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
+    offline : bool
+        Never fetch a missing weight.
+    parent : int
+        Process to die with; 0 for none.
+    part : str
+        The pass, see `passes.NAMES`.
+    url : str
+        The store that finished shards go to, see `sketchprep.datasets.remote`; empty for a local dataset.
+    """
+
+    out: Path
+    recipe: Recipe
+    environment: dict[str, Any]
+    roots: dict[str, Path]
+    device: str = "auto"
+    offline: bool = False
+    parent: int = 0
+    part: str = passes.ALL
+    url: str = ""
+
+
+class Stopped(Exception):
+    """Somebody asked the build to stop by leaving the file ``log/stop``."""
+
+
+def run_shard(job: Job, shard: ShardPlan) -> str:
+    """Build one shard and commit it: first the tar, then its Parquet file, which marks the shard as complete.
+
+    Of two passes the first leaves the shard's half, see `sketchprep.datasets.build.halfway`, and the second removes it.
+
+    Parameters
+    ----------
+    job : Job
+    shard : ShardPlan
+
+    Returns
+    -------
+    str
+        The shard's name.
+
+    Raises
+    ------
+    UserError
+        If the disk is full, the folder cannot be written, or this machine cannot make the planned bytes.
+    """
+    if not job.url:
+        return _run_shard(job, shard)
+    from sketchprep.datasets import remote
+
+    with remote.attended(job, shard.name):
+        return _run_shard(job, shard)
+
+
+def _run_shard(job: Job, shard: ShardPlan) -> str:
+    half = job.part == passes.CPU
+    folder = job.out / (halfway.FOLDER if half else "shards")
+    reports = job.out / (halfway.REPORTS if half else "log")
+    marker = job.out / "shards" / f"{shard.name}.parquet"
+    temporary = folder / f".{shard.name}.{shards.process_name()}.tmp"
+    if _orphaned(job):  # a killed driver's worker would go on in nobody's name
+        os._exit(1)
+    _clear(folder, shard.name)
+    tools = tools_for(job)
+    limit_threads(job.recipe.threads)
+    meter = Meter(reports / f"{shard.name}.json", len(shard))
+    try:
+        if half:
+            for needed in (folder, reports):
+                needed.mkdir(exist_ok=True)
+        meter.write(done=False)
+        with meter.time("load"):
+            tools.load()
+        (_make_half if half else _make)(tools, shard, temporary, marker, meter)
+        meter.write(done=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):  # where nothing can be written, nothing can be removed either
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, _Orphaned):
+            os._exit(1)
+        if not isinstance(error, OSError):
+            raise
+        if marker.exists():  # a twin finished it, and its driver cleared the folder
+            return shard.name
+        raise UserError(disk_sentence(job.out, error)) from error
+    return shard.name
+
+
+def _make(tools: Tools, shard: ShardPlan, temporary: Path, marker: Path, meter: Meter) -> None:
+    rows, size, digest = _write_tar(tools, shard, temporary, meter)
+    if marker.exists():  # another process was faster; finished shards are never written twice
+        temporary.unlink(missing_ok=True)
+        return
+    shards.commit(temporary, marker.with_suffix(".tar"))
+    pairs = sum(row["kind"] is None for row in rows)
+    meta = {"photos": len(rows), "pairs": pairs, "tar_bytes": size, "tar_sha256": digest}
+    shards.write_parquet(shards.rows_table(rows), marker, meta, lambda made: _publish(tools.job, marker, made))
+    halfway.path(tools.job.out, shard.name).unlink(missing_ok=True)
+
+
+def _publish(job: Job, marker: Path, made: Path) -> None:
+    """Commit the shard in its store too, if it has one, before this machine calls it complete."""
+    if job.url:
+        from sketchprep.datasets import remote
+        from sketchprep.io.object_store import Url
+
+        remote.publish(Url(job.url), marker.with_suffix(".tar"), made, marker.stem)
+
+
+def _make_half(tools: Tools, shard: ShardPlan, temporary: Path, marker: Path, meter: Meter) -> None:
+    writer = halfway.Writer(temporary, tools.job.recipe)
+    try:
+        for item in _items(tools, shard, meter):
+            with meter.time("write"):
+                writer.add(item)
+            meter.count(_outcome(item))
+        writer.close(meter)
+    except BaseException:
+        writer.abandon()
+        raise
+    shards.commit(temporary, halfway.path(tools.job.out, shard.name))
+
+
+def _clear(folder: Path, name: str) -> None:
+    """Take away what processes of this machine left of a shard when they died; others may be at work on it."""
+    for stale in folder.glob(f".{name}.*.tmp"):
+        node, _, pid = stale.name.removeprefix(f".{name}.").removesuffix(".tmp").rpartition("-")
+        if node == platform.node() and not Path(f"/proc/{pid}").exists():
+            stale.unlink(missing_ok=True)
+
+
+def _write_tar(tools: Tools, shard: ShardPlan, path: Path, meter: Meter) -> tuple[list[dict[str, Any]], int, str]:
+    writer = shards.ShardWriter(path)
+    rows: list[dict[str, Any]] = []
+    try:
+        for item in _items(tools, shard, meter):
+            if item.usable:
+                with meter.time("write"):
+                    files = members(tools.job.recipe, item)
+                    stored = writer.add(shard.ordinals[item.number], files)
+                item.row["members"] = [{n: getattr(m, n) for n in ("name", "offset", "size", "sha256")} for m in stored]
+            rows.append(item.row)
+            meter.count(_outcome(item))
+        with meter.time("write"):
+            size, digest = writer.close()
+    except BaseException:
+        writer.abandon()
+        raise
+    return rows, size, digest
+
+
+def _outcome(item: Item) -> str:
+    return "pair" if item.usable else "rejected" if item.row["rejected"] else "failed"
+
+
+def _items(tools: Tools, shard: ShardPlan, meter: Meter) -> Iterator[Item]:
+    """Yield the photos in order, drawn and encoded.  Networks see batches of a fixed size, in sample order."""
+    recipe, part = tools.job.recipe, tools.job.part
+    begun = halfway.read(tools.job.out, shard, meter) if part == passes.NETWORK else _opened(tools, shard, meter)
+    graph = passes.graph(recipe, part)
+    batch = tools.job.environment.get("batch", 1)
+    waiting: list[Item] = []
+
+    def drawn() -> Iterator[Item]:
+        draw(waiting, graph, tools.networks, meter)
+        for item in waiting:
+            encode(recipe, item, meter)
+            yield item
+        waiting.clear()
+
+    for item in begun:
+        if _orphaned(tools.job):
+            raise _Orphaned
+        if (tools.job.out / "log" / "stop").exists():
+            raise Stopped
+        waiting.append(item)
+        if sum(one.usable for one in waiting) == batch:
+            yield from drawn()
+    yield from drawn()
+
+
+def _opened(tools: Tools, shard: ShardPlan, meter: Meter) -> Iterator[Item]:
+    for number, sample in enumerate(shard.samples):
+        row, framed = _prepare(tools, shard, number, sample, meter)
+        yield start(tools.job.recipe, number, row, framed, meter)
+
+
+def _prepare(
+    tools: Tools, shard: ShardPlan, number: int, sample: Sample, meter: Meter
+) -> tuple[dict[str, Any], Framed | None]:
+    """One photo in the frame and its row, or a row that says why not."""
+    from sketchprep.sketching.framing import bring_into_frame
+
+    row: dict[str, Any] = {
+        "ordinal": shard.ordinals[number],
+        "id": sample.id,
+        "source": sample.source,
+        "split": shard.split,
+        "shard": shard.name,
+        "sha256": shard.digests[number],
+        "kind": None,
+    }
+    source, stage = tools.sources[sample.source], "decode"
+    try:
+        with meter.time("decode"):
+            digest, picture = source.load(sample)
+        row["sha256"] = digest if shard.digests[number] is None else shard.digests[number]
+        if digest != row["sha256"]:
+            raise SampleError(
+                "changed", "the file is not the one that was planned; put it back, or accept it with --retry-failed"
+            )
+        stage = "select"
+        framed = bring_into_frame(tools.job.recipe, source, sample, picture, tools.landmarker, meter)
+    except SampleError as error:
+        row |= {"stage": stage, "kind": error.kind, "message": error.message, "rejected": error.rejected}
+        return row, None
+    row |= _describe(tools.job.recipe, sample, framed)
+    return row, framed
+
+
+def _describe(recipe: Recipe, sample: Sample, framed: Framed) -> dict[str, Any]:
+    return {
+        "width": framed.width,
+        "height": framed.height,
+        "matrix": [float(v) for v in framed.matrix.ravel()],
+        "landmarks": None if framed.landmarks is None else [round(float(v), 3) for v in framed.landmarks.ravel()],
+        "pose": None if framed.pose is None else [round(float(v), 3) for v in framed.pose],
+        "attributes": None if sample.attributes is None else list(sample.attributes),
+        "windows": _windows(recipe),
+    }
+
+
+def _windows(recipe: Recipe) -> list[dict[str, Any]] | None:
+    from sketchprep.ops.face_parts import windows
+
+    if recipe.align.template != "ffhq" or recipe.size % 64:
+        return None
+    return [{"part": part, **window._asdict()} for part, window in windows(recipe.size).items()]
+
+
+class _Orphaned(BaseException):
+    """The driver is gone; what was begun is taken away before the worker leaves."""
+
+
+def _orphaned(job: Job) -> bool:
+    """Whether this is a worker whose driver is gone."""
+    return bool(job.parent) and os.getppid() != job.parent and os.getpid() != job.parent
+
+
+def quiet_interrupt() -> None:
+    """Leave Ctrl-C to the driver; a worker's traceback would only hide its sentence."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

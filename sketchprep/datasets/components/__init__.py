@@ -1,0 +1,1 @@
+"""Component crops: windows of face parts cut from datasets or photo folders."""

@@ -1,0 +1,212 @@
+"""The plan of a dataset, read: its shards, and what it left out.  `sketchprep.datasets.build.planner` makes it.
+
+Every function takes a table, or the path of a ``plan.parquet``: of a file one row group is held at a time, and only the
+columns that are needed, so that ten million rows are no more trouble than ten.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sketchprep.io.tables import RowGroups, tables
+from sketchprep.records import Failure, Sample
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = [
+    "ShardPlan",
+    "failure_tables",
+    "failures",
+    "iter_shards",
+    "read_shards",
+    "row_groups",
+    "schema",
+    "shard_names",
+    "shard_sizes",
+    "shards",
+    "shards_in_order",
+    "shards_of",
+    "split_counts",
+]
+
+SPLITS = ("train", "val", "test")
+GROUP_ROWS = 1 << 17
+HELD_ROWS = 1 << 15
+FAILURE = ("id", "source", "stage", "kind", "message", "rejected")
+
+
+@dataclass(frozen=True, slots=True)
+class ShardPlan:
+    """One unit of work: a name, and its samples with their ordinals and planned digests, in order."""
+
+    name: str
+    split: str
+    ordinals: tuple[int, ...]
+    samples: tuple[Sample, ...]
+    digests: tuple[str | None, ...]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+
+def schema() -> pa.Schema:
+    """Columns of ``plan.parquet``; a sample that was dropped has no ordinal and no shard, but a kind and a message.
+
+    ``sha256`` is null where a photo was not opened for the plan: because it could not be, or because it stands on a
+    list.  Its shard then takes the bytes that it finds.
+    """
+    import pyarrow as pa
+
+    text = pa.string()
+    return pa.schema(
+        [
+            ("ordinal", pa.int64()),
+            ("id", text),
+            ("source", text),
+            ("path", text),
+            ("sketch_path", text),
+            ("size", pa.int64()),
+            ("sha256", text),
+            ("split", text),
+            ("shard", text),
+            ("attributes", pa.list_(text)),
+            ("pose", pa.list_(pa.float64(), 3)),
+            ("stage", text),
+            ("kind", text),
+            ("message", text),
+            ("rejected", pa.bool_()),
+        ]
+    )
+
+
+def row_groups(path: Path) -> RowGroups:
+    """Open a ``plan.parquet`` for writing: a context manager with ``add``."""
+    return RowGroups(path, schema(), GROUP_ROWS)
+
+
+def shard_sizes(plan: pa.Table | Path) -> dict[str, int]:
+    """Photos of every planned shard, by name in order."""
+    return dict(sorted(_counted(plan, "shard").items()))
+
+
+def split_counts(plan: pa.Table | Path) -> dict[str, int]:
+    """Planned photos of every split."""
+    return dict(sorted(_counted(plan, "split").items()))
+
+
+def _counted(plan: pa.Table | Path, name: str) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for table in tables(plan, [name]):
+        found = table[name].value_counts()
+        counts.update(dict(zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True)))
+    counts.pop(None, None)  # type: ignore[call-overload]
+    return counts
+
+
+def shards_in_order(plan: pa.Table | Path) -> list[str]:
+    """Names of the planned shards, sorted."""
+    return list(shard_sizes(plan))
+
+
+shard_names = shards_in_order
+
+
+def shards(plan: pa.Table | Path) -> dict[str, ShardPlan]:
+    """Group the planned samples by shard, sorted by the shard's name."""
+    return read_shards(plan, shard_names(plan))
+
+
+def read_shards(plan: pa.Table | Path, names: Collection[str]) -> dict[str, ShardPlan]:
+    """Read only the given shards, sorted by name."""
+    return _collect(plan, sorted(names))
+
+
+def iter_shards(plan: pa.Table | Path, names: Sequence[str]) -> Iterator[ShardPlan]:
+    """Yield shards in the given order; of a file, no more of them are held than lie in a row group or so."""
+    sizes = shard_sizes(plan)
+    waiting: list[str] = []
+    for name in names:
+        waiting.append(name)
+        if sum(sizes[n] for n in waiting) >= HELD_ROWS:
+            yield from _collect(plan, waiting).values()
+            waiting = []
+    yield from _collect(plan, waiting).values()
+
+
+def _collect(plan: pa.Table | Path, names: Sequence[str]) -> dict[str, ShardPlan]:
+    import pyarrow as pa
+
+    wanted = pa.array(names, pa.string())
+    groups: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    for table in _holding(plan, wanted):
+        for row in table.to_pylist():
+            groups[row["shard"]].append(row)
+    return {name: _shard(name, rows) for name, rows in groups.items() if rows}
+
+
+def _holding(plan: pa.Table | Path, wanted: pa.Array) -> Iterator[pa.Table]:
+    """Rows of the wanted shards; row groups without any are known by one column."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    if not isinstance(plan, Path):
+        yield plan.filter(pc.is_in(plan["shard"], wanted))
+        return
+    with pq.ParquetFile(plan) as file:
+        for number in range(file.num_row_groups):
+            inside = pc.is_in(file.read_row_group(number, columns=["shard"], use_threads=False)["shard"], wanted)
+            if pc.any(inside).as_py():
+                yield file.read_row_group(number, use_threads=False).filter(inside)
+
+
+def shards_of(plan: pa.Table | Path, keys: Collection[tuple[str, str]]) -> list[str]:
+    """Names of the shards that hold the given (source, id)."""
+    found = set()
+    for table in tables(plan, ["source", "id", "shard"]):
+        columns = (column(table, name) for name in ("source", "id", "shard"))
+        found |= {shard for source, id_, shard in zip(*columns, strict=True) if shard and (source, id_) in keys}
+    return sorted(found)
+
+
+def failure_tables(plan: pa.Table | Path) -> Iterator[pa.Table]:
+    """Yield the samples that planning dropped, in the columns of ``failures.parquet``."""
+    import pyarrow.compute as pc
+
+    for table in tables(plan, FAILURE):
+        dropped = table.filter(pc.is_valid(table["kind"]))
+        if len(dropped):
+            yield dropped
+
+
+def failures(plan: pa.Table | Path) -> list[Failure]:
+    """Return the samples that planning dropped."""
+    return [Failure(**row) for table in failure_tables(plan) for row in table.to_pylist()]
+
+
+def column(table: pa.Table, name: str) -> list[Any]:
+    """Return a column as a list."""
+    return table[name].to_pylist()
+
+
+def _shard(name: str, rows: list[dict[str, Any]]) -> ShardPlan:
+    samples = tuple(
+        Sample(
+            id=r["id"],
+            source=r["source"],
+            path=r["path"],
+            size=r["size"],
+            sketch_path=r["sketch_path"],
+            attributes=None if r["attributes"] is None else tuple(r["attributes"]),
+            pose=None if r["pose"] is None else tuple(r["pose"]),
+            split=None,
+        )
+        for r in rows
+    )
+    return ShardPlan(
+        name, rows[0]["split"], tuple(r["ordinal"] for r in rows), samples, tuple(r["sha256"] for r in rows)
+    )

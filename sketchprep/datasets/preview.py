@@ -1,0 +1,140 @@
+"""Pictures of a dataset: photo beside sketches, one row a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from sketchprep.datasets.reader import Pairs
+from sketchprep.errors import UserError
+from sketchprep.io import images, shards
+
+if TYPE_CHECKING:
+    from sketchprep.datasets.reader import Pair
+
+__all__ = ["contact_sheet", "draw_windows", "preview"]
+
+TILE, GAP, CAPTION = 256, 6, 24
+PART_COLOURS = {
+    "left_eye": (230, 60, 60),
+    "right_eye": (60, 140, 230),
+    "nose": (60, 180, 75),
+    "mouth": (240, 160, 30),
+}
+# CelebAMask-HQ's 19 classes in colours that tell neighbours apart; a label map opened as it is looks black.
+_HUES = np.array([[(i * 47) % 180, 200 if i else 0, 220 if i else 0] for i in range(19)], np.uint8)
+LABEL_COLOURS = cv2.cvtColor(_HUES[None], cv2.COLOR_HSV2RGB)[0]
+
+
+def contact_sheet(rows: Sequence[Sequence[np.ndarray]], captions: Sequence[str], *, tile: int = TILE) -> np.ndarray:
+    """Lay out pictures in a captioned grid on white.
+
+    Parameters
+    ----------
+    rows : sequence of rows of uint8 ndarrays, (H, W) or (H, W, 3)
+        All rows have as many pictures as there are captions.
+    captions : sequence of str
+        Heads of the columns.
+    tile : int
+        Side of a picture on the sheet in pixels.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W, 3)
+        RGB.
+    """
+    height = CAPTION + len(rows) * (tile + GAP) + GAP
+    sheet = np.full((height, len(captions) * (tile + GAP) + GAP, 3), 255, np.uint8)
+    for column, caption in enumerate(captions):
+        at = (GAP + column * (tile + GAP), CAPTION - 7)
+        cv2.putText(sheet, caption, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (60, 60, 60), 1, cv2.LINE_AA)
+    for line, row in enumerate(rows):
+        for column, image in enumerate(row):
+            y, x = CAPTION + GAP + line * (tile + GAP), GAP + column * (tile + GAP)
+            small = images.resize(image, (tile, tile)) if image.shape[:2] != (tile, tile) else image
+            sheet[y : y + tile, x : x + tile] = small if small.ndim == 3 else small[..., None]
+    return sheet
+
+
+def draw_windows(photo: np.ndarray, pair: Pair) -> np.ndarray:
+    """Draw DeepFaceDrawing's part windows and the landmarks on a copy of a photo."""
+    image = photo.copy()
+    for window in pair.row["windows"] or []:
+        if window["part"] in PART_COLOURS:
+            x, y = window["x"], window["y"]
+            corner = (x + window["width"] - 1, y + window["height"] - 1)
+            thickness = max(1, round(len(image) / 256))
+            cv2.rectangle(image, (x, y), corner, PART_COLOURS[window["part"]], thickness, cv2.LINE_AA)
+    if pair.landmarks is not None:
+        for x, y in pair.landmarks:
+            centre = (round(float(x) * 16), round(float(y) * 16))
+            cv2.circle(image, centre, round(16 * len(image) / 320), (255, 255, 255), -1, cv2.LINE_AA, 4)
+    return image
+
+
+def preview(
+    folder: str | Path, *, stages: Sequence[str] | None = None, people: int = 8, windows: bool | None = None
+) -> np.ndarray:
+    """Make a contact sheet of a dataset.
+
+    Parameters
+    ----------
+    folder : path
+        A built dataset.
+    stages : sequence of str, optional
+        Columns: ``photo``, ``sketch`` (or the name of the stage that made it) and stored stages; default all.
+    people : int
+        Rows, spread evenly over the dataset.
+    windows : bool, optional
+        Draw part windows and landmarks on the photo; by default only if no stages were named.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W, 3)
+
+    Raises
+    ------
+    UserError
+        If a stage is not stored, or `people` is not positive.
+    """
+    if people < 1:
+        raise UserError(f"-n {people}: must be at least 1")
+    pairs = Pairs(folder, spread=people)
+    columns = list(stages) if stages else ["photo", *pairs.stages]
+    members = [_member(name, pairs) for name in columns]
+    mark = windows if windows is not None else not stages
+    rows = [[_picture(pair, member, mark) for member in members] for pair in pairs]
+    return contact_sheet(rows, columns)
+
+
+def _member(name: str, pairs: Pairs) -> str:
+    known = ["photo", *pairs.stages, "labels"]
+    if name == pairs.recipe["sketch"]:
+        return "sketch"
+    if name not in known:
+        raise UserError(f"--stages {name}: not stored in {pairs.folder}; stored: {', '.join(known)}")
+    return name
+
+
+def _picture(pair: Pair, member: str, mark: bool) -> np.ndarray:
+    try:
+        image = pair[member]
+    except KeyError:  # a label map exists for some pairs only
+        return np.full((TILE, TILE), 235, np.uint8)
+    if member == "labels":
+        return LABEL_COLOURS[np.minimum(image, len(LABEL_COLOURS) - 1)]
+    return draw_windows(image, pair) if mark and member == "photo" else image
+
+
+def save(image: np.ndarray, path: Path, *, option: str = "-o") -> None:
+    """Write a contact sheet as JPEG or PNG, by the ending of its name; `option` is what an error calls it by."""
+    data = images.encode_png(image, level=6) if path.suffix.lower() == ".png" else images.encode_jpeg(image)
+    try:
+        with shards.atomic(path) as temporary:
+            temporary.write_bytes(data)
+    except OSError as error:
+        raise UserError(f"{option} {path}: cannot be written ({error.strerror})") from None

@@ -1,0 +1,194 @@
+"""What every source offers to the planner and to the workers."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sketchprep.datasets.sources.file_tree import Listing, open_tree
+from sketchprep.datasets.sources.tables import batches_of
+from sketchprep.errors import UserError
+from sketchprep.io.object_store import location
+from sketchprep.records import Failure, Picture, Sample
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+__all__ = ["Scan", "Source"]
+
+
+@dataclass(slots=True)
+class Scan:
+    """The result of listing a corpus.
+
+    Attributes
+    ----------
+    samples : list of Sample
+        What can be used, sorted by id.
+    refused : list of Failure
+        What was met and is not used: links that leave the root, names that are not valid UTF-8, folders that cannot be
+        listed, photos without their sketch.  Sorted by id; ``stage`` is ``"list"``.
+    notes : dict
+        Facts for `Source.describe`, as plain JSON values.
+    """
+
+    samples: list[Sample] = field(default_factory=list)
+    refused: list[Failure] = field(default_factory=list)
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+class Source(ABC):
+    """A corpus of face photos: lists samples cheaply, opens them one by one.
+
+    Instances are small and picklable (a listing is not carried along); workers may as well make their own from
+    (name, root, options).  A new source defines `_scan`, the class attributes, and whatever of the rest differs.
+
+    Parameters
+    ----------
+    root : Path
+        The corpus' folder or zip; see `sketchprep.datasets.sources.resolve_root`.
+
+    Attributes
+    ----------
+    name : str
+        The name used in recipes.
+    frame : str or None
+        ``"ffhq"`` if the photos already lie in the FFHQ/CelebA-HQ frame, else None.
+    licence, homepage : str
+        For the dataset card.
+    about : str
+        One line on what it is.
+    obtain : str
+        Where the corpus comes from and how to name it, for the message when it is not found.
+    """
+
+    name: ClassVar[str]
+    frame: ClassVar[str | None] = None
+    licence: ClassVar[str]
+    homepage: ClassVar[str] = ""
+    about: ClassVar[str]
+    obtain: ClassVar[str]
+
+    def __init__(self, root: Path) -> None:
+        self.root = location(root)
+        self.tree = open_tree(self.root)
+        self._scanned: Scan | None = None
+
+    @classmethod
+    def bundled(cls) -> Path | None:
+        """Return the folder that travels with the package, if this corpus does."""
+        return None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_scanned": None}
+
+    @abstractmethod
+    def _scan(self) -> Scan:
+        """List the corpus without opening any picture; neither list needs to be sorted."""
+
+    def scan(self) -> Scan:
+        """List the corpus once; later calls return the same lists."""
+        if self._scanned is None:
+            scan = self._scan()
+            scan.samples.sort(key=lambda sample: sample.id)
+            scan.refused.sort(key=lambda failure: (failure.id, failure.kind))
+            self._scanned = scan
+        return self._scanned
+
+    def samples(self) -> list[Sample]:
+        """List all photos that can be used, sorted by id, without opening any of them."""
+        return list(self.scan().samples)
+
+    def refused(self) -> list[Failure]:
+        """List what was met while listing and is not used, as rows of ``failures.parquet``."""
+        return list(self.scan().refused)
+
+    def take_list(self, path: Path) -> None:
+        """Offer the photos that a file lists instead of all that lie under the root.
+
+        Raises
+        ------
+        UserError
+            If the file is no list, or if this corpus is more than paths.
+        """
+        raise UserError(f"--list {path}: goes with --source folder; {self.name} says itself which photos it has")
+
+    @property
+    def listed(self) -> bool:
+        """Whether the photos stand on a list that is taken at its word: none is opened before its shard is made."""
+        return False
+
+    def batches(self, limit: int | None = None) -> Iterator[pa.Table]:
+        """Yield `samples` as the columns of `sketchprep.datasets.sources.tables.schema`, at most the first `limit`."""
+        yield from batches_of(self.scan().samples[:limit])
+
+    def count(self, limit: int | None = None) -> int:
+        """Return how many samples `batches` yields."""
+        return len(self.scan().samples[:limit])
+
+    def attribute_names(self) -> tuple[str, ...]:
+        """Return the names that `Sample.attributes` may hold; empty if the source knows none."""
+        return ()
+
+    def mask_names(self) -> tuple[str, ...]:
+        """Return the names that `masks` may hold; empty if the source knows none."""
+        return ()
+
+    def read(self, path: str) -> bytes:
+        """Return the bytes of one file of the corpus.
+
+        Raises
+        ------
+        SampleError
+            If it cannot be read, is larger than 512 MB, or if `path` leads out of the root.
+        """
+        return self.tree.read(path)
+
+    def load(self, sample: Sample) -> tuple[str, Picture]:
+        """Open one sample: the sha256 of its bytes and the decoded picture.
+
+        Raises
+        ------
+        SampleError
+            If a file cannot be read or decoded.
+        """
+        from sketchprep.io import images
+
+        data = self.read(sample.path)
+        picture = Picture(images.decode(data), encoded=data if images.stores_as_is(data) else None)
+        return hashlib.sha256(data).hexdigest(), picture
+
+    def digest(self, sample: Sample) -> str:
+        """Return the sha256 over the sample's bytes, as `load` does, without decoding them."""
+        return hashlib.sha256(self.read(sample.path)).hexdigest()
+
+    def masks(self, sample: Sample) -> dict[str, np.ndarray]:
+        """Return the part masks that exist: name to boolean array of shape (h, w).
+
+        A mask covers the photo's whole frame, but may have fewer pixels than the photo.
+        """
+        return {}
+
+    def describe(self) -> dict[str, Any]:
+        """Summarise what was found, what is missing and what that switches off, as plain JSON values.
+
+        See `sketchprep.datasets.sources.describe.render_description` for the text made of it.
+        """
+        from sketchprep.datasets.sources.describe import summarise
+
+        return summarise(self)
+
+    def _refuse(self, id: str, kind: str, message: str, *, rejected: bool = False) -> Failure:
+        return Failure(id, self.name, "list", kind, message, rejected)
+
+    def _start(self, *listings: Listing) -> Scan:
+        """Begin a scan with the refusals and the ignored files of its listings."""
+        refused = [self._refuse(item.path, item.kind, item.message) for found in listings for item in found.refused]
+        ignored = sum((found.ignored for found in listings), Counter[str]())
+        return Scan(refused=refused, notes={"ignored": dict(sorted(ignored.items()))})

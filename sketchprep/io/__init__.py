@@ -1,0 +1,1 @@
+"""Bytes and files: image formats, shards, tables, object stores, figures."""

@@ -1,0 +1,326 @@
+"""Encoded pictures to arrays and back: the only place that knows about file formats and colour.
+
+Plain 8-bit JPEG and PNG files, nearly everything that arrives, are decoded by OpenCV, which is two to three times
+faster than Pillow; what carries a colour profile, a palette, transparency or another format goes through Pillow.
+Both paths give the same array for the same file.  Files are not trusted: dimensions are checked before any decoding.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from sketchprep.core.clashes import clashes
+from sketchprep.errors import SampleError
+from sketchprep.io.color import convert_profile, is_srgb, over_white
+from sketchprep.io.probe import Header, jpeg_ends, open_pillow, png_is_sound, probe
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = [
+    "MAX_PIXELS",
+    "Header",
+    "decode",
+    "decode_gray",
+    "decode_labels",
+    "encode_jpeg",
+    "encode_png",
+    "probe",
+    "resize",
+    "stores_as_is",
+]
+
+MAX_PIXELS = 100_000_000
+
+# Each failure becomes a row with its reason; OpenCV's own lines on stderr would only tear the progress bar.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+# The first import of OpenCV is the moment to say that another distribution has overwritten its files.
+for _clash in clashes():
+    warnings.warn(_clash, stacklevel=2)
+
+
+def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Decode a picture to upright sRGB.
+
+    The EXIF orientation is applied, a colour profile is converted to sRGB (an unreadable one is ignored), transparency
+    is composed over white, 16 bits become 8 by rounding v / 257, grey is replicated, and of an animation the first
+    frame is taken.
+
+    Parameters
+    ----------
+    data : bytes
+        The encoded file: JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, AVIF, or HEIC where ``pillow-heif`` is installed.
+    max_pixels : int
+        Larger pictures are refused by their header.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W, 3)
+        RGB, contiguous.
+
+    Raises
+    ------
+    SampleError
+        Of kind ``"empty"``, ``"not-a-picture"``, ``"truncated"``, ``"too-large"``, ``"unsupported"`` or ``"corrupt"``.
+    """
+    header = _checked(data, max_pixels)
+    if _opencv_reads(header) and not (header.icc and not is_srgb(header.icc, header.mode)):
+        image = _opencv(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+        if image is not None:
+            return _upright(image, header.orientation)
+    if header.format == "PNG" and header.bits == 16:
+        return _upright(_decode_16(data, header), header.orientation)
+    return _pillow(data, header, max_pixels)
+
+
+def decode_gray(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Decode a sketch or a mask to upright grey.
+
+    Colours become luma by the weights .299, .587, .114; transparency is composed over white.  The values of an 8-bit
+    grey picture are kept exactly, whatever profile it carries.
+
+    Parameters
+    ----------
+    data : bytes
+        The encoded file.
+    max_pixels : int
+        Larger pictures are refused by their header.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W)
+
+    Raises
+    ------
+    SampleError
+        As `decode`.
+    """
+    header = _checked(data, max_pixels)
+    plain = header.mode == "L" or not header.icc or is_srgb(header.icc, header.mode)
+    if _opencv_reads(header) and plain:
+        image = _opencv(data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+        if image is not None:
+            return _upright(image, header.orientation)
+    photo = decode(data, max_pixels=max_pixels)
+    return cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
+
+
+def decode_labels(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Decode a label map: palette indices or 8-bit grey values, unchanged.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W)
+
+    Raises
+    ------
+    SampleError
+        As `decode`; ``"unsupported"`` if the picture has colours rather than indices.
+    """
+    header = _checked(data, max_pixels)
+    if header.mode not in ("L", "P", "1") or header.bits > 8:
+        raise SampleError("unsupported", f"a label map is an 8-bit grey or palette picture, this one is {header.mode}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = _load_pillow(data, header, max_pixels)
+        return np.array(image, dtype=np.uint8)
+
+
+def stores_as_is(data: bytes) -> bool:
+    """Tell whether a photo's own bytes can be stored unchanged as a sample.
+
+    True for a baseline or progressive 8-bit YCbCr JPEG of three components that is complete, upright by its EXIF data
+    (if it has any) and in sRGB (by its profile or for want of one).  Never raises.
+    """
+    try:
+        header = probe(data)
+        return (
+            header.format == "JPEG"
+            and header.process in ("baseline", "progressive")
+            and (header.mode, header.bits, header.orientation, header.ycc) == ("RGB", 8, 1, True)
+            and (header.icc is None or is_srgb(header.icc, header.mode))
+            and jpeg_ends(data)
+        )
+    except SampleError:
+        return False
+
+
+def encode_jpeg(photo: np.ndarray, *, quality: int = 95) -> bytes:
+    """Encode as JPEG without chroma subsampling (4:4:4).
+
+    Parameters
+    ----------
+    photo : ndarray of uint8, shape (H, W, 3) or (H, W)
+        RGB, or grey.
+    quality : int
+        1 to 100.
+    """
+    pixels = photo if photo.ndim == 2 else cv2.cvtColor(photo, cv2.COLOR_RGB2BGR)
+    sampling = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    ok, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality, *sampling])
+    if not ok:
+        raise ValueError(f"an array of shape {photo.shape} and type {photo.dtype} cannot be written as JPEG")
+    return encoded.tobytes()
+
+
+def encode_png(image: np.ndarray, *, level: int = 1) -> bytes:
+    """Encode as PNG, without loss.
+
+    Parameters
+    ----------
+    image : ndarray of uint8 or uint16, shape (H, W) or (H, W, 3)
+        Grey, or RGB.
+    level : int
+        zlib's level, 0 to 9.
+    """
+    pixels = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    ok, encoded = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, level])
+    if not ok:
+        raise ValueError(f"an array of shape {image.shape} and type {image.dtype} cannot be written as PNG")
+    return encoded.tobytes()
+
+
+def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize with antialiasing: the mean over each pixel's area along an axis that shrinks, bicubic where it grows.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, uint16 or float32, shape (H, W) or (H, W, C)
+    size : tuple of int
+        (width, height) of the result.
+
+    Returns
+    -------
+    ndarray
+        Of the same type; a copy if the size is the picture's own.
+    """
+    height, width = image.shape[:2]
+    if size == (width, height):
+        return image.copy()
+    shrunk = (min(size[0], width), min(size[1], height))
+    if shrunk != (width, height):
+        image = cv2.resize(image, shrunk, interpolation=cv2.INTER_AREA)
+    if shrunk != size:
+        image = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
+    return image
+
+
+def _checked(data: bytes, max_pixels: int) -> Header:
+    """Read the header; refuse what is too large, cut off or damaged before anything is decoded."""
+    header = probe(data)
+    _check_size(header.width, header.height, max_pixels)
+    if header.format == "JPEG" and not jpeg_ends(data):
+        raise SampleError("truncated", "the JPEG breaks off before its end")
+    if header.format == "PNG" and not png_is_sound(data):
+        raise SampleError("truncated", "the PNG breaks off before its end")
+    return header
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise SampleError(
+            "too-large",
+            f"the picture has {width}×{height} pixels, over the limit of {max_pixels / 1e6:g} megapixels; shrink it",
+        )
+
+
+def _opencv_reads(header: Header) -> bool:
+    return (
+        header.format in ("JPEG", "PNG") and header.bits == 8 and header.mode in ("L", "RGB") and not header.transparent
+    )
+
+
+def _opencv(data: bytes, flags: int) -> np.ndarray | None:
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        return None
+
+
+def _decode_16(data: bytes, header: Header) -> np.ndarray:
+    """Decode a 16-bit PNG; Pillow would cut the low bytes off instead of rounding."""
+    deep = _opencv(data, cv2.IMREAD_UNCHANGED)
+    if deep is None or deep.dtype != np.uint16:
+        raise SampleError("corrupt", "the PNG cannot be decoded")
+    image = cv2.convertScaleAbs(deep, alpha=1 / 257)
+    if image.ndim == 2:
+        image = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+    elif image.shape[2] == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    else:
+        image = cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA)
+    photo = image[:, :, :3]
+    if header.icc and header.mode in ("RGB", "RGBA"):
+        photo = convert_profile(photo, header.icc)
+    return photo if image.shape[2] == 3 else over_white(photo, image[:, :, 3])
+
+
+def _pillow(data: bytes, header: Header, max_pixels: int) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = _load_pillow(data, header, max_pixels)
+        icc = header.icc or image.info.get("icc_profile")
+        if image.mode in ("F", "I"):
+            raise SampleError("unsupported", "pictures of 32 bits a channel are not read; convert it to 8 or 16 bits")
+        if image.mode.startswith("I;16"):
+            deep = np.asarray(image).astype(np.uint16)
+            return cv2.cvtColor(cv2.convertScaleAbs(deep, alpha=1 / 257), cv2.COLOR_GRAY2RGB)
+        alpha = None
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            alpha = np.asarray(image.getchannel("A"))
+        if image.mode not in ("L", "RGB", "CMYK"):
+            image = image.convert("L" if image.mode in ("1", "LA") else "RGB")
+        photo = convert_profile(image, icc) if icc else np.array(image.convert("RGB"))
+        return photo if alpha is None else over_white(photo, alpha)
+
+
+def _load_pillow(data: bytes, header: Header, max_pixels: int) -> Image.Image:
+    """Decode with Pillow to an upright picture in its own mode."""
+    from PIL import Image, ImageOps
+
+    image = _open_heic(data, max_pixels) if header.format == "HEIC" else open_pillow(data)
+    _check_size(*image.size, max_pixels)
+    try:
+        image.load()
+        return ImageOps.exif_transpose(image)
+    except Image.DecompressionBombError as error:
+        raise SampleError("too-large", str(error)) from None
+    except Exception as error:
+        words = str(error).lower()
+        short = isinstance(error, EOFError) or any(w in words for w in ("truncated", "premature", "end of file"))
+        kind = "truncated" if short else "corrupt"
+        raise SampleError(kind, f"the {header.format} cannot be decoded ({' '.join(str(error).split())})") from None
+
+
+def _open_heic(data: bytes, max_pixels: int) -> Image.Image:
+    try:
+        import pillow_heif
+    except ImportError:
+        message = "HEIC pictures need a decoder: install sketchprep[heic], or convert it to JPEG"
+        raise SampleError("unsupported", message) from None
+    try:
+        heic = pillow_heif.open_heif(data, convert_hdr_to_8bit=True)
+        width, height = heic.size
+        _check_size(width, height, max_pixels)
+        return heic.to_pillow()
+    except SampleError:
+        raise
+    except Exception as error:
+        raise SampleError("corrupt", f"the HEIC cannot be decoded ({' '.join(str(error).split())})") from None
+
+
+def _upright(image: np.ndarray, orientation: int) -> np.ndarray:
+    """Apply the EXIF orientation."""
+    if orientation >= 5:
+        image = image.swapaxes(0, 1)
+    if orientation in (2, 3, 7, 6):
+        image = image[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    return np.ascontiguousarray(image)

@@ -1,0 +1,207 @@
+"""Commands that draw faces with a trained model.  Registered by `sketchprep.cli.main`."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sketchprep.core.cli_options import DEVICE, OFFLINE, OUT_NEEDED
+from sketchprep.models.deepfacedrawing.drawing.pretrained import RUN, choose
+
+if TYPE_CHECKING:
+    from sketchprep.models.deepfacedrawing.drawing.sketch_input import Intake
+    from sketchprep.models.deepfacedrawing.drawing.synthesizer import Artist
+
+__all__ = ["COMMANDS"]
+
+FILE = click.Path(path_type=Path)
+
+
+def model_options(command: Any) -> Any:
+    """Which model and bank, and how near to the bank."""
+    for option in (
+        DEVICE,
+        click.option("-k", default=10, show_default=True, help="Neighbours in the bank."),
+        click.option("--bank", "split", metavar="ATTR=1", help="Only the bank's faces with it, for instance Male=1."),
+        click.option("--bank-file", type=FILE, help="Another bank; default: bank.safetensors beside the model."),
+        click.option("--model", type=FILE, help="A model's file, instead of a run."),
+        click.option("--run", type=FILE, help="Run of `sketchprep train`; default: the bundled model."),
+    ):
+        command = option(command)
+    return command
+
+
+def drawing_options(command: Any) -> Any:
+    """How pictures are read, and how faithfully they are followed."""
+    for option in (
+        OFFLINE,
+        click.option("--recipe", metavar="NAME|FILE", help="For photos; default: how the bank's dataset was made."),
+        click.option(
+            "--input",
+            "kind",
+            default="auto",
+            show_default=True,
+            metavar="auto|sketch|photo",
+            help="What the pictures are; a photo is turned into a sketch first.",
+        ),
+        click.option("--clean", is_flag=True, help="Simplify rough drawings first."),
+        click.option(
+            "--align",
+            metavar="ink|face|x,y,…",
+            help="Move the drawing into the frame: by its ink, by the face found in it, or by five points: eyes, nose, "
+            "corners of the mouth, left in the picture first.",
+        ),
+        click.option(
+            "--wb",
+            multiple=True,
+            metavar="NUMBER|PART=NUMBER",
+            help="From 0, plausible, to 1, as drawn; for all parts or by part, with commas.  "
+            "[default: 0.3,remainder=0.8]",
+        ),
+    ):
+        command = option(command)
+    return model_options(command)
+
+
+@click.command()
+@click.option("--run", type=FILE, help=f"Run of `sketchprep train`; default: {RUN}.")
+@click.option("--model", type=FILE, help="A model's file, instead of a run.")
+@click.option("--data", required=True, type=FILE, help="The built dataset it was trained on.")
+@click.option("--split", help="Default: the one it was trained on; all for the whole dataset.")
+@click.option("--limit", type=int, help="Only the first N faces.")
+@click.option("-o", "--out", type=FILE, help="Default: bank.safetensors beside the model.")
+@DEVICE
+def bank(run: Path | None, model: Path | None, data: Path, out: Path | None, **options: Any) -> None:
+    """Encode a dataset's sketches: the bank that drawings are drawn towards."""
+    from sketchprep.errors import UserError
+
+    if run is not None and model is not None:
+        raise UserError("--run and --model: name only one of them")
+    write_bank(model or run or Path(RUN), data, out, **options)
+
+
+def write_bank(model: Path, data: Path, out: Path | None = None, **options: Any) -> None:
+    """Make a model's bank with a bar, and say where it is."""
+    from sketchprep.core import progress
+    from sketchprep.models.deepfacedrawing.drawing.makebank import make_model_bank
+
+    display: list[Any] = []
+
+    def show(done: int, total: int) -> None:
+        display[:] = display or [progress.bar(total, "encoding")]
+        display[0].update(done - display[0].n)
+
+    made, path = make_model_bank(model, data, out, progress=show, **options)
+    display[0].close()
+    known = f", attributes {', '.join(sorted(made.attributes))}" if made.attributes else ""
+    click.echo(f"bank: {path}: {len(made):,} faces, {made.latent} numbers a part{known}")
+
+
+@click.command()
+@click.argument("pictures", nargs=-1, required=True, type=FILE)
+@OUT_NEEDED
+@drawing_options
+@click.option("--shadow", is_flag=True, help="Write what the neighbours look like too, under the sketch.")
+@click.option("--batch", default=8, show_default=True, help="Faces drawn at once.")
+def synthesize(pictures: tuple[Path, ...], out: Path, shadow: bool, batch: int, **options: Any) -> None:
+    """Draw a face for each sketch or photo: a PNG named after it, and sheet.jpg with all."""
+    from sketchprep.models.deepfacedrawing.drawing.synthesize_files import synthesize_files
+
+    artist, intake, words = _studio(**options)
+    result = synthesize_files(pictures, out, artist=artist, intake=intake, shadow=shadow, batch=batch, **words)
+    for path, note in result.notes:
+        click.echo(f"note    {str(path)!r}: {note}", err=True)
+    for failure in result.failures:
+        click.echo(f"failed  {failure.id!r}: {failure.message}", err=True)
+    click.echo(f"{len(result.faces)} of {len(set(pictures))} faces in {out}")
+    if result.sheet is not None:
+        click.echo(f"  look at {result.sheet}")
+    sys.exit(1 if result.failures else 0)
+
+
+@click.command()
+@click.argument("first", type=FILE)
+@click.argument("last", type=FILE)
+@OUT_NEEDED
+@drawing_options
+@click.option("--frames", default=25, show_default=True, help="Faces, with both ends.")
+def morph(first: Path, last: Path, out: Path, frames: int, **options: Any) -> None:
+    """Turn one picture's face into another's: frames, a strip and a GIF."""
+    from sketchprep.models.deepfacedrawing.drawing.edit_files import morph_files
+
+    artist, intake, words = _studio(**options)
+    click.echo(morph_files(first, last, out, artist=artist, intake=intake, frames=frames, **words).text())
+
+
+@click.command("copy-paste")
+@click.option("--base", required=True, type=FILE, help="Drawing or photo that gives every part not named.")
+@click.option("--left-eye", type=FILE, help="Picture to take the eye from that is left in it.")
+@click.option("--right-eye", type=FILE, help="The same for the right one.")
+@click.option("--nose", type=FILE, help="Picture to take the nose from.")
+@click.option("--mouth", type=FILE, help="Picture to take the mouth from.")
+@click.option("--remainder", type=FILE, help="Picture to take hair and outline from.")
+@OUT_NEEDED
+@drawing_options
+def copy_paste(base: Path, out: Path, **options: Any) -> None:
+    """Draw one face with parts of several pictures."""
+    from sketchprep.models.deepfacedrawing.drawing.edit_files import copy_paste_files
+    from sketchprep.ops.face_parts import PARTS
+
+    named = {part: options.pop(part) for part in PARTS}
+    parts = {part: path for part, path in named.items() if path is not None}
+    artist, intake, words = _studio(**options)
+    click.echo(copy_paste_files(base, parts, out, artist=artist, intake=intake, **words).text())
+
+
+@click.command()
+@click.argument("first", metavar="ID")
+@click.argument("last", metavar="ID")
+@OUT_NEEDED
+@model_options
+@click.option("--frames", default=25, show_default=True, help="Faces, with both ends.")
+def interpolate(first: str, last: str, out: Path, frames: int, k: int, **options: Any) -> None:
+    """Walk between two faces of the bank in a straight line of codes: frames, a strip and a GIF."""
+    from sketchprep.models.deepfacedrawing.drawing.edit_files import interpolate_bank
+
+    artist = _artist(**options)
+    click.echo(interpolate_bank(first, last, out, artist=artist, frames=frames, k=k).text())
+
+
+def _artist(run: Path | None, model: Path | None, bank_file: Path | None, split: str | None, device: str) -> Artist:
+    from sketchprep.models.deepfacedrawing.drawing.synthesizer import open_artist
+
+    path = choose(run, model, say=partial(click.echo, err=True))
+    named = {"model": path} if model is not None else {"run": path}
+    return open_artist(**named, bank=bank_file, split=split, device=device)
+
+
+def _studio(
+    *,
+    wb: tuple[str, ...],
+    k: int,
+    align: str | None,
+    clean: bool,
+    kind: str,
+    recipe: str | None,
+    offline: bool,
+    device: str,
+    **model: Any,
+) -> tuple[Artist, Intake, dict[str, Any]]:
+    """Model, reader of pictures, and the words of `Artist.draw`; mistakes in the words come before loading."""
+    from sketchprep.models.deepfacedrawing.drawing.sketch_input import Intake, parse_align
+    from sketchprep.models.deepfacedrawing.drawing.synthesizer import parse_wb
+    from sketchprep.sketching.photo_sketch import recipe_of
+
+    words = {"wb": parse_wb(wb), "k": k}
+    place = parse_align(align)
+    artist = _artist(device=device, **model)
+    by = recipe or recipe_of(artist.bank.facts if artist.bank is not None else {})
+    where: dict[str, Any] = {"device": device, "offline": offline}
+    return artist, Intake(artist.size, align=place, clean=clean, kind=kind, recipe=by, artist=artist, **where), words
+
+
+COMMANDS = (bank, synthesize, morph, copy_paste, interpolate)

@@ -1,0 +1,256 @@
+"""A trained model made small enough to hand on: short codes, half precision, a bank of bounded size, a card."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sketchprep.errors import UserError
+from sketchprep.io import shards
+from sketchprep.models.deepfacedrawing.drawing.manifold import NEIGHBOURS, blend, make_bank
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import BANK, WB, Artist, encoders_digest, open_artist
+from sketchprep.ops.face_parts import PARTS, windows
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sketchprep.models.deepfacedrawing.drawing.bank import Bank
+    from sketchprep.models.deepfacedrawing.networks.codes import Axes
+
+__all__ = ["CARD", "MODEL", "SmallModel", "export_model"]
+
+MODEL, CARD = "deepfacedrawing.safetensors", "deepfacedrawing.md"
+FACES, MEGABYTES, ATTRIBUTES = 4000, 36.0, ("Male",)
+FEWEST = NEIGHBOURS
+# Share of the codes' variance that the image decoders look at: they draw faint shadows only.
+SHADOW = 0.9
+# Faces drawn by both models, and the most they may differ on average, in grey levels.
+CHECKED, MOST_DIFFERENCE = 16, 2.0
+# Header, ids and attributes for each face, and headers of the files, are small; this covers them.
+OVERHEAD, PER_FACE = 200_000, 16
+
+
+@dataclass(frozen=True)
+class SmallModel:
+    """What was written.
+
+    Attributes
+    ----------
+    out : Path
+        A folder that any command takes as a run.
+    sizes : dict of str to int
+        Bytes of encoders, face generator, image decoders, bank and card.
+    ranks, image_ranks : dict of str to int
+        By part: numbers in its code, and how many of them the image decoder looks at.
+    kept : dict of str to float
+        By part: share of the codes' variance that is left.
+    faces, of : int
+        Of the bank.
+    difference : tuple of float
+        Mean and largest mean difference of faces drawn by both models, in grey levels.
+    """
+
+    out: Path
+    sizes: dict[str, int]
+    ranks: dict[str, int]
+    image_ranks: dict[str, int]
+    kept: dict[str, float]
+    faces: int
+    of: int
+    difference: tuple[float, float]
+
+    def text(self) -> str:
+        """A few lines for people."""
+        sizes = ", ".join(f"{name} {size / 1e6:.1f}" for name, size in self.sizes.items())
+        codes = ", ".join(f"{part} {self.ranks[part]} ({self.kept[part]:.2%})" for part in PARTS)
+        return (
+            f"model: {self.out}: {sum(self.sizes.values()) / 1e6:.1f} MB: {sizes}\n"
+            f"  numbers a code (variance kept): {codes}\n"
+            f"  {self.faces:,} of {self.of:,} faces in the bank\n"
+            f"  faces differ from the whole model's by {self.difference[0]:.2f} grey levels, "
+            f"{self.difference[1]:.2f} at most, of {CHECKED}"
+        )
+
+
+def export_model(
+    run: str | Path,
+    out: str | Path,
+    *,
+    faces: int = FACES,
+    megabytes: float = MEGABYTES,
+    attributes: Sequence[str] = ATTRIBUTES,
+    notes: str | Path | None = None,
+    evaluation: str | Path | None = None,
+    seed: int = 0,
+) -> SmallModel:
+    """Write a model with its bank and card, as small as wanted, into a folder that is used like a run.
+
+    Parameters
+    ----------
+    run : path
+        A run of `sketchprep train deepfacedrawing` with its bank.
+    out : path
+        Folder for ``deepfacedrawing.safetensors``, ``bank.safetensors`` and ``deepfacedrawing.md``.
+    faces : int
+        Most faces in the bank.  Of more, as many are drawn by lot, so that rare and common faces stay in proportion.
+    megabytes : float
+        What model and bank may take.  Codes are cut to principal directions of the bank: those that hold most of their
+        part's variance for the bytes they take, counted by the width of the part's window.
+    attributes : sequence of str
+        Of the bank's faces; those that the bank lacks are left out.
+    notes : path, optional
+        YAML with text for the card: ``licence``, ``budget``, and a list ``faults``.
+    evaluation : path, optional
+        Folder of a report of `sketchprep evaluate` on this model; its table goes into the card.
+    seed : int
+        Of the lot.
+
+    Returns
+    -------
+    SmallModel
+
+    Raises
+    ------
+    UserError
+        If the run has no model or bank, an option is out of range, the folder cannot be written, or faces would come
+        out otherwise: by more than 2 grey levels on average.
+    """
+    from sketchprep.models.deepfacedrawing.training.card import read_evaluation, read_notes, small_card
+
+    if faces < FEWEST:
+        raise UserError(f"--faces {faces}: must be at least {FEWEST}, the neighbours of a drawing")
+    said, measured = read_notes(notes), read_evaluation(evaluation)
+    whole, out = open_artist(run, device="cpu"), Path(out)
+    if whole.bank is None:
+        raise UserError(f"{run}: has no bank; make it with `sketchprep bank --run {run} --data OUT`")
+    if out.resolve() == Path(run).resolve():
+        raise UserError(f"-o {out}: is the run itself; choose another folder")
+    made = _make(whole, out, _rows(len(whole.bank.ids), faces, seed), megabytes, attributes)
+    card = small_card(whole.model.facts, made, run=Path(run), notes=said, evaluation=measured)
+    with shards.atomic(out / CARD) as temporary:
+        temporary.write_text(card, encoding="utf-8")
+    return replace(made, sizes={**made.sizes, "card": (out / CARD).stat().st_size})
+
+
+def _make(whole: Artist, out: Path, rows: np.ndarray, megabytes: float, attributes: Sequence[str]) -> SmallModel:
+    from sketchprep.models.deepfacedrawing.networks.codes import principal_axes, shorten
+    from sketchprep.models.deepfacedrawing.networks.model import build, load_face_model, save_face_model
+
+    assert whole.bank is not None
+    axes = {part: principal_axes(codes) for part, codes in zip(PARTS, whole.bank.by_part, strict=True)}
+    networks = build(whole.model.architecture)
+    networks.load_state_dict(_state(whole))
+    state = networks.state_dict()
+    ranks, image_ranks = _ranks(state, axes, len(rows), megabytes * 1e6, whole.size)
+    small = shorten(state, axes, ranks, image_ranks)
+    facts = {k: v for k, v in whole.model.facts.items() if k not in ("network", "version", "architecture")}
+    architecture = replace(whole.model.architecture, latent=max(ranks.values()))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with shards.atomic(out / MODEL) as temporary:
+            save_face_model(small, architecture, temporary, facts={**facts, "codes": ranks, "shadows": image_ranks})
+    except OSError as error:
+        raise UserError(f"-o {out}: cannot be written ({error.strerror or error}); choose another folder") from None
+    model = load_face_model(out)
+    bank = _small_bank(whole.bank, rows, axes, ranks, encoders_digest(model), attributes)
+    bank.save(out / BANK, lengths=ranks)
+    for name in (MODEL, BANK):  # safetensors makes files for their owner alone; these are to be handed on
+        (out / name).chmod(0o644)
+    difference = _difference(whole, open_artist(out, device="cpu"), rows)
+    if difference[0] > MOST_DIFFERENCE:
+        raise UserError(
+            f"--megabytes {megabytes:g}: faces would differ from the whole model's by {difference[0]:.1f} grey levels; "
+            "allow more, or take fewer --faces"
+        )
+    sizes = {**_sizes(out / MODEL), "bank": (out / BANK).stat().st_size}
+    kept = {part: float(axes[part].kept[ranks[part] - 1]) for part in PARTS}
+    return SmallModel(out, sizes, ranks, image_ranks, kept, len(rows), len(whole.bank.ids), difference)
+
+
+def _state(artist: Artist) -> dict[str, Tensor]:
+    model = artist.model
+    named = {"encoders": model.encoders, "image_decoders": model.image_decoders, "generator": model.generator}
+    return {f"{name}.{key}": value for name, net in named.items() for key, value in net.state_dict().items()}
+
+
+def _rows(count: int, most: int, seed: int) -> np.ndarray:
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
+
+
+def _ranks(
+    state: Mapping[str, Tensor], axes: Mapping[str, Axes], faces: int, most: float, size: int
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Numbers in each part's code: the directions that hold most variance for their bytes, as many as fit."""
+    images = {part: found.rank(SHADOW) for part, found in axes.items()}
+    left = most - OVERHEAD - faces * PER_FACE - 2 * sum(value.numel() for value in state.values())
+    directions: list[tuple[float, int, str, int]] = []
+    for part, found in axes.items():
+        shadow = state[f"image_decoders.{part}.code.weight"].shape[0]
+        beside = state[f"encoders.parts.{part}.code.weight"].shape[1] + 1
+        beside += state[f"generator.decoders.{part}.code.weight"].shape[0]
+        left += 2 * (len(found.kept) * beside + (len(found.kept) - images[part]) * shadow)
+        cost = 2 * (beside + faces)
+        gains = np.diff(found.kept.numpy(), prepend=0) * windows(size)[part].width / cost
+        directions += [(-gain, at, part, cost) for at, gain in enumerate(gains.tolist())]
+    ranks = dict.fromkeys(axes, 0)
+    for _, _, part, cost in sorted(directions):
+        if cost > left:
+            break
+        ranks[part], left = ranks[part] + 1, left - cost
+    if min(ranks.values()) == 0:
+        raise UserError(f"--megabytes {most / 1e6:g}: is too little for this model; allow more, or take fewer --faces")
+    return ranks, {part: min(ranks[part], images[part]) for part in axes}
+
+
+def _small_bank(
+    bank: Bank, rows: np.ndarray, axes: Mapping[str, Axes], ranks: Mapping[str, int], digest: str, names: Sequence[str]
+) -> Bank:
+    import torch
+
+    codes = torch.zeros(len(PARTS), len(rows), max(ranks.values()))
+    for at, part in enumerate(PARTS):
+        codes[at, :, : ranks[part]] = axes[part].shorten(bank.by_part[at, rows], ranks[part])
+    known = {name: bank.attributes[name][rows] for name in names if name in bank.attributes}
+    facts: dict[str, Any] = {key: bank.facts[key] for key in ("hash", "recipe", "usual") if key in bank.facts}
+    return replace(make_bank(codes.transpose(0, 1), _ids(bank.ids, rows), digest, known), facts=facts)
+
+
+def _ids(ids: Sequence[str], rows: np.ndarray) -> list[str]:
+    """The corpus' numbers of the faces; their number in the bank where they have names instead, or share numbers."""
+    found = [re.search(r"(\d+)\D*$", ids[row].rpartition("/")[2]) for row in rows]
+    numbers = [match.group(1) for match in found if match]
+    return numbers if len(set(numbers)) == len(rows) else [str(row) for row in rows]
+
+
+def _difference(whole: Artist, small: Artist, rows: np.ndarray) -> tuple[float, float]:
+    """How much faces half way between two of the bank's differ: mean and largest mean, in grey levels."""
+    first = np.linspace(0, len(rows) - 1, CHECKED).astype(int)
+    second = (first + len(rows) // 2) % len(rows)
+    drawn = []
+    for artist, at in ((whole, (rows[first], rows[second])), (small, (first, second))):
+        assert artist.bank is not None
+        codes = (artist.bank.codes[at[0]] + artist.bank.codes[at[1]]) / 2
+        drawn.append(artist.faces(blend(codes, artist.project(codes).projected, WB)).astype(np.int16))
+    each = np.abs(drawn[0] - drawn[1]).mean(axis=(1, 2, 3))
+    return float(each.mean()), float(each.max())
+
+
+def _sizes(path: Path) -> dict[str, int]:
+    """Bytes of each network in a model's file."""
+    from safetensors import safe_open
+
+    titles = {"encoders": "encoders", "generator": "face generator", "image_decoders": "shadow decoders"}
+    found = dict.fromkeys(titles.values(), 0)
+    with safe_open(path, "pt") as file:
+        for name in file.keys():  # noqa: SIM118
+            tensor: Any = file.get_tensor(name)
+            found[titles[name.split(".")[0]]] += tensor.numel() * tensor.element_size()
+    found["header"] = path.stat().st_size - sum(found.values())
+    return found

@@ -1,0 +1,1 @@
+"""From a sketch to a face: component bank, manifold projection, synthesis, editing."""

@@ -1,0 +1,196 @@
+"""What part codes are good for: morphing, copying parts from one drawing to another, walking between two faces."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sketchprep.errors import UserError
+from sketchprep.models.deepfacedrawing.drawing.manifold import NEIGHBOURS, project
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import WB, Artist, Wb
+from sketchprep.ops.face_parts import PARTS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["FRAMES", "Frames", "compose", "copy_paste", "interpolate", "morph"]
+
+FRAMES = 9
+MOST_FRAMES = 1000
+BATCH = 8
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Faces along a line of codes.
+
+    Attributes
+    ----------
+    shares : ndarray of float64, shape (F,)
+        0 at the first end, 1 at the other.
+    sketches : ndarray of uint8, shape (F, size, size)
+        What the codes stand for.
+    faces : ndarray of uint8, shape (F, size, size, 3)
+        RGB.
+    distance : ndarray of float64, shape (F,), or None
+        From the manifold, as a mean over parts of how many times the usual distance of a held-out sketch; both ends
+        are taken out of the bank for it.
+    """
+
+    shares: np.ndarray
+    sketches: np.ndarray
+    faces: np.ndarray
+    distance: np.ndarray | None = None
+
+
+def morph(
+    artist: Artist,
+    first: np.ndarray,
+    last: np.ndarray,
+    *,
+    frames: int = FRAMES,
+    wb: Wb = WB,
+    k: int = NEIGHBOURS,
+) -> Frames:
+    """Morph one drawing's face into another's: part codes interpolated linearly.
+
+    Parameters
+    ----------
+    artist : Artist
+    first, last : ndarray of uint8, shape (size, size)
+    frames : int
+        With both ends.
+    wb, k
+        See `Artist.draw`.
+
+    Returns
+    -------
+    Frames
+
+    Raises
+    ------
+    UserError
+        For fewer than two frames, and as `Artist.draw`.
+    """
+    _, _, blended = artist.steer(np.stack([first, last]), wb=wb, k=k)
+    return _walk(artist, blended[0], blended[1], frames)
+
+
+def interpolate(artist: Artist, first: str, last: str, *, frames: int = FRAMES, k: int = NEIGHBOURS) -> Frames:
+    """Walk between two faces of the bank, in a straight line of codes.
+
+    If the manifold is locally linear, as the paper argues, every face on the way is plausible and close to the bank.
+
+    Parameters
+    ----------
+    artist : Artist
+        With a bank.
+    first, last : str
+        Ids.
+    frames : int
+        With both ends.
+    k : int
+        Neighbours to measure the distance by.
+
+    Returns
+    -------
+    Frames
+        With `distance`, if the bank knows what is usual.
+
+    Raises
+    ------
+    UserError
+        Without a bank, for an unknown id, or fewer than two frames.
+    """
+    import torch
+
+    if artist.bank is None:
+        raise UserError(
+            "interpolate walks between faces of the bank; make it with `sketchprep bank --run RUN --data OUT`"
+        )
+    device = next(artist.model.generator.parameters()).device
+    start, end = (artist.bank.codes[_number(artist.bank.ids, name)].to(device) for name in (first, last))
+    found = _walk(artist, start, end, frames)
+    if not artist.usual:
+        return found
+    from sketchprep.models.deepfacedrawing.drawing.makebank import without
+
+    bank = without(artist.bank, [first, last])
+    codes = torch.stack([torch.lerp(start, end, float(share)) for share in found.shares])
+    gap = (codes - project(bank, codes, k).projected).norm(dim=-1).cpu().double().numpy()
+    usual = np.array([artist.usual[part][0] for part in PARTS])
+    return Frames(found.shares, found.sketches, found.faces, (gap / usual).mean(axis=1))
+
+
+def copy_paste(
+    artist: Artist,
+    base: np.ndarray,
+    parts: Mapping[str, np.ndarray],
+    *,
+    wb: Wb = WB,
+    k: int = NEIGHBOURS,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw one face with parts of other drawings.
+
+    Parameters
+    ----------
+    artist : Artist
+    base : ndarray of uint8, shape (size, size)
+        Gives every part that is not named.
+    parts : mapping of str to ndarray of uint8, shape (size, size)
+        Part, and the drawing it is taken from.
+    wb, k
+        See `Artist.draw`.
+
+    Returns
+    -------
+    sketch : ndarray of uint8, shape (size, size)
+        What the composed codes stand for.
+    face : ndarray of uint8, shape (size, size, 3)
+
+    Raises
+    ------
+    UserError
+        For an unknown part, and as `Artist.draw`.
+    """
+    unknown = next((part for part in parts if part not in PARTS), None)
+    if unknown is not None:
+        raise UserError(f"part '{unknown}' is unknown; use {', '.join(PARTS)}")
+    _, _, blended = artist.steer(np.stack([base, *parts.values()]), wb=wb, k=k)
+    codes = compose(blended, list(parts))
+    return artist.redraw(codes)[0], artist.faces(codes)[0]
+
+
+def compose(codes: Tensor, parts: list[str]) -> Tensor:
+    """Put parts of other codes into the first: (1 + P, 5, latent) to (1, 5, latent)."""
+    result = codes[:1].clone()
+    for source, part in enumerate(parts, start=1):
+        at = PARTS.index(part)
+        result[0, at] = codes[source, at]
+    return result
+
+
+def _walk(artist: Artist, first: Tensor, last: Tensor, frames: int) -> Frames:
+    import torch
+
+    if not 2 <= frames <= MOST_FRAMES:
+        raise UserError(f"--frames {frames}: must be from 2 to {MOST_FRAMES}")
+    shares = np.linspace(0, 1, frames)
+    sketches, faces = [], []
+    for start in range(0, frames, BATCH):
+        codes = torch.stack([torch.lerp(first, last, float(share)) for share in shares[start : start + BATCH]])
+        sketches.append(artist.redraw(codes))
+        faces.append(artist.faces(codes))
+    return Frames(shares, np.concatenate(sketches), np.concatenate(faces))
+
+
+def _number(ids: list[str], name: str) -> int:
+    try:
+        return ids.index(name)
+    except ValueError:
+        close = difflib.get_close_matches(name, ids[:20_000], 3) or ids[:3]
+        raise UserError(f"the bank has no face '{name}'; it has for instance {', '.join(close)}") from None

@@ -1,0 +1,178 @@
+"""Faces from picture files: drawings, or photos by way of their sketch; a face for each and a sheet of all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sketchprep.datasets import preview
+from sketchprep.errors import SampleError, UserError
+from sketchprep.io import files, images
+from sketchprep.models.deepfacedrawing.drawing import frame_check
+from sketchprep.models.deepfacedrawing.drawing.manifold import NEIGHBOURS
+from sketchprep.models.deepfacedrawing.drawing.sketch_input import Intake
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import WB, Artist, Wb, blank_parts
+from sketchprep.records import Failure
+
+if TYPE_CHECKING:
+    from sketchprep.models.deepfacedrawing.drawing.synthesizer import Drawn
+
+__all__ = ["SHEET", "Synthesis", "check", "read_sketch", "synthesize_files"]
+
+SHEET = "sheet.jpg"
+SHADOW = ".shadow.png"
+ROWS = 40  # on the sheet
+TILE = 256
+# What to try next, by what --align was.
+REMEDIES = {"None": frame_check.REMEDY, "ink": "name five points with --align x,y,…", "face": "try --align ink"}
+
+
+@dataclass
+class Synthesis:
+    """What came of a list of pictures.
+
+    Attributes
+    ----------
+    faces : list of Path
+    failures : list of Failure
+        The pictures that could not be used.
+    notes : list of (Path, str)
+        What the user should know of a picture, for instance that it may not sit in the frame.
+    sheet : Path or None
+        Contact sheet of the first 40: sketch, what the model makes of it, face.
+    """
+
+    faces: list[Path] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    notes: list[tuple[Path, str]] = field(default_factory=list)
+    sheet: Path | None = None
+
+
+def synthesize_files(
+    pictures: Sequence[Path],
+    out: Path,
+    *,
+    artist: Artist,
+    intake: Intake | None = None,
+    wb: Wb = WB,
+    k: int = NEIGHBOURS,
+    batch: int = 8,
+    shadow: bool = False,
+) -> Synthesis:
+    """Draw a face for each picture; write ``NAME.png``, ``NAME.shadow.png`` if wanted, and ``sheet.jpg``.
+
+    Parameters
+    ----------
+    pictures : sequence of Path
+        Drawings or photos; one that is named twice is drawn once.
+    out : Path
+        Folder for the results; two inputs of one name are refused before anything is written.
+    artist : Artist
+    intake : Intake, optional
+        How pictures are brought to the frame.
+    wb, k
+        See `Artist.draw`.
+    batch : int
+        Faces drawn at once.
+    shadow : bool
+        Write what the neighbours look like too, under the sketch; needs a bank.
+
+    Returns
+    -------
+    Synthesis
+
+    Raises
+    ------
+    UserError
+        For two inputs of one name, a result that would overwrite its input, a wrong wb, k or batch, a missing bank, or
+        a folder that cannot be written.
+    """
+    if batch < 1:
+        raise UserError(f"--batch {batch}: must be at least 1")
+    if shadow and artist.bank is None:
+        raise UserError("--shadow needs a bank; make one with `sketchprep bank --run RUN --data OUT`")
+    # Whatever is wrong with wb, k or the bank is better said before the first picture.
+    artist.steer(np.full((1, artist.size, artist.size), 255, np.uint8), wb=wb, k=k)
+    pictures = list(dict.fromkeys(pictures))
+    targets = dict(zip(pictures, files.targets(pictures, out), strict=True))
+    shades = dict(zip(pictures, files.targets(pictures, out, suffix=SHADOW), strict=True))
+    intake = intake or Intake(artist.size)
+    result = Synthesis()
+    rows: list[list[np.ndarray]] = []
+    for some in _batches(pictures, intake, batch, result):
+        drawn = artist.draw(np.stack([sketch for _, sketch in some]), wb=wb, k=k)
+        result.notes += _place_notes(artist, drawn, [path for path, _ in some], REMEDIES.get(str(intake.align), ""))
+        extra = _shadows(artist, drawn) if shadow else None
+        redrawn = artist.redraw(drawn.blended)
+        for at, (path, sketch) in enumerate(some):
+            files.write(images.encode_png(drawn.faces[at]), targets[path])
+            result.faces.append(targets[path])
+            row = [sketch, redrawn[at], drawn.faces[at]]
+            if extra is not None:
+                files.write(images.encode_png(extra[at]), shades[path])
+                row.append(extra[at])
+            rows += [row] if len(rows) < ROWS else []
+    if rows:
+        result.sheet = out / SHEET
+        captions = ["sketch", "blended with the bank", "face", "shadow"][: len(rows[0])]
+        preview.save(preview.contact_sheet(rows, captions, tile=TILE), result.sheet)
+    return result
+
+
+def read_sketch(path: Path, intake: Intake) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Read one picture into the frame: uint8 (size, size), and what the user should know of it.
+
+    Raises
+    ------
+    SampleError
+        If it cannot be used.
+    """
+    found = intake.bring(images.decode(files.read(path)))
+    return found.sketch, found.notes
+
+
+def check(artist: Artist, drawn: Drawn, at: int, *, remedy: str = frame_check.REMEDY) -> str | None:
+    """One sentence if drawing `at` of a batch does not seem to sit in the frame, with what to do; else None."""
+    sketch = drawn.sketches[at]
+    strange: dict[str, float] = {}
+    if artist.bank is not None and drawn.projection is not None:
+        usual = frame_check.usual_of(artist.bank, drawn.projection.indices.shape[-1])
+        if usual is not None:
+            found = frame_check.unexplained(drawn.codes, drawn.projection, usual)[at]
+            strange = frame_check.strange_parts(found, usual, blank_parts(sketch))
+    return frame_check.advice(frame_check.ink_fault(sketch), strange, remedy=remedy)
+
+
+def _batches(
+    pictures: Sequence[Path], intake: Intake, batch: int, result: Synthesis
+) -> Iterator[list[tuple[Path, np.ndarray]]]:
+    ready: list[tuple[Path, np.ndarray]] = []
+    for path in pictures:
+        try:
+            sketch, notes = read_sketch(path, intake)
+        except SampleError as error:
+            result.failures.append(Failure(str(path), "file", "synthesize", error.kind, error.message, error.rejected))
+            continue
+        result.notes += [(path, note) for note in notes]
+        ready.append((path, sketch))
+        if len(ready) == batch:
+            yield ready
+            ready = []
+    if ready:
+        yield ready
+
+
+def _place_notes(artist: Artist, drawn: Drawn, paths: list[Path], remedy: str) -> list[tuple[Path, str]]:
+    found = ((path, check(artist, drawn, at, remedy=remedy)) for at, path in enumerate(paths))
+    return [(path, note) for path, note in found if note is not None]
+
+
+def _shadows(artist: Artist, drawn: Drawn) -> list[np.ndarray]:
+    from sketchprep.models.deepfacedrawing.drawing.shadow import shadows, under
+
+    projection = drawn.projection or artist.project(drawn.codes)
+    return [under(shade, sketch) for shade, sketch in zip(shadows(artist, projection), drawn.sketches, strict=True)]

@@ -1,0 +1,1 @@
+"""DeepFaceDrawing networks and their weight files."""

@@ -1,0 +1,161 @@
+"""A trained DeepFaceDrawing in one file: encoders, image decoders, face generator, and what they were trained on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sketchprep.errors import UserError
+from sketchprep.models.deepfacedrawing.networks.codes import widen
+from sketchprep.models.deepfacedrawing.networks.modules import Architecture, Encoders, FaceGenerator, ImageDecoder, fuse
+from sketchprep.nn.checkpoint_file import LARGEST, full, refuse_other_shapes, settle, write
+from sketchprep.nn.pixels import from_pixels, to_pixels
+from sketchprep.ops.face_parts import PARTS
+
+if TYPE_CHECKING:
+    from safetensors import safe_open
+
+__all__ = ["FaceModel", "build", "load_face_model", "save_face_model"]
+
+NAME, VERSION = "sketchprep-deepfacedrawing", 1
+
+
+@dataclass
+class FaceModel:
+    """Networks that turn a sketch into a face, in eval mode and frozen.
+
+    Attributes
+    ----------
+    architecture : Architecture
+    encoders : Encoders
+    image_decoders : ModuleDict
+        From a part's code back to its sketch, by part.
+    generator : FaceGenerator
+    facts : dict
+        What the file says of data, licence, lengths and scores.
+    """
+
+    architecture: Architecture
+    encoders: Encoders
+    image_decoders: nn.ModuleDict
+    generator: FaceGenerator
+    facts: dict[str, Any]
+
+    def encode(self, sketches: np.ndarray) -> Tensor:
+        """Codes (B, 5, latent) of sketches (B, size, size), uint8, black on white."""
+        device = next(self.encoders.parameters()).device
+        pixels = torch.from_numpy(np.ascontiguousarray(sketches)).to(device)
+        with torch.inference_mode():
+            return self.encoders(from_pixels(pixels[:, None]))
+
+    def faces(self, codes: Tensor) -> np.ndarray:
+        """Faces (B, size, size, 3), uint8 RGB, of codes (B, 5, latent)."""
+        with torch.inference_mode():
+            image, _ = self.generator(codes)
+        return to_pixels(image)
+
+    def redraw(self, codes: Tensor) -> np.ndarray:
+        """Sketches (B, size, size), uint8, that the codes (B, 5, latent) stand for."""
+        with torch.inference_mode():
+            maps = {part: self.image_decoders[part](codes[:, at]) for at, part in enumerate(PARTS)}
+            return to_pixels(fuse(maps, self.architecture.size))
+
+    def draw(self, sketches: np.ndarray) -> np.ndarray:
+        """Faces (B, size, size, 3), uint8 RGB, of sketches (B, size, size), uint8, black on white."""
+        return self.faces(self.encode(sketches))
+
+
+def build(architecture: Architecture) -> nn.ModuleDict:
+    """The three networks with fresh weights: their state is what the file holds."""
+    return nn.ModuleDict(
+        {
+            "encoders": Encoders(architecture),
+            "image_decoders": nn.ModuleDict({part: ImageDecoder(part, architecture) for part in PARTS}),
+            "generator": FaceGenerator(architecture),
+        }
+    )
+
+
+def save_face_model(
+    tensors: Mapping[str, Tensor],
+    architecture: Architecture,
+    path: str | Path,
+    *,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a model as safetensors, in float16 where that holds the numbers.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        State of what `build` gives; layers beside the codes may be narrower, see
+        `sketchprep.models.deepfacedrawing.networks.codes`.
+    architecture : Architecture
+    path : path
+    facts : mapping, optional
+        JSON values for the header.
+    """
+    header = {"network": NAME, "version": VERSION, "architecture": asdict(architecture), **(facts or {})}
+    write(tensors, path, header)
+
+
+def load_face_model(path: str | Path, *, device: str = "cpu") -> FaceModel:
+    """Open a model for drawing: eval mode, frozen, float32.
+
+    Parameters
+    ----------
+    path : path
+        The file, or the folder of the run that wrote it.
+    device : str
+        ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, partial or holds something else.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    path = path / "deepfacedrawing.safetensors" if path.is_dir() else path
+    if not path.exists():
+        raise UserError(
+            f"{path}: there is no such model of faces; name another run, or train one with "
+            "`sketchprep train deepfacedrawing`"
+        )
+    try:
+        with safe_open(path, "pt") as file:
+            facts, architecture = _header(file, path)
+            with torch.device("meta"):
+                networks = build(architecture)
+            refuse_other_shapes(networks, file, path)
+            wanted = networks.state_dict()
+            tensors = {name: widen(full(file.get_tensor(name)), value.shape) for name, value in wanted.items()}
+    except (OSError, SafetensorError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as a model of faces ({error}); name another file") from None
+    settle(networks, tensors, device)
+    encoders, decoders, generator = (networks[name] for name in ("encoders", "image_decoders", "generator"))
+    return FaceModel(architecture, encoders, decoders, generator, facts)  # type: ignore[arg-type]
+
+
+def _header(file: safe_open, path: Path) -> tuple[dict[str, Any], Architecture]:
+    try:
+        facts = json.loads((file.metadata() or {})["sketchprep"])
+        if facts["network"] != NAME:
+            raise ValueError
+        numbers = [value for value in facts["architecture"].values() if not isinstance(value, str | None)]
+        if not all(isinstance(value, int | float) and 0 <= value <= LARGEST for value in numbers):
+            raise ValueError
+        return facts, Architecture(**facts["architecture"])
+    except (KeyError, ValueError, TypeError, AttributeError, UserError):
+        raise UserError(
+            f"{path}: holds no model of faces; name the deepfacedrawing.safetensors of a run of "
+            "`sketchprep train deepfacedrawing`"
+        ) from None

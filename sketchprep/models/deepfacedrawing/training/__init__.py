@@ -1,0 +1,1 @@
+"""Training of DeepFaceDrawing: component embedding, then feature mapping and image synthesis."""

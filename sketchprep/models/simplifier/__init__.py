@@ -1,0 +1,1 @@
+"""The sketch simplifier: training data, training, evaluation, cleaning of files."""

@@ -1,0 +1,1 @@
+"""Evaluation of sketch simplification against classical baselines."""

@@ -1,0 +1,89 @@
+"""The simplifier's weights, taken out of a run: float16 safetensors of the average, and their card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sketchprep.errors import UserError
+from sketchprep.training import checkpoint
+from sketchprep.training.export import facts_of, write_with_card
+
+__all__ = ["card", "export_weights"]
+
+WEIGHTS = "simplifier.safetensors"
+LICENCE = "Apache-2.0"
+
+
+def export_weights(run: str | Path, out: str | Path | None = None) -> Path:
+    """Write the weights of a run's newest checkpoint as the simplifier reads them, and a card beside them.
+
+    Parameters
+    ----------
+    run : path
+        A run of the simplifier, or one of its checkpoints.
+    out : path, optional
+        The file; default ``simplifier.safetensors`` in the run.  The card has the same stem and ends in ``.md``.
+
+    Returns
+    -------
+    Path
+        The weights: float16, batch normalisation folded in, the card's facts in the header.
+
+    Raises
+    ------
+    UserError
+        If the run holds no whole checkpoint, belongs to another model, or the file cannot be written.
+    """
+    from sketchprep.nn.simplifier import Simplifier, save_simplifier
+
+    found = checkpoint.read(Path(run))
+    if found.task != "simplifier":
+        raise UserError(f"{run}: is a run of {found.task}; name one of the simplifier")
+    net = Simplifier(found.settings["task"]["width"], found.settings["task"].get("context", 0))
+    checkpoint.fill(net, found.tensors("net.ema"), f"{found.path}/net.ema")
+    facts = {"licence": LICENCE, **facts_of(found)}
+    return write_with_card(
+        Path(out) if out else Path(run) / WEIGHTS,
+        lambda path: save_simplifier(net, path, notes=facts),
+        lambda _: card(facts),
+    )
+
+
+def card(facts: dict[str, Any]) -> str:
+    """Model card in Markdown.
+
+    Parameters
+    ----------
+    facts : dict
+        What the header of the weights holds.
+    """
+    task = facts["task"]
+    mix = ", ".join(f"{share:.0%} {kind.replace('_', ' ')}" for kind, share in task["mix"].items() if share)
+    kinds = [
+        f"{value['files']} files of {kind.replace('_', ' ')} (`{value['sha256']}`)"
+        for kind, value in task["data"].items()
+    ]
+    made_of = f"Made of {' and '.join(kinds)}." if kinds else ""
+    wide = f"{task['context']} residual convolutions of growing dilation in its middle, " if task.get("context") else ""
+    scores = "\n".join(f"| {name} | {value:.4f} |" for name, value in facts["scores"].items())
+    return f"""# Sketch simplifier
+
+Turns rough drawings and photocopies of photos into clean line drawings, black ink on white.
+U-Net with {task["width"]} channels at full resolution, {wide}fully convolutional; float16 safetensors.
+
+- Licence: {facts["licence"]}.
+- Data: pairs made on the fly: {mix}. {made_of}
+  Every fifth portrait and every fifth piece of line art was kept out.
+- Budget: {facts["images"]:,} pictures of {task["size"]} × {task["size"]} px, {facts["step"]} a step,
+  {facts["precision"]}, seed {facts["seed"]}; the weights are the moving average at the end.
+- Losses: {task["bce"]:g} cross entropy + {task["dice"]:g} Dice + {task["l1"]:g} L1, with ink weighted
+  {task["ink_weight"]:g}.
+
+| loss on pairs that were not trained on | |
+|---|---|
+{scores}
+
+Not made for: colour, shading, text. It sees {task["size"]} px at a time; faces far smaller or larger than in aligned
+portraits come out less well.
+"""

@@ -1,0 +1,1 @@
+"""Network definitions, and the loading of their weights."""

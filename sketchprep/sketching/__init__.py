@@ -1,0 +1,1 @@
+"""One photo to a frame to sketches: recipe, selection, alignment, stages."""

@@ -1,0 +1,205 @@
+"""One sample from its file into the frame: decode, find the face, select, align."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from sketchprep.errors import SampleError
+from sketchprep.io import images
+from sketchprep.ops import align, labels, pose
+from sketchprep.ops.warp import outside_share, transform_points, warp
+from sketchprep.sketching import selection
+
+if TYPE_CHECKING:
+    from sketchprep.core.progress import Meter
+    from sketchprep.datasets.sources.base import Source
+    from sketchprep.records import Picture, Sample
+    from sketchprep.sketching.landmarks import Landmarker
+    from sketchprep.sketching.recipe import Recipe
+
+__all__ = ["Framed", "blank_outside", "bring_into_frame"]
+
+# A frame that is larger than the face by less than this is not called blown up: rounding, not upscaling.
+UPSCALE_TOLERANCE = 1.01
+
+
+@dataclass(frozen=True, slots=True)
+class Framed:
+    """A photo in the frame, with what is known of it.
+
+    Attributes
+    ----------
+    photo : ndarray of uint8, shape (size, size, 3)
+    landmarks : ndarray of float64, shape (68, 2), or None
+        In pixels of the frame.
+    pose : tuple of float or None
+        (yaw, pitch, roll) in degrees, in the frame: the source's own, else estimated from the landmarks.
+    matrix : ndarray of float64, shape (2, 3)
+        Maps photo pixels to the frame.
+    width, height : int
+        Of the photo as it came, upright.
+    encoded : bytes or None
+        The photo's own file, where nothing at all was changed.
+    sketch, labels : ndarray of uint8, shape (size, size), or None
+        A ready-made drawing, and the label map, both in the frame.
+    context : ndarray of uint8, shape (size, size, 3), or None
+        Where `photo` is white outside the original (APDrawing's frame), the same with the picture continued: sketch
+        stages see this one, or they would draw the photo's edge.
+    """
+
+    photo: np.ndarray
+    landmarks: np.ndarray | None
+    pose: tuple[float, float, float] | None
+    matrix: np.ndarray
+    width: int
+    height: int
+    encoded: bytes | None
+    sketch: np.ndarray | None
+    labels: np.ndarray | None
+    context: np.ndarray | None = None
+
+
+def blank_outside(sketch: np.ndarray, matrix: Sequence[float], size: tuple[int, int]) -> np.ndarray:
+    """Return a sketch made from `Framed.context` with blank paper where there was no photo.
+
+    Parameters
+    ----------
+    matrix : 6 floats
+        Maps photo pixels to the frame, row by row.
+    size : (width, height)
+        Of the photo as it came.
+    """
+    inside = np.full((size[1], size[0]), 255, np.uint8)
+    to_frame = np.asarray(matrix, np.float64).reshape(2, 3)
+    shown = cv2.warpAffine(inside, to_frame, sketch.shape[::-1], flags=cv2.INTER_NEAREST)
+    return np.where(shown == 255, sketch, np.uint8(255))
+
+
+def bring_into_frame(
+    recipe: Recipe, source: Source, sample: Sample, picture: Picture, landmarker: Landmarker, meter: Meter
+) -> Framed:
+    """Select and align one opened sample.
+
+    Raises
+    ------
+    SampleError
+        If the picture is not wanted or cannot be used.
+    """
+    masks = source.masks(sample) if recipe.labels or recipe.select.exclude_masks else {}
+    if masks:
+        _demand(selection.check_masks(masks, recipe.select.exclude_masks))
+    framed = source.frame is not None and source.frame == recipe.align.template
+    if framed or recipe.align.template == "none":
+        photo, matrix, points = _keep(recipe, source, picture, landmarker, meter)
+    else:
+        photo, matrix, points = _align(recipe, source, picture, landmarker, meter)
+    angles = sample.pose or (pose.estimate_pose(points) if points is not None else None)
+    _demand(selection.check_pose(angles, recipe.select.pose.limits))
+    height, width = picture.photo.shape[:2]
+    untouched = photo is picture.photo
+    bare = recipe.align.template == "apdrawing" and outside_share(matrix, picture.photo.shape, recipe.size) > 0
+    return Framed(
+        photo=photo,
+        landmarks=points,
+        pose=angles,
+        matrix=matrix,
+        width=width,
+        height=height,
+        encoded=picture.encoded if untouched else None,
+        sketch=None if picture.sketch is None else _warp(picture.sketch, matrix, recipe.size),
+        labels=_labels(masks, matrix, picture.photo.shape, recipe.size) if masks and recipe.labels else None,
+        context=warp(picture.photo, matrix, recipe.size, border="fade") if bare else None,
+    )
+
+
+def _keep(
+    recipe: Recipe, source: Source, picture: Picture, landmarker: Landmarker, meter: Meter
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """A picture that is not to be aligned: only scale it (or its centred square), and take the landmarks there."""
+    height, width = picture.photo.shape[:2]
+    if source.frame is not None and height != width:
+        raise SampleError("not-square", f"{width}×{height} px; a photo of an aligned corpus must be square")
+    _check_scale(recipe, recipe.size / min(height, width))
+    with meter.time("align"):
+        if height == width:
+            square = (recipe.size, recipe.size)
+            photo = picture.photo if width == recipe.size else images.resize(picture.photo, square)
+            matrix = _scaling(recipe.size / width)
+        else:
+            aligned = align.align(picture.photo, None, template="none", size=recipe.size)
+            photo, matrix = aligned.image, aligned.matrix
+    with meter.time("landmarks"):
+        if source.frame is not None:
+            return photo, matrix, landmarker.frame_points(photo)
+        faces = landmarker.faces(photo)
+        points = landmarker.points(photo, faces[0]) if faces else None
+    if faces or recipe.select.min_eye_distance or recipe.select.pose.limits:
+        _demand(selection.check_face_count(len(faces), one_face=recipe.select.one_face))
+    if points is not None:
+        _demand_size(recipe, points / matrix[0, 0])
+    return photo, matrix, points
+
+
+def _align(
+    recipe: Recipe, source: Source, picture: Picture, landmarker: Landmarker, meter: Meter
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A picture in no frame, or in another one: find the face and warp it."""
+    with meter.time("landmarks"):
+        if source.frame is not None:
+            points = landmarker.frame_points(picture.photo)
+        else:
+            faces = landmarker.faces(picture.photo)
+            _demand(selection.check_face_count(len(faces), one_face=recipe.select.one_face))
+            points = landmarker.points(picture.photo, faces[0])
+    _demand_size(recipe, points)
+    with meter.time("align"):
+        aligned = align.align(picture.photo, points, template=recipe.align.template, size=recipe.size)
+    _check_scale(recipe, aligned.scale)
+    return aligned.image, aligned.matrix, transform_points(aligned.matrix, points)
+
+
+def _demand(error: SampleError | None) -> None:
+    if error is not None:
+        raise error
+
+
+def _demand_size(recipe: Recipe, points: np.ndarray) -> None:
+    """Judge the face's size by landmarks in pixels of the original photo."""
+    distance = float(np.linalg.norm(points[42:48].mean(axis=0) - points[36:42].mean(axis=0)))
+    _demand(selection.check_face_size(eye_distance=distance, min_eye_distance=recipe.select.min_eye_distance))
+
+
+def _check_scale(recipe: Recipe, scale: float) -> None:
+    if scale > UPSCALE_TOLERANCE and not recipe.upscale:
+        raise SampleError(
+            "too-small",
+            f"the photo would be blown up {scale:.2f} times to fill {recipe.size} px; "
+            "allow it with --set upscale=true or choose a smaller size",
+            rejected=True,
+        )
+
+
+def _scaling(scale: float) -> np.ndarray:
+    """The matrix of a resize, with pixel centres at whole numbers."""
+    shift = (scale - 1) / 2
+    return np.array([[scale, 0, shift], [0, scale, shift]])
+
+
+def _warp(sketch: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
+    """A drawing beside its photo: the same warp, white paper outside."""
+    return warp(sketch, matrix, size, border="white")
+
+
+def _labels(
+    masks: dict[str, np.ndarray], matrix: np.ndarray, photo_shape: tuple[int, ...], size: int
+) -> np.ndarray | None:
+    """The label map in the frame.  Masks may be smaller than their photo."""
+    merged = labels.label_map(masks)
+    scale = photo_shape[1] / merged.shape[1]
+    to_photo = np.vstack([_scaling(scale), [0, 0, 1]])
+    return cv2.warpAffine(merged, matrix @ to_photo, (size, size), flags=cv2.INTER_NEAREST)

@@ -1,0 +1,271 @@
+"""Recipes: YAML read into frozen, typed models that refuse what they do not know."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from sketchprep.core.resources import resource
+from sketchprep.core.wording import as_given, blamed, known, sentence
+from sketchprep.errors import UserError
+from sketchprep.sketching import stages
+
+__all__ = ["Recipe", "differences", "load", "names"]
+
+SIZES = (32, 4096)
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class SourceSpec(Model):
+    """One source.  Its root is given when the recipe runs: folders differ between machines, datasets must not."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class PoseLimits(Model):
+    """Largest absolute angles in degrees; null leaves an axis free."""
+
+    yaw: float | None = Field(default=None, gt=0, le=180)
+    pitch: float | None = Field(default=None, gt=0, le=180)
+    roll: float | None = Field(default=None, gt=0, le=180)
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The limited axes."""
+        return {axis: limit for axis, limit in self.model_dump().items() if limit is not None}
+
+
+class Select(Model):
+    """Which faces are wanted."""
+
+    pose: PoseLimits = PoseLimits()
+    exclude_attributes: tuple[str, ...] = ()
+    require_attributes: tuple[str, ...] = ()
+    exclude_masks: dict[str, float] = Field(default_factory=dict)
+    min_eye_distance: float = Field(default=0.0, ge=0)
+    one_face: bool = True
+
+
+class Align(Model):
+    """The frame that the photos are brought into."""
+
+    template: Literal["ffhq", "apdrawing", "none"] = "ffhq"
+
+
+class Stage(BaseModel):
+    """One named step of the graph: an op, the stage it reads, and the op's own parameters."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+
+    op: str
+    input: str = "photo"
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class PhotoFormat(Model):
+    """How photos are stored; JPEG is always 4:4:4."""
+
+    format: Literal["jpeg", "png"] = "jpeg"
+    quality: int = Field(default=95, ge=1, le=100)
+
+
+class Split(Model):
+    """``share`` takes ``test / of`` of the planned photos, at most `test`; ``official`` follows the corpus."""
+
+    method: Literal["share", "official", "none"] = "share"
+    test: int = Field(default=842, ge=0)
+    of: int = Field(default=17_702, ge=1)
+
+    def test_count(self, planned: int) -> int:
+        """Number of test photos among `planned` ones."""
+        return round(self.test * min(1.0, planned / self.of))
+
+
+class Recipe(Model):
+    """Everything that decides which pairs are made and how."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    description: str = ""
+    sources: tuple[SourceSpec, ...] = Field(min_length=1)
+    size: int = Field(default=512, ge=SIZES[0], le=SIZES[1])
+    upscale: bool = False
+    shard_size: int = Field(default=256, ge=1, le=100_000)
+    seed: int = 0
+    limit: int | None = Field(default=None, ge=1)
+    select: Select = Select()
+    align: Align = Align()
+    stages: dict[str, Stage] = Field(default_factory=dict)
+    sketch: str | None = None
+    store: tuple[str, ...] = ()
+    labels: bool = False
+    photo: PhotoFormat = PhotoFormat()
+    split: Split = Split()
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    batch: int | None = Field(default=None, ge=1, le=1024)
+    threads: int = Field(default=1, ge=1, le=256)
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _source_names(cls, value: Any) -> Any:
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            return tuple({"name": v} if isinstance(v, str) else v for v in value)
+        return value
+
+    @field_validator("stages", mode="before")
+    @classmethod
+    def _stage_defaults(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        return {
+            name: {"op": name, **(spec or {})} if isinstance(spec, Mapping | None) else spec
+            for name, spec in value.items()
+        }
+
+    @model_validator(mode="after")
+    def _check_graph(self) -> Recipe:
+        names_ = [s.name for s in self.sources]
+        if len(set(names_)) != len(names_):
+            raise ValueError("sources: each source can be named once")
+        stages.check_graph({name: (s.op, s.input, s.params) for name, s in self.stages.items()})
+        there = list(self.stages)
+        for key, wanted in (("sketch", [self.sketch] if self.sketch else []), ("store", self.store)):
+            for stage in wanted:
+                if stage not in self.stages:
+                    raise ValueError(f"{key}: no stage is named '{stage}' ({known(stage, there)})")
+        if self.sketch is None and any(name != "pairs" for name in names_):
+            raise ValueError(f"sketch: name the stage whose result is the final sketch ({known('', there)})")
+        return self
+
+    @property
+    def graph(self) -> dict[str, Stage]:
+        """The stages that are needed for what is stored, each after its input."""
+        wanted = [*self.store, *([self.sketch] if self.sketch else [])]
+        return {name: self.stages[name] for name in stages.order({n: s.input for n, s in self.stages.items()}, wanted)}
+
+    def canonical(self) -> dict[str, Any]:
+        """The recipe as plain values, with every default filled in, the ops' own too."""
+        values = self.model_dump(mode="json")
+        for name, stage in self.stages.items():
+            values["stages"][name] = {**stages.parameters(stage.op), **values["stages"][name]}
+            for key, default in stages.parameters(stage.op).items():
+                if isinstance(default, float):  # 50 and 50.0 are one recipe
+                    values["stages"][name][key] = float(values["stages"][name][key])
+        return values
+
+
+def digest(values: Mapping[str, Any]) -> str:
+    """Sha256 of plain values, independent of the order of keys."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def names() -> list[str]:
+    """Names of the shipped recipes."""
+    return sorted(path.stem for path in resource("pipelines").glob("*.yaml") if _is_recipe(path))
+
+
+def _is_recipe(path: Path) -> bool:
+    return bool(re.search(r"^sources:", path.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def load(recipe: str | Path | Mapping[str, Any], overrides: Iterable[str] = (), **values: Any) -> Recipe:
+    """Read a recipe and apply overrides.
+
+    Parameters
+    ----------
+    recipe : str, Path or mapping
+        Name of a shipped recipe, path of a YAML file, or the values themselves.
+    overrides : iterable of str
+        ``key=value`` with dots for nested keys and YAML for values, for instance ``"stages.canny.low=50"``.
+    **values
+        Top-level keys that replace the file's; None leaves them alone.
+
+    Raises
+    ------
+    UserError
+        Naming the override, or else the file, and the key for anything unknown, missing or of the wrong type.
+    """
+    data, where = _read(recipe)
+    overrides = list(overrides)
+    for text in overrides:
+        override(data, text)
+    data.update({k: v for k, v in values.items() if v is not None})
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        raise UserError(f"{blamed(error, as_given(overrides, values), where)}: {sentence(error, Recipe)}") from None
+
+
+def _read(recipe: str | Path | Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    if isinstance(recipe, Mapping):
+        return json.loads(json.dumps(dict(recipe))), "recipe"
+    path = Path(recipe)
+    if path.suffix not in {".yaml", ".yml"}:
+        if str(recipe) not in names():
+            raise UserError(
+                f"--recipe {recipe}: no shipped recipe has that name ({known(str(recipe), names())}); "
+                "give a name or a path that ends in .yaml"
+            )
+        path = resource("pipelines") / f"{recipe}.yaml"
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"--recipe {path}: cannot be read ({error.strerror}); check the path") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"--recipe {path}: is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(data, dict):
+        raise UserError(f"--recipe {path}: must be a YAML mapping with keys such as sources, stages and sketch")
+    return data, str(path)
+
+
+def override(data: dict[str, Any], text: str) -> None:
+    """Change plain values in place by ``key=value``, with dots for nested keys; UserError if that cannot be."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise UserError(f"--set {text}: write it as key=value, for instance --set size=256")
+    *parents, last = key.strip().split(".")
+    node: Any = data
+    for parent in parents:
+        if not isinstance(node, dict):
+            raise UserError(f"--set {text}: '{key}' leads through a key that holds no other keys")
+        child = node.setdefault(parent, {})
+        node = child if child is not None else node.setdefault(parent, {})
+        if child is None:
+            raise UserError(f"--set {text}: '{parent}' is empty in the recipe; set it whole instead")
+    if not isinstance(node, dict):
+        raise UserError(f"--set {text}: '{key}' leads through a key that holds no other keys")
+    try:
+        node[last] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise UserError(f"--set {text}: the value is not valid YAML; quote it") from None
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """List the keys in which two nested mappings differ, as ``key: old → new``."""
+    lines = []
+    for key in sorted({*old, *new}):
+        a, b = old.get(key), new.get(key)
+        name = f"{prefix}{key}"
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            lines += differences(a, b, name + ".")
+        elif a != b:
+            lines.append(f"{name}: {_short(a)} → {_short(b)}")
+    return lines
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."

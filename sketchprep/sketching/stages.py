@@ -1,0 +1,231 @@
+"""The ops that recipes can name, their parameters and weights, and the order in which a graph of stages runs."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sketchprep.core.wording import known
+from sketchprep.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["OPS", "Op", "check_graph", "function", "load_network", "order", "parameters", "run", "weights_file"]
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One kind of stage.
+
+    Attributes
+    ----------
+    name, module, attribute : str
+        Name in recipes, and where the function lies.
+    landmarks : str
+        ``"no"``, ``"optional"`` or ``"required"``: whether the op takes the 68 landmarks.
+    asset : str or None
+        Weights without which it cannot run; such an op is a network and takes batches.
+    loader : str
+        For networks: the function of `module` that loads the weights, called with (path, device, dtype).
+    colour : bool
+        For networks: whether it takes RGB only.
+    weights : bool
+        For networks: whether a recipe may name other weights by the key ``weights``.
+    """
+
+    name: str
+    module: str
+    attribute: str
+    landmarks: str = "no"
+    asset: str | None = None
+    loader: str = ""
+    colour: bool = True
+    weights: bool = False
+
+
+OPS: dict[str, Op] = {
+    op.name: op
+    for op in (
+        Op("hed", "sketchprep.nn.hed", "sketch", asset="hed", loader="load_hed"),
+        Op("canny", "sketchprep.ops.canny", "canny"),
+        Op("photocopy", "sketchprep.ops.photocopy", "photocopy"),
+        Op(
+            "simplify",
+            "sketchprep.nn.simo_serra",
+            "sketch_any",
+            asset="simplifier",
+            loader="load_any",
+            colour=False,
+            weights=True,
+        ),
+        Op("tidy", "sketchprep.ops.stroke_cleanup", "tidy", landmarks="optional"),
+        Op("clean", "sketchprep.ops.clean", "clean", landmarks="optional"),
+        Op("complete", "sketchprep.ops.missing_lines", "complete", landmarks="optional"),
+        Op("lines", "sketchprep.ops.lines", "lines"),
+        Op("two_tone", "sketchprep.ops.two_tone", "two_tone", landmarks="optional"),
+        Op("jawline", "sketchprep.ops.jawline", "jawline", landmarks="required"),
+    )
+}
+
+
+@cache
+def function(name: str) -> Callable[..., Any]:
+    """Import and return the function behind an op."""
+    op = OPS[name]
+    return getattr(importlib.import_module(op.module), op.attribute)
+
+
+@cache
+def parameters(name: str) -> dict[str, Any]:
+    """Return an op's parameters with their defaults; the landmarks are not among them."""
+    if OPS[name].asset:
+        return {"weights": None} if OPS[name].weights else {}
+    signature = inspect.signature(function(name))
+    return {
+        p.name: p.default
+        for p in signature.parameters.values()
+        if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name != "landmarks"
+    }
+
+
+def check_graph(graph: Mapping[str, tuple[str, str, Mapping[str, Any]]]) -> None:
+    """Check that stages name known ops, parameters and inputs and that no stage depends on itself.
+
+    Parameters
+    ----------
+    graph : mapping
+        Stage name to (op, input, parameters).
+
+    Raises
+    ------
+    ValueError
+        One sentence naming the stage and the word that is wrong.
+    """
+    for name, (op, source, params) in graph.items():
+        if name == "photo" or not name.replace("_", "").replace("-", "").isalnum():
+            raise ValueError(f"stages.{name}: a stage's name is letters, digits, - and _, and not 'photo'")
+        if op not in OPS:
+            raise ValueError(f"stages.{name}.op: no op is called '{op}' ({known(op, OPS)})")
+        if source != "photo" and source not in graph:
+            raise ValueError(f"stages.{name}.input: no stage is called '{source}' ({known(source, ['photo', *graph])})")
+        for key, value in params.items():
+            _check_parameter(name, op, key, value)
+    order({name: source for name, (_, source, _) in graph.items()}, graph)
+
+
+def _check_parameter(stage: str, op: str, key: str, value: Any) -> None:
+    defaults = parameters(op)
+    if key not in defaults:
+        raise ValueError(f"stages.{stage}: unknown key '{key}' for {op} ({known(key, ['op', 'input', *defaults])})")
+    default = defaults[key]
+    for kind, allowed, words in _KINDS:
+        if isinstance(default, kind):
+            if not isinstance(value, allowed) or (kind is not bool and isinstance(value, bool)):
+                raise ValueError(f"stages.{stage}.{key}: must be {words}, not {value!r}")
+            return
+
+
+# Of a parameter's default follows what may be given; bool stands first, for it is an int too.
+_KINDS: tuple[tuple[type, tuple[type, ...], str], ...] = (
+    (bool, (bool,), "true or false"),
+    (int, (int,), "a whole number"),
+    (float, (int, float), "a number"),
+    (str, (str,), "text"),
+)
+
+
+def order(inputs: Mapping[str, str], wanted: Iterable[str]) -> list[str]:
+    """List the stages needed for `wanted`, each after the stage it reads."""
+    done: list[str] = []
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        if name == "photo" or name in done:
+            return
+        if name in path:
+            raise ValueError(f"stages.{name}.input: the stages go in a circle ({' <- '.join([*path, name])})")
+        visit(inputs[name], (*path, name))
+        done.append(name)
+
+    for name in wanted:
+        visit(name, ())
+    return done
+
+
+def load_network(op: str, params: Mapping[str, Any], *, device: str, dtype: str, offline: bool = False) -> Any:
+    """Load the network of an op: the weights its parameters name, else the op's asset.
+
+    Parameters
+    ----------
+    device : str
+        As `host.resolve_device` gives it.
+    dtype : str
+        ``"float32"`` or ``"bfloat16"``.
+    offline : bool
+        Never fetch missing weights.
+
+    Raises
+    ------
+    UserError
+        If the weights are missing or do not fit.
+    """
+    load = getattr(importlib.import_module(OPS[op].module), OPS[op].loader)
+    return load(weights_file(op, params, offline=offline), device=device, dtype=dtype)
+
+
+def weights_file(op: str, params: Mapping[str, Any], *, offline: bool = False) -> Path:
+    """Path of the weights that a network stage runs with."""
+    from sketchprep.core import weights as assets
+
+    own = params.get("weights")
+    if own is None:
+        return assets.path(OPS[op].asset or op, offline=offline)
+    path = Path(own).expanduser()
+    if not path.is_file():
+        raise UserError(f"weights: {own} is no file; name the weights' path, or leave the key out for our own")
+    return path
+
+
+def run(
+    op: str,
+    images: Sequence[np.ndarray],
+    landmarks: Sequence[np.ndarray | None],
+    params: Mapping[str, Any],
+    network: Any = None,
+) -> list[np.ndarray]:
+    """Run one op over pictures of one size.
+
+    Parameters
+    ----------
+    op : str
+        Name in `OPS`.
+    images : sequence of uint8 ndarrays, (H, W, 3) or (H, W)
+        The stage's inputs.
+    landmarks : sequence of (68, 2) ndarrays or None
+        One for each picture; ops that need none ignore them.
+    params : mapping
+        The op's keyword parameters.
+    network : torch module, optional
+        The loaded network of an op that has weights.
+
+    Returns
+    -------
+    list of uint8 ndarrays, (H, W)
+        Black ink on white.
+    """
+    call = function(op)
+    if OPS[op].asset:
+        import numpy as np
+
+        batch = np.stack(images)
+        if batch.ndim == 3 and OPS[op].colour:
+            batch = np.repeat(batch[..., None], 3, axis=3)
+        return list(call(network, batch))
+    if OPS[op].landmarks == "no":
+        return [call(image, **params) for image in images]
+    return [call(image, landmarks=points, **params) for image, points in zip(images, landmarks, strict=True)]

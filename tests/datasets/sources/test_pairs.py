@@ -1,0 +1,154 @@
+"""Ready-made photo/sketch pairs."""
+
+import hashlib
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+
+from sketchprep.datasets.sources import open_source
+from sketchprep.errors import SampleError, UserError
+
+
+def png(picture):
+    stored = picture[..., ::-1] if picture.ndim == 3 else picture
+    return cv2.imencode(".png", stored)[1].tobytes()
+
+
+def photo(width=40, height=40):
+    """A red picture with a blue top-left quarter."""
+    picture = np.full((height, width, 3), (200, 30, 20), np.uint8)
+    picture[: height // 2, : width // 2] = (10, 20, 220)
+    return picture
+
+
+def sketch(width=40, height=40):
+    """White paper with ink in its top-left quarter."""
+    picture = np.full((height, width), 255, np.uint8)
+    picture[: height // 2, : width // 2] = 0
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("photos", "sketches"), [("photos", "sketches"), ("photo", "sketch"), ("A", "B"), ("trainA", "trainB")]
+)
+@pytest.mark.parametrize("top", ["", "FS2K/"])
+def test_common_folder_names_are_found(plant, photos, sketches, top):
+    root = plant({f"{top}{photos}/a.png": png(photo()), f"{top}{sketches}/a.png": png(sketch())})
+    (sample,) = open_source("pairs", root).samples()
+    assert (sample.id, sample.path, sample.sketch_path) == (
+        "a.png",
+        f"{top}{photos}/a.png",
+        f"{top}{sketches}/a.png",
+    )
+
+
+def test_pairs_match_by_path_without_the_extension(plant):
+    files = {"photos/x/a.b.jpg": 1, "photos/y/a.b.jpg": 2, "sketches/x/a.b.png": 3, "sketches/y/a.b.png": 4}
+    samples = open_source("pairs", plant(files)).samples()
+    assert [(sample.id, sample.sketch_path) for sample in samples] == [
+        ("x/a.b.jpg", "sketches/x/a.b.png"),
+        ("y/a.b.jpg", "sketches/y/a.b.png"),
+    ]
+
+
+def test_halves_without_their_partner_are_rejected_rows(plant):
+    files = {"A/1.jpg": 1, "A/2.jpg": 2, "A/2.png": 2, "B/2.png": 3, "B/3.png": 4}
+    source = open_source("pairs", plant(files))
+    assert [sample.path for sample in source.samples()] == ["A/2.jpg"]
+    rows = [(failure.id, failure.kind, failure.rejected) for failure in source.refused()]
+    assert rows == [("A/1.jpg", "no-sketch", True), ("A/2.png", "ambiguous", True), ("B/3.png", "no-photo", True)]
+
+
+def test_named_folders_and_their_mistakes(plant):
+    root = plant({"deep/in/1.jpg": 1, "out/1.jpg": 2})
+    assert len(open_source("pairs", root, photos="deep/in", sketches="out/").samples()) == 1
+    with pytest.raises(UserError, match=r"found: deep, out.*side-by-side"):
+        open_source("pairs", root)
+    with pytest.raises(UserError, match="option sketches of source pairs: there is no folder 'nope'"):
+        open_source("pairs", root, photos="out", sketches="nope")
+    with pytest.raises(UserError, match="or neither"):
+        open_source("pairs", root, photos="out")
+    with pytest.raises(UserError, match="'stacked' is neither"):
+        open_source("pairs", root, layout="stacked")
+    with pytest.raises(UserError, match="'top' is neither"):
+        open_source("pairs", root, layout="side-by-side", photo="top")
+    with pytest.raises(UserError, match="leave the options"):
+        open_source("pairs", root, layout="side-by-side", photos="out", sketches="out")
+
+
+def test_both_pictures_are_opened_and_both_are_in_the_digest(plant):
+    root = plant({"photos/a.png": png(photo()), "sketches/a.png": png(sketch())})
+    source = open_source("pairs", root)
+    (sample,) = source.samples()
+    digest, picture = source.load(sample)
+    assert (picture.photo == photo()).all()
+    assert (picture.sketch == sketch()).all()
+    assert digest == source.digest(sample)
+    (root / "sketches/a.png").write_bytes(png(255 - sketch()))
+    assert source.digest(sample) != digest
+    (root / "sketches/a.png").write_bytes(png(sketch()))
+    (root / "photos/a.png").write_bytes(png(255 - photo()))
+    assert source.digest(sample) != digest
+
+
+@pytest.mark.parametrize("size", [(20, 20), (80, 80), (161, 160)])
+def test_a_sketch_of_another_size_is_brought_to_the_photos(plant, size):
+    source = open_source("pairs", plant({"A/a.png": png(photo()), "B/a.png": png(sketch(*size))}))
+    picture = source.load(source.samples()[0])[1]
+    assert picture.sketch.shape == (40, 40)
+    difference = abs(picture.sketch.astype(int) - sketch())
+    assert difference[:18, :18].max() == difference[22:, 22:].max() == 0
+    assert difference.mean() < 4
+
+
+def test_a_sketch_of_another_shape_fails_with_both_sizes(plant):
+    source = open_source("pairs", plant({"A/a.png": png(photo(40, 40)), "B/a.png": png(sketch(41, 40))}))
+    with pytest.raises(SampleError, match="the sketch is 41×40 and the photo 40×40") as caught:
+        source.load(source.samples()[0])
+    assert caught.value.kind == "size-mismatch"
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_side_by_side_is_cut_in_the_middle(plant, side):
+    grey = np.repeat(sketch()[..., None], 3, 2)
+    both = np.hstack([photo(), grey] if side == "left" else [grey, photo()])
+    root = plant({"x/a.png": png(both)})
+    source = open_source("pairs", root, layout="side-by-side", photo=side)
+    (sample,) = source.samples()
+    assert sample.id == sample.path == sample.sketch_path == "x/a.png"
+    digest, picture = source.load(sample)
+    assert (picture.photo == photo()).all()
+    assert (picture.sketch == sketch()).all()
+    assert picture.encoded is None
+    assert digest == source.digest(sample) == hashlib.sha256((root / "x/a.png").read_bytes()).hexdigest()
+
+
+def test_an_odd_width_cannot_be_two_pictures(plant):
+    source = open_source("pairs", plant({"a.png": png(photo(41, 40))}), layout="side-by-side")
+    with pytest.raises(SampleError, match="41 px wide"):
+        source.load(source.samples()[0])
+
+
+def test_a_broken_sketch_fails_the_pair(plant):
+    source = open_source("pairs", plant({"A/a.png": png(photo()), "B/a.png": b""}))
+    with pytest.raises(SampleError) as caught:
+        source.load(source.samples()[0])
+    assert caught.value.kind == "empty"
+
+
+def test_zip_equals_folder_and_pickling_keeps_the_options(plant, zipped):
+    root = plant({"in/b/a.png": png(photo()), "in/a/a.png": png(sketch())})
+    options = {"photos": "in/b", "sketches": "in/a"}
+    folder, archive = open_source("pairs", root, **options), open_source("pairs", zipped(root), **options)
+    assert folder.samples() == archive.samples() == pickle.loads(pickle.dumps(archive)).samples()
+    sample = folder.samples()[0]
+    assert folder.digest(sample) == pickle.loads(pickle.dumps(archive)).load(sample)[0]
+
+
+def test_description_says_how_pairs_were_found(plant):
+    description = open_source("pairs", plant({"A/1.jpg": 1, "B/1.png": 1, "B/2.png": 1})).describe()
+    assert description["layout"] == "photos in A, sketches in B"
+    assert description["pairs"] == description["photos"] == 1
+    assert description["refused"] == {"no-photo": 1}

@@ -1,0 +1,55 @@
+"""Turns: what is urgent overtakes, but nobody waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from sketchprep.serve import work_queue
+
+
+def test_what_is_urgent_overtakes_and_what_is_idle_waits() -> None:
+    done: list[str] = []
+
+    async def work() -> None:
+        async with work_queue.Line() as turns:
+            first = asyncio.create_task(turns.run(time.sleep, 0.05))
+            await asyncio.sleep(0.01)
+            words = ("idle", "soon", "first")
+            await asyncio.gather(first, *(turns.run(done.append, word, urgency=word) for word in words))
+
+    asyncio.run(work())
+    assert done == ["first", "soon", "idle"]
+
+
+def test_two_who_never_rest_do_not_keep_a_third_from_its_turn() -> None:
+    done = False
+
+    async def busy(turns: work_queue.Line) -> None:
+        while not done:
+            await turns.run(time.sleep, 0.01, urgency="first")
+
+    async def work() -> None:
+        nonlocal done
+        async with work_queue.Line() as turns:
+            others = [asyncio.create_task(busy(turns)) for _ in range(3)]
+            await asyncio.sleep(0.1)
+            try:
+                await asyncio.wait_for(turns.run(int), 30)
+            finally:
+                done = True
+                await asyncio.gather(*others)
+
+    asyncio.run(work())
+
+
+def test_a_failure_is_its_callers_alone() -> None:
+    async def work() -> int:
+        async with work_queue.Line() as turns:
+            with pytest.raises(ZeroDivisionError):
+                await turns.run(lambda: 1 // 0)
+            return await turns.run(lambda: 7)
+
+    assert asyncio.run(work()) == 7

@@ -130,7 +130,7 @@ def site_lines(settings: Script) -> str:
     return "\n".join([*settings.setup, "set -uo pipefail", ""])
 
 
-def module(settings: Script, name: str = "sketchprep.cluster") -> str:
+def module(settings: Script, name: str = "sketchprep.datasets.build") -> str:
     """Shell words that run a module of ours by the site's Python."""
     python = shlex.quote(settings.python or sys.executable)
     # -P: a folder of the user's that is named like a module must not shadow it.

@@ -63,7 +63,7 @@ def test_the_script_asks_for_what_the_settings_say(tmp_path: Path) -> None:
     ):  # fmt: skip
         assert f"#SBATCH {line}\n" in text
     assert "\nmodule load cuda/12.4\n" in text
-    assert "apptainer exec --nv /images/my.sif /opt/venv/bin/python -P -m sketchprep.cluster shards '" in text
+    assert "apptainer exec --nv /images/my.sif /opt/venv/bin/python -P -m sketchprep.datasets.build shards '" in text
     merge = script.merge_script(loaded, name="sketchprep-x", spec=spec)
     assert "#SBATCH --partition=cpu\n" in merge
     assert "--gpus" not in merge

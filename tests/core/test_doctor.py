@@ -164,7 +164,7 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_host_without_a_network_imports_no_torch() -> None:
-    code = "import sys; from sketchprep import host; host.host(); print('torch' in sys.modules)"
+    code = "import sys; from sketchprep.core import runtime; runtime.host(); print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 

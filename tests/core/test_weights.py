@@ -283,34 +283,34 @@ def test_where_the_cache_lies(monkeypatch: pytest.MonkeyPatch) -> None:
 WORKER = """
     import sys, time
     from pathlib import Path
-    from sketchprep import assets, manifest, unpack
-    assets.manifest = lambda: manifest.load(Path(sys.argv[1]))
+    from sketchprep.core import weights, weights_download, weights_manifest
+    weights.manifest = lambda: weights_manifest.load(Path(sys.argv[1]))
     slow = sys.argv[2]
     def say(line):
         print(line, flush=True)
     if slow == "member":
-        write = assets.take_member
+        write = weights.take_member
         def take(archive, member, target, **sums):
             write(archive, member, target, **sums)
             target.write_bytes(target.read_bytes()[:50])
             say("half")
             time.sleep(60)
-        assets.take_member = take
+        weights.take_member = take
     if slow == "converted":
-        make = assets._make_ready
+        make = weights._make_ready
         def made(name, *rest):
             make(name, *rest)
             say("half")
             time.sleep(60)
-        assets._make_ready = made
+        weights._make_ready = made
     if slow == "pause":
-        make = assets._make_ready
+        make = weights._make_ready
         def made(name, *rest):
             say("making " + name)
             time.sleep(0.5)
             make(name, *rest)
-        assets._make_ready = made
-    print(assets.path("one", log=say).read_bytes() == b"landmarks " * 1000, flush=True)
+        weights._make_ready = made
+    print(weights.path("one", log=say).read_bytes() == b"landmarks " * 1000, flush=True)
 """
 
 

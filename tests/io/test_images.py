@@ -234,7 +234,7 @@ def test_flipped_bits_never_crash_and_never_write_to_stderr(tmp_path: object) ->
     code = """
 import io, numpy as np
 from PIL import Image
-from sketchprep import imageio
+from sketchprep.io import images
 from sketchprep.errors import SampleError
 rng = np.random.default_rng(0)
 noise = rng.integers(0, 256, (40, 40, 3)).astype(np.uint8)
@@ -246,7 +246,7 @@ for fmt in ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP"):
         data = bytearray(buffer.getvalue())
         for at in rng.integers(0, len(data), 3):
             data[at] = rng.integers(256)
-        for read in (imageio.decode, imageio.decode_gray, imageio.stores_as_is):
+        for read in (images.decode, images.decode_gray, images.stores_as_is):
             try:
                 read(bytes(data))
             except SampleError:

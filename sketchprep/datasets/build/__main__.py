@@ -1,4 +1,4 @@
-"""``python -m sketchprep.cluster``: what the batch scripts call."""
+"""``python -m sketchprep.datasets.build``: what the batch scripts call."""
 
 import sys
 

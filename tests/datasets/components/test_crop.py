@@ -256,7 +256,7 @@ def test_what_a_killed_run_left_is_made_anew(drawn: Make, tmp_path: Path) -> Non
     crop_components(data, out)
     whole = {p.name: p.read_bytes() for p in out.glob("*.npy")}
     code = (
-        "import os, sys\nfrom sketchprep import crop\n"
+        "import os, sys\nfrom sketchprep.datasets.components import crop\n"
         "class Bar:\n    n = 0\n    def update(self, k):\n        self.n += k\n"
         "        if self.n == 4: os.kill(os.getpid(), 9)\n    def close(self): pass\n"
         "crop.crop_components(sys.argv[1], sys.argv[2], progress=lambda n, text: Bar())\n"

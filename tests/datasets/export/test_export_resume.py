@@ -46,7 +46,7 @@ def test_a_killed_export_resumes_to_the_same_files(drawn: Make, tmp_path: Path, 
     data = drawn(size=512, template="apdrawing", train=4, test=2)
     export(data, to, tmp_path / "whole")
     code = (
-        "import os, sys\nfrom sketchprep import export\n"
+        "import os, sys\nfrom sketchprep.datasets.export import export\n"
         "class Bar:\n    n = 0\n    def update(self, k):\n        self.n += k\n"
         "        if self.n == 4: os.kill(os.getpid(), 9)\n    def close(self): pass\n"
         "export.export(sys.argv[1], sys.argv[2], sys.argv[3], progress=lambda n, text: Bar())\n"

@@ -17,28 +17,28 @@ from sketchprep.core.resources import PACKAGE
 from sketchprep.datasets.preview import contact_sheet
 from sketchprep.io import images
 from sketchprep.models.deepfacedrawing.drawing import pretrained
-from sketchprep.models.deepfacedrawing.drawing.sketch_input import Intake
-from sketchprep.models.deepfacedrawing.drawing.synthesizer import Artist, open_artist
+from sketchprep.models.deepfacedrawing.drawing.sketch_input import SketchReader
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer, open_synthesizer
 
 NEIGHBOURS = (3, 10, 30)
 SPLITS = {"women": "Male=0", "men": "Male=1"}
 TILE = 144
 
 
-def drawing(name: str, artist: Artist) -> np.ndarray:
+def drawing(name: str, synthesizer: Synthesizer) -> np.ndarray:
     """A bundled freehand drawing in the model's frame."""
     picture = images.decode((PACKAGE / f"data/sketches/{name}.png").read_bytes())
-    return Intake(artist.size, kind="sketch").bring(picture).sketch
+    return SketchReader(synthesizer.size, kind="sketch").read(picture).sketch
 
 
-def lines(artist: Artist, sketch: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def lines(synthesizer: Synthesizer, sketch: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Two lines of pictures: sketches and faces, with the drawing before them and the face of it alone (wb 1)."""
-    assert artist.bank is not None
-    ways = [(artist, k) for k in NEIGHBOURS]
-    ways += [(Artist(artist.model, artist.bank.split(split)), 10) for split in SPLITS.values()]
+    assert synthesizer.bank is not None
+    ways = [(synthesizer, k) for k in NEIGHBOURS]
+    ways += [(Synthesizer(synthesizer.model, synthesizer.bank.split(split)), 10) for split in SPLITS.values()]
     drawn = [each.draw(sketch[None], wb=0, k=k) for each, k in ways]
-    above = [artist.redraw(some.blended)[0] for some in drawn]
-    alone = artist.draw(sketch[None], wb=1)
+    above = [synthesizer.redraw(some.blended)[0] for some in drawn]
+    alone = synthesizer.draw(sketch[None], wb=1)
     return [sketch, *above], [some.faces[0] for some in (alone, *drawn)]
 
 
@@ -48,8 +48,8 @@ def main() -> None:
     parser.add_argument("--drawings", nargs="+", default=["woman-fringe", "man-smile", "rough"])
     parser.add_argument("-o", "--out", type=Path, default=Path(__file__).with_suffix(".jpg"))
     words = parser.parse_args()
-    artist = open_artist(pretrained.choose(words.run, None, say=print), device="cpu")
-    rows = [row for name in words.drawings for row in lines(artist, drawing(name, artist))]
+    synthesizer = open_synthesizer(pretrained.choose(words.run, None, say=print), device="cpu")
+    rows = [row for name in words.drawings for row in lines(synthesizer, drawing(name, synthesizer))]
     captions = ["drawn (wb 1)", *(f"K = {k}" for k in NEIGHBOURS), *SPLITS]
     sheet = contact_sheet(rows, captions, tile=TILE)
     words.out.write_bytes(images.encode_jpeg(sheet, quality=88))

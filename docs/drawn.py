@@ -13,7 +13,7 @@ from bank import TILE, drawing
 from sketchprep.datasets.preview import contact_sheet
 from sketchprep.io import images
 from sketchprep.models.deepfacedrawing.drawing import pretrained
-from sketchprep.models.deepfacedrawing.drawing.synthesizer import open_artist
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import open_synthesizer
 
 WEIGHTS = (0.0, 0.3, 0.6, 1.0)
 
@@ -24,12 +24,12 @@ def main() -> None:
     parser.add_argument("--drawings", nargs="+", default=["woman-fringe", "man-smile", "rough", "woman-wavy-hair"])
     parser.add_argument("-o", "--out", type=Path, default=Path(__file__).with_suffix(".jpg"))
     words = parser.parse_args()
-    artist = open_artist(pretrained.choose(words.run, None, say=print), device="cpu")
+    synthesizer = open_synthesizer(pretrained.choose(words.run, None, say=print), device="cpu")
     rows = []
     for name in words.drawings:
-        sketch = drawing(name, artist)
-        drawn = [artist.draw(sketch[None], wb=wb) for wb in WEIGHTS]
-        rows.append([sketch, artist.redraw(drawn[0].blended)[0], *(some.faces[0] for some in drawn)])
+        sketch = drawing(name, synthesizer)
+        drawn = [synthesizer.draw(sketch[None], wb=wb) for wb in WEIGHTS]
+        rows.append([sketch, synthesizer.redraw(drawn[0].blended)[0], *(some.faces[0] for some in drawn)])
     sheet = contact_sheet(rows, ["drawing", "projected", *(f"wb {wb:g}" for wb in WEIGHTS)], tile=TILE)
     words.out.write_bytes(images.encode_jpeg(sheet, quality=88))
     print(f"{words.out}: {sheet.shape[1]} × {sheet.shape[0]} px, {words.out.stat().st_size:,} bytes")

@@ -18,8 +18,8 @@ from sketchprep.core.resources import PACKAGE
 from sketchprep.datasets.preview import contact_sheet
 from sketchprep.io import images
 from sketchprep.models.deepfacedrawing.drawing import pretrained
-from sketchprep.models.deepfacedrawing.drawing.sketch_input import Intake
-from sketchprep.models.deepfacedrawing.drawing.synthesizer import Artist, open_artist
+from sketchprep.models.deepfacedrawing.drawing.sketch_input import SketchReader
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer, open_synthesizer
 from sketchprep.ops.pose import estimate_pose
 from sketchprep.sketching.photo_sketch import PhotoSketcher, recipe_of
 
@@ -36,14 +36,14 @@ def main() -> None:
     parser.add_argument("--wb", type=float)
     parser.add_argument("-o", "--out", type=Path, default=Path(__file__).with_suffix(".jpg"))
     words = parser.parse_args()
-    artist = open_artist(pretrained.choose(words.run, None, say=print), device="cpu")
-    names, sketches = of_portraits(words, artist)
+    synthesizer = open_synthesizer(pretrained.choose(words.run, None, say=print), device="cpu")
+    names, sketches = of_portraits(words, synthesizer)
     print(" ".join(names))
-    intake = Intake(artist.size)
+    reader = SketchReader(synthesizer.size)
     drawings = [images.decode(path.read_bytes()) for path in sorted((PACKAGE / "data/sketches").glob("*.png"))]
-    sketches += [intake.bring(drawing).sketch for drawing in drawings]
+    sketches += [reader.read(drawing).sketch for drawing in drawings]
     wb = {} if words.wb is None else {"wb": words.wb}
-    faces = artist.draw(np.stack(sketches), **wb).faces
+    faces = synthesizer.draw(np.stack(sketches), **wb).faces
     cells = [picture for pair in zip(sketches, faces, strict=True) for picture in pair]
     rows = [cells[at : at + 2 * PAIRS] for at in range(0, len(cells), 2 * PAIRS)]
     rows[-1] += [np.full_like(faces[0], 255)] * (2 * PAIRS - len(rows[-1]))
@@ -52,10 +52,10 @@ def main() -> None:
     print(f"{words.out}: {sheet.shape[1]} × {sheet.shape[0]} px, {words.out.stat().st_size:,} bytes")
 
 
-def of_portraits(words: argparse.Namespace, artist: Artist) -> tuple[list[str], list[np.ndarray]]:
+def of_portraits(words: argparse.Namespace, synthesizer: Synthesizer) -> tuple[list[str], list[np.ndarray]]:
     """Names and sketches of as many portraits as are wanted, none of them bundled, in alphabetical order."""
-    assert artist.bank is not None
-    sketcher = PhotoSketcher(artist.size, recipe=recipe_of(artist.bank.facts))
+    assert synthesizer.bank is not None
+    sketcher = PhotoSketcher(synthesizer.size, recipe=recipe_of(synthesizer.bank.facts))
     left_out = {path.stem for path in (PACKAGE / "data/portraits").glob("*.jpg")} | set(words.without.split(","))
     paths = [path for path in sorted(words.portraits.glob("*.jpg")) if path.stem not in left_out]
     found: dict[str, np.ndarray] = {}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Failure", "Picture", "Sample"]
+__all__ = ["DecodedPhoto", "Failure", "Sample"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class DecodedPhoto:
     """An opened sample.
 
     Attributes

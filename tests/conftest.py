@@ -8,19 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from portraits import FRONTAL, PORTRAITS, portrait
 from quick import QUICK
 
 # The suite runs on small machines beside other work: one thread a call, as builds do.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-PORTRAITS = Path(__file__).resolve().parents[1] / "sketchprep" / "data" / "portraits"
-
-# Frontal, and found by the detector at its first look.
-FRONTAL = ("female-02", "female-13", "male-00", "male-03", "male-07", "male-12", "female-35", "male-32")
-
-
-def portrait(name: str) -> Path:
-    return PORTRAITS / f"{name}.jpg"
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from sketchprep.datasets.reader import Pairs
+from sketchprep.datasets.reader import PairDataset
 from sketchprep.errors import UserError
 from sketchprep.io import images, shards
 
@@ -103,7 +103,7 @@ def preview(
     """
     if people < 1:
         raise UserError(f"-n {people}: must be at least 1")
-    pairs = Pairs(folder, spread=people)
+    pairs = PairDataset(folder, spread=people)
     columns = list(stages) if stages else ["photo", *pairs.stages]
     members = [_member(name, pairs) for name in columns]
     mark = windows if windows is not None else not stages
@@ -111,7 +111,7 @@ def preview(
     return contact_sheet(rows, columns)
 
 
-def _member(name: str, pairs: Pairs) -> str:
+def _member(name: str, pairs: PairDataset) -> str:
     known = ["photo", *pairs.stages, "labels"]
     if name == pairs.recipe["sketch"]:
         return "sketch"

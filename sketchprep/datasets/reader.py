@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-__all__ = ["Pair", "Pairs", "open_pairs"]
+__all__ = ["Pair", "PairDataset", "open_pairs"]
 
 OPEN_TARS = 64
 HELD_ROWS = 100_000
@@ -83,7 +83,7 @@ class Pair:
         raise KeyError(f"pair {self.id!r} stores no '{name}', only {', '.join(self.files)}")
 
 
-class Pairs:
+class PairDataset:
     """A built dataset as a sequence of pairs.
 
     The index is held in memory as Arrow columns; of one with more than `HELD_ROWS` rows, a few row groups are, and
@@ -241,9 +241,9 @@ def _of_split(parts: Iterable[pa.Table], split: str | None) -> tuple[pa.Table, s
     return pa.concat_tables(kept), known
 
 
-def open_pairs(folder: str | os.PathLike[str], split: str | None = None) -> Pairs:
-    """Open a built dataset for random access; see `Pairs`."""
-    return Pairs(folder, split)
+def open_pairs(folder: str | os.PathLike[str], split: str | None = None) -> PairDataset:
+    """Open a built dataset for random access; see `PairDataset`."""
+    return PairDataset(folder, split)
 
 
 def stored_environment(folder: Path) -> dict[str, Any]:

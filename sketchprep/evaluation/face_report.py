@@ -12,7 +12,7 @@ import numpy as np
 from sketchprep.evaluation.distribution import BANDWIDTH, Estimate
 from sketchprep.evaluation.identity import FEATURES
 from sketchprep.evaluation.inception import FEATURES as INCEPTION
-from sketchprep.evaluation.paired_metrics import METRICS, Wanted
+from sketchprep.evaluation.paired_metrics import METRICS, Reference
 from sketchprep.evaluation.report import Compared, Measured, cell, figure, plain
 from sketchprep.training.cost import Trained
 from sketchprep.training.cost import table as training_table
@@ -49,7 +49,7 @@ class FaceReport:
     measured: Measured[str] = field(default_factory=Measured)
     inception: Measured[str] | None = None
 
-    def add(self, name: str, wanted: Wanted, compared: Mapping[str, Compared]) -> None:
+    def add(self, name: str, wanted: Reference, compared: Mapping[str, Compared]) -> None:
         """Take in one face: its photo, and what was drawn of it compared with that."""
         self.measured.photo(name, wanted.described)
         for title, one in compared.items():

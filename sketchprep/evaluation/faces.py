@@ -11,8 +11,8 @@ import numpy as np
 
 from sketchprep.datasets import preview
 from sketchprep.evaluation.face_report import OTHERS, FaceReport
-from sketchprep.evaluation.paired_metrics import Judge, Wanted
-from sketchprep.evaluation.subject import WBS, Choice, Held, Item, Subject
+from sketchprep.evaluation.paired_metrics import PairedMetrics, Reference
+from sketchprep.evaluation.subject import WBS, EvaluationConfig, HeldOutPairs, Item, Subject
 from sketchprep.io import files
 from sketchprep.models.deepfacedrawing.drawing.manifold import NEIGHBOURS
 
@@ -26,7 +26,7 @@ TILE = 192
 
 
 def evaluate_faces(
-    choice: Choice,
+    choice: EvaluationConfig,
     out: str | Path | None = None,
     *,
     wbs: Sequence[float] = WBS,
@@ -40,12 +40,12 @@ def evaluate_faces(
 
     Parameters
     ----------
-    choice : Choice
+    choice : EvaluationConfig
         The model, what it is compared with, and the pairs.
     out : path, optional
         Folder for ``table.md``, ``metrics.json`` and ``sheet.jpg``; default ``evaluation-SPLIT`` in the run.
     wbs, k
-        See `Choice.open`.
+        See `EvaluationConfig.open`.
     inception : path, optional
         Measure on Inception's features too: their weights, or ``"auto"`` for where torch-fidelity keeps them, see
         `sketchprep.evaluation.inception.Inception`.
@@ -74,7 +74,7 @@ def evaluate_faces(
     for start, items in subject.batches():
         drawn = subject.draw([item.sketch for item in items])
         for at, item in enumerate(items):
-            wanted = judge.look(item.photo, item.landmarks)
+            wanted = judge.reference(item.photo, item.landmarks)
             faces = {title: made[at] for title, made in drawn.items()}
             report.add(item.name, wanted, {title: judge.compare(face, wanted) for title, face in faces.items()})
             other = None if others is None else others[start + at]
@@ -100,7 +100,7 @@ def write(report: FaceReport | RobustnessReport, sheet: np.ndarray) -> None:
     preview.save(sheet, report.out / "sheet.jpg")
 
 
-def _others(subject: Subject, data: str | Path) -> Held | None:
+def _others(subject: Subject, data: str | Path) -> HeldOutPairs | None:
     """As many pairs of another split, whose photos show what strangers score; None if there are not so many."""
     from sketchprep.datasets.reader import open_pairs
 
@@ -108,11 +108,11 @@ def _others(subject: Subject, data: str | Path) -> Held | None:
     counts = {row["values"]: row["counts"] for row in open_pairs(data).table["split"].value_counts().to_pylist()}
     for split in ("train", "val", "test"):
         if split != faces.split and counts.get(split, 0) >= len(faces):
-            return Held(data, size=faces.size, split=split, sketch=subject.sketch, limit=len(faces))
+            return HeldOutPairs(data, size=faces.size, split=split, sketch=subject.sketch, limit=len(faces))
     return None
 
 
-def _strange(judge: Judge, item: Item, wanted: Wanted) -> tuple[dict[str, float | None], np.ndarray]:
+def _strange(judge: PairedMetrics, item: Item, wanted: Reference) -> tuple[dict[str, float | None], np.ndarray]:
     points = judge.landmarker.frame_points(item.photo) if item.landmarks is None else item.landmarks
     figures, described = judge.compare(item.photo, wanted, points=points)
     return {**figures, "off": None}, described

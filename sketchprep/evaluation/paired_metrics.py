@@ -14,7 +14,7 @@ from sketchprep.sketching.landmarks import Landmarker
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["METRICS", "Judge", "Wanted"]
+__all__ = ["METRICS", "PairedMetrics", "Reference"]
 
 METRICS = {
     "l1": "L1",
@@ -28,7 +28,7 @@ METRICS = {
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Reference:
     """A photo with all that does not depend on what it is compared with.
 
     Attributes
@@ -47,7 +47,7 @@ class Wanted:
     described: np.ndarray
 
 
-class Judge:
+class PairedMetrics:
     """Compares pictures with photos; opens dlib's predictor and descriptor, and HED for its trunk.
 
     Parameters
@@ -72,13 +72,13 @@ class Judge:
         self._perceptual = load_perceptual().to(device)
         self._device = device
 
-    def look(self, photo: np.ndarray, landmarks: np.ndarray | None = None) -> Wanted:
+    def reference(self, photo: np.ndarray, landmarks: np.ndarray | None = None) -> Reference:
         """Look at a photo (S, S, 3) uint8 in the FFHQ frame; landmarks that the dataset lacks are looked for."""
         points = self.landmarker.frame_points(photo) if landmarks is None else landmarks
-        return Wanted(photo, points, self._features(photo), self.describe(photo, points))
+        return Reference(photo, points, self._features(photo), self.describe(photo, points))
 
     def compare(
-        self, face: np.ndarray, wanted: Wanted, *, points: np.ndarray | None = None
+        self, face: np.ndarray, wanted: Reference, *, points: np.ndarray | None = None
     ) -> tuple[dict[str, float | None], np.ndarray]:
         """Compare a picture with a photo.
 
@@ -86,7 +86,7 @@ class Judge:
         ----------
         face : ndarray of uint8, shape (S, S, 3)
             RGB.
-        wanted : Wanted
+        wanted : Reference
         points : ndarray, shape (68, 2), optional
             Where the face is in the picture; by default where it is in the photo.
 

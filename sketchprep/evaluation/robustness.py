@@ -13,10 +13,10 @@ from sketchprep.datasets import preview
 from sketchprep.evaluation import robustness_settings
 from sketchprep.evaluation.degrade import KINDS, degrade
 from sketchprep.evaluation.faces import TILE, write
-from sketchprep.evaluation.paired_metrics import Judge
+from sketchprep.evaluation.paired_metrics import PairedMetrics
 from sketchprep.evaluation.robustness_report import RobustnessReport
 from sketchprep.evaluation.robustness_settings import Settings
-from sketchprep.evaluation.subject import Choice, Item, Subject
+from sketchprep.evaluation.subject import EvaluationConfig, Item, Subject
 from sketchprep.io import figure
 
 __all__ = ["evaluate_robustness"]
@@ -25,7 +25,7 @@ CLEAN = ("", 0.0)
 
 
 def evaluate_robustness(
-    choice: Choice,
+    choice: EvaluationConfig,
     out: str | Path | None = None,
     *,
     preset: str | Path = robustness_settings.NAME,
@@ -37,7 +37,7 @@ def evaluate_robustness(
 
     Parameters
     ----------
-    choice : Choice
+    choice : EvaluationConfig
         The model, what it is compared with, and the pairs; its limit goes before the preset's.
     out : path, optional
         Folder for ``table.md``, ``metrics.json``, ``curves.png`` and ``sheet.jpg``; default ``robustness-SPLIT`` in
@@ -83,9 +83,11 @@ def conditions(settings: Settings) -> Iterator[tuple[str, float]]:
             yield kind, amount
 
 
-def _measure(subject: Subject, judge: Judge, items: list[Item], settings: Settings, report: RobustnessReport) -> None:
+def _measure(
+    subject: Subject, judge: PairedMetrics, items: list[Item], settings: Settings, report: RobustnessReport
+) -> None:
     """Draw a batch under all conditions; a photo's features are computed once for all of them."""
-    photos = [judge.look(item.photo, item.landmarks) for item in items]
+    photos = [judge.reference(item.photo, item.landmarks) for item in items]
     for item, wanted in zip(items, photos, strict=True):
         report.measured.photo(item.name, wanted.described)
     for condition in conditions(settings):

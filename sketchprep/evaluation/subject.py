@@ -12,25 +12,25 @@ import numpy as np
 
 from sketchprep.core import runtime
 from sketchprep.errors import UserError
-from sketchprep.evaluation.paired_metrics import Judge
+from sketchprep.evaluation.paired_metrics import PairedMetrics
 from sketchprep.io import files
 from sketchprep.models.deepfacedrawing.drawing.manifold import NEIGHBOURS
 from sketchprep.models.deepfacedrawing.drawing.pretrained import bundled
-from sketchprep.models.deepfacedrawing.drawing.synthesizer import Artist, open_artist
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer, open_synthesizer
 from sketchprep.training.cost import Trained, differing, of_baseline, of_model
-from sketchprep.training.paired_data import ALL, Faces
+from sketchprep.training.paired_data import ALL, PairedFaces
 
 if TYPE_CHECKING:
     from torch import nn
 
     from sketchprep.evaluation.inception import Inception
 
-__all__ = ["WBS", "Choice", "Drawer", "Held", "Item", "Subject", "parse_wbs"]
+__all__ = ["WBS", "EvaluationConfig", "Generate", "HeldOutPairs", "Item", "Subject", "parse_wbs"]
 
 WBS = (0.0, 0.5, 1.0)
 BATCH = 8
 MODEL = "deepfacedrawing.safetensors"
-Drawer = Callable[[np.ndarray], np.ndarray]
+Generate = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class Item:
     landmarks: np.ndarray | None
 
 
-class Held(Faces):
-    """Pairs of a split as they are, one by one; see `Faces`."""
+class HeldOutPairs(PairedFaces):
+    """Pairs of a split as they are, one by one; see `PairedFaces`."""
 
     def __getitem__(self, number: int) -> Item:
         pictures, landmarks = self._decoded(number)
@@ -58,10 +58,10 @@ class Subject:
 
     Attributes
     ----------
-    artist : Artist
+    synthesizer : Synthesizer
     drawers : dict of str to callable
         By title; each makes faces (B, S, S, 3), uint8, of sketches (B, S, S), uint8.
-    faces : Held
+    faces : HeldOutPairs
     about : dict
         Sums of models and bank, the dataset, and what decides the figures, as JSON values.
     trained : dict of tuple of str to Trained
@@ -70,9 +70,9 @@ class Subject:
         What a reader must know.
     """
 
-    artist: Artist
-    drawers: dict[str, Drawer]
-    faces: Held
+    synthesizer: Synthesizer
+    drawers: dict[str, Generate]
+    faces: HeldOutPairs
     about: dict[str, Any]
     trained: dict[tuple[str, ...], Trained]
     notes: list[str]
@@ -94,7 +94,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Choice:
+class EvaluationConfig:
     """What is to be measured on which pairs.
 
     Attributes
@@ -102,7 +102,7 @@ class Choice:
     data : path
         A built dataset.
     run, model, bank, device
-        See `sketchprep.models.deepfacedrawing.drawing.synthesizer.open_artist`.
+        See `sketchprep.models.deepfacedrawing.drawing.synthesizer.open_synthesizer`.
     baselines : tuple of path
         Runs of `sketchprep train baseline`, or their files.
     split : str
@@ -138,31 +138,33 @@ class Choice:
             If something is missing or does not fit: a split, the pictures' or a baseline's size, a bank where one is
             needed, wb or k.
         """
-        artist = open_artist(self.run, model=self.model, bank=self.bank, device=self.device)
-        facts = artist.model.facts
+        synthesizer = open_synthesizer(self.run, model=self.model, bank=self.bank, device=self.device)
+        facts = synthesizer.model.facts
         task = facts.get("task", {})
-        faces = self.faces(size=artist.size, sketch=task.get("data", {}).get("sketch", "sketch"))
-        blank = np.full((1, artist.size, artist.size), 255, np.uint8)
+        faces = self.faces(size=synthesizer.size, sketch=task.get("data", {}).get("sketch", "sketch"))
+        blank = np.full((1, synthesizer.size, synthesizer.size), 255, np.uint8)
         for wb in wbs:  # what is wrong with wb, k or the bank is better said now
-            artist.steer(blank, wb=wb, k=k)
-        drawers = {f"wb = {wb:g}": _drawer(artist, wb, k) for wb in wbs}
-        trained = {tuple(drawers): of_model(self._file().parent, facts, _parameters(artist.model.generator))}
+            synthesizer.project_sketches(blank, wb=wb, k=k)
+        drawers = {f"wb = {wb:g}": _drawer(synthesizer, wb, k) for wb in wbs}
+        trained = {tuple(drawers): of_model(self._file().parent, facts, _parameters(synthesizer.model.generator))}
         about = {
             "model": _sum(self._file()),
-            "bank": None if artist.bank is None else {"encoders": artist.bank.encoders, "faces": len(artist.bank)},
+            "bank": None
+            if synthesizer.bank is None
+            else {"encoders": synthesizer.bank.encoders, "faces": len(synthesizer.bank)},
             "images": facts.get("images"),
             "data": faces.describe(),
             "wb": list(wbs),
             "k": k,
         }
-        subject = Subject(artist, drawers, faces, about, trained, _notes(artist, faces, task.get("data", {})))
+        subject = Subject(synthesizer, drawers, faces, about, trained, _notes(synthesizer, faces, task.get("data", {})))
         self._add_baselines(subject, task)
         about["trained"] = [{"titles": list(titles), **one.values()} for titles, one in trained.items()]
         return subject
 
-    def faces(self, *, size: int, sketch: str = "sketch") -> Held:
-        """The pairs, at a size and with a stored stage as sketch; raises as `sketchprep.training.paired_data.Faces`."""
-        return Held(self.data, size=size, split=self.split, sketch=sketch, limit=self.limit)
+    def faces(self, *, size: int, sketch: str = "sketch") -> HeldOutPairs:
+        """The pairs, at a size and with a stored stage as sketch; raises as `paired_data.PairedFaces`."""
+        return HeldOutPairs(self.data, size=size, split=self.split, sketch=sketch, limit=self.limit)
 
     def _add_baselines(self, subject: Subject, task: dict[str, Any]) -> None:
         from sketchprep.models.pix2pix.model import file_of, load_baseline
@@ -176,10 +178,10 @@ class Choice:
             title = name if names.count(name) == 1 else f"{name} ({path.parent.name})"
             if title in subject.drawers:
                 raise UserError(f"--baseline {path}: is there twice; name each once")
-            if model.shape.size != subject.artist.size:
+            if model.shape.size != subject.synthesizer.size:
                 raise UserError(
-                    f"--baseline {path}: draws {model.shape.size} px, the model {subject.artist.size}; compare those "
-                    "of one size"
+                    f"--baseline {path}: draws {model.shape.size} px, the model {subject.synthesizer.size}; "
+                    "compare those of one size"
                 )
             subject.drawers[title] = model.draw
             subject.trained[title,] = of_baseline(path.parent, model.facts, _parameters(model.network))
@@ -189,9 +191,9 @@ class Choice:
         if sums:
             subject.about["baselines"] = sums
 
-    def judge(self) -> Judge:
+    def judge(self) -> PairedMetrics:
         """Open what compares the faces with the photos."""
-        return Judge(device=runtime.resolve_device(self.device), offline=self.offline)
+        return PairedMetrics(device=runtime.resolve_device(self.device), offline=self.offline)
 
     def inception(self, weights: str | Path) -> Inception:
         """Open Inception with these weights, or with those in torch-fidelity's place for ``"auto"``."""
@@ -226,13 +228,13 @@ def _parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def _drawer(artist: Artist, wb: float, k: int) -> Drawer:
-    return lambda sketches: artist.draw(sketches, wb=wb, k=k).faces
+def _drawer(synthesizer: Synthesizer, wb: float, k: int) -> Generate:
+    return lambda sketches: synthesizer.draw(sketches, wb=wb, k=k).faces
 
 
-def _notes(artist: Artist, faces: Held, trained: dict[str, Any]) -> list[str]:
+def _notes(synthesizer: Synthesizer, faces: HeldOutPairs, trained: dict[str, Any]) -> list[str]:
     notes = []
-    known = set() if artist.bank is None else set(artist.bank.ids) & set(faces.ids)
+    known = set() if synthesizer.bank is None else set(synthesizer.bank.ids) & set(faces.ids)
     if known:
         notes.append(f"{len(known)} of the faces are in the bank: what is drawn towards it is judged too well.")
     if faces.split in (trained.get("split"), ALL):

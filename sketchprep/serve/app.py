@@ -18,11 +18,11 @@ from sketchprep import __version__
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import images
 from sketchprep.models.deepfacedrawing.drawing.synthesizer import parse_wb
-from sketchprep.serve.drawing import Studio
+from sketchprep.serve.drawing import DrawingService
 from sketchprep.serve.limits import CANVAS, MOST_CLIENTS, MOST_PICTURE, MOST_WAITING
 from sketchprep.serve.security import LOOPBACK, Guard
 from sketchprep.serve.session import Session
-from sketchprep.serve.work_queue import Line
+from sketchprep.serve.work_queue import WorkQueue
 
 __all__ = ["create_app"]
 
@@ -42,12 +42,12 @@ PICTURE = {
 PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}, "description": "PNG"}}
 
 
-def create_app(studio: Studio, *, hosts: Iterable[str] = LOOPBACK) -> FastAPI:
+def create_app(service: DrawingService, *, hosts: Iterable[str] = LOOPBACK) -> FastAPI:
     """Make the application.
 
     Parameters
     ----------
-    studio : Studio
+    service : DrawingService
     hosts : iterable of str
         Names it answers to, see `sketchprep.serve.security`.
 
@@ -55,13 +55,13 @@ def create_app(studio: Studio, *, hosts: Iterable[str] = LOOPBACK) -> FastAPI:
     -------
     FastAPI
     """
-    drawing, reading = Line(), Line()
+    drawing, reading = WorkQueue(), WorkQueue()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with drawing, reading:
-            await drawing.run(studio.warm)
-            preparing = asyncio.create_task(_prepare(studio, drawing))
+            await drawing.run(service.warm)
+            preparing = asyncio.create_task(_prepare(service, drawing))
             yield
             preparing.cancel()
             await asyncio.gather(preparing, return_exceptions=True)
@@ -73,8 +73,8 @@ def create_app(studio: Studio, *, hosts: Iterable[str] = LOOPBACK) -> FastAPI:
     app.add_middleware(Guard, hosts=hosts)
     _add_errors(app)
     _add_files(app)
-    _add_api(app, studio, drawing, reading)
-    _add_socket(app, studio, drawing)
+    _add_api(app, service, drawing, reading)
+    _add_socket(app, service, drawing)
     return app
 
 
@@ -129,16 +129,16 @@ def _add_files(app: FastAPI) -> None:
         return list(examples)
 
 
-def _add_api(app: FastAPI, studio: Studio, drawing: Line, reading: Line) -> None:
+def _add_api(app: FastAPI, service: DrawingService, drawing: WorkQueue, reading: WorkQueue) -> None:
     @app.get("/api/model")
     async def model() -> dict[str, Any]:
         """Size, parts with their windows on the canvas, and choices of the bank."""
-        return studio.about()
+        return service.about()
 
     @app.get("/api/parts/{part}/{row}.png", responses=PNG, response_class=Response)
     async def part(part: str, row: int) -> Response:
         """The sketch of a part of a face of the bank."""
-        png = await drawing.run(studio.part, part, row, urgency="first")
+        png = await drawing.run(service.part, part, row, urgency="first")
         return Response(png, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
 
     @app.post("/api/picture", responses=PNG, response_class=Response, openapi_extra=PICTURE)
@@ -146,7 +146,7 @@ def _add_api(app: FastAPI, studio: Studio, drawing: Line, reading: Line) -> None
         """A sketch or photo as a black-on-white sketch of 512 × 512 px, in the frame of the canvas."""
         data = await _body(request, reading)
         words: dict[str, Any] = {"kind": kind, "align": None if align == "none" else align, "clean": clean}
-        found = await reading.run(studio.bring, data, size=CANVAS, **words)
+        found = await reading.run(service.read, data, size=CANVAS, **words)
         headers = {"x-kind": found.kind, "x-notes": "; ".join(found.notes).encode("ascii", "replace").decode()}
         return Response(images.encode_png(found.sketch), media_type="image/png", headers=headers)
 
@@ -154,7 +154,7 @@ def _add_api(app: FastAPI, studio: Studio, drawing: Line, reading: Line) -> None
     async def place(request: Request) -> Response:
         """A canvas whose drawing has been moved to where the model looks for a face."""
         data = await _body(request, drawing)
-        return Response(await drawing.run(studio.place, data), media_type="image/png")
+        return Response(await drawing.run(service.place, data), media_type="image/png")
 
     @app.post("/api/synthesize", responses=PNG, response_class=Response, openapi_extra=PICTURE)
     async def synthesize(
@@ -169,11 +169,11 @@ def _add_api(app: FastAPI, studio: Studio, drawing: Line, reading: Line) -> None
         shares = parse_wb(wb or [])
         data = await _body(request, reading)
         words: dict[str, Any] = {"kind": kind, "align": None if align == "none" else align, "clean": clean}
-        face = await reading.run(studio.synthesize, data, wb=shares, bank=bank, **words)
+        face = await reading.run(service.synthesize, data, wb=shares, bank=bank, **words)
         return Response(face, media_type="image/png")
 
 
-def _add_socket(app: FastAPI, studio: Studio, drawing: Line) -> None:
+def _add_socket(app: FastAPI, service: DrawingService, drawing: WorkQueue) -> None:
     clients = 0
 
     @app.websocket("/ws")
@@ -185,20 +185,20 @@ def _add_socket(app: FastAPI, studio: Studio, drawing: Line) -> None:
             return
         clients += 1
         try:
-            await Session(socket, studio, drawing.run).serve()
+            await Session(socket, service, drawing.run).serve()
         except (WebSocketDisconnect, TimeoutError, RuntimeError):
             pass  # gone, or not reading
         finally:
             clients -= 1
 
 
-async def _prepare(studio: Studio, drawing: Line) -> None:
+async def _prepare(service: DrawingService, drawing: WorkQueue) -> None:
     """Decode the bank's pictures while nobody draws, so that no shadow waits for them."""
-    while await drawing.run(studio.prepare, urgency="idle"):
+    while await drawing.run(service.prepare, urgency="idle"):
         pass
 
 
-async def _body(request: Request, line: Line) -> bytes:
+async def _body(request: Request, line: WorkQueue) -> bytes:
     if len(line) >= MOST_WAITING:
         raise HTTPException(503, "too many pictures wait already; try again in a moment")
     length = request.headers.get("content-length", "0")

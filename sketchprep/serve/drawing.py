@@ -12,11 +12,11 @@ import numpy as np
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import images
 from sketchprep.models.deepfacedrawing.drawing.manifold import ALL
-from sketchprep.models.deepfacedrawing.drawing.synthesizer import WB, Artist, blank_parts
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import WB, Synthesizer, blank_parts
 from sketchprep.ops.face_parts import PARTS, windows
 from sketchprep.ops.ink import INK
 from sketchprep.serve.limits import CANVAS, MOST_PIXELS
-from sketchprep.serve.part_cache import Gallery
+from sketchprep.serve.part_cache import PartCache
 from sketchprep.serve.placement import beside, for_model, in_place
 
 if TYPE_CHECKING:
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from sketchprep.models.deepfacedrawing.drawing.sketch_input import Incoming, Intake
+    from sketchprep.models.deepfacedrawing.drawing.sketch_input import AlignedSketch, SketchReader
 
-__all__ = ["Look", "Studio"]
+__all__ = ["CanvasAnalysis", "DrawingService"]
 
 FEWEST = 5  # faces that make a bank worth choosing
 TITLES = {"Male=0": "Women", "Male=1": "Men"}
 
 
 @dataclass(frozen=True)
-class Look:
+class CanvasAnalysis:
     """What the model makes of a canvas.
 
     Attributes
@@ -58,37 +58,37 @@ class Look:
     advice: str = ""
 
 
-class Studio:
+class DrawingService:
     """One model and bank for all clients.
 
     Parameters
     ----------
-    artist : Artist
+    synthesizer : Synthesizer
     device : str
         For the networks that turn photos into sketches.
     offline : bool
         Never fetch missing weights.
     folder : Path, optional
-        Where the sketches of the bank's parts are kept, see `Gallery`.
+        Where the sketches of the bank's parts are kept, see `PartCache`.
     """
 
     def __init__(
-        self, artist: Artist, *, device: str = "auto", offline: bool = False, folder: Path | None = None
+        self, synthesizer: Synthesizer, *, device: str = "auto", offline: bool = False, folder: Path | None = None
     ) -> None:
-        self.artist = artist
-        self.gallery = Gallery(artist, folder=folder) if artist.bank is not None else None
+        self.synthesizer = synthesizer
+        self.gallery = PartCache(synthesizer, folder=folder) if synthesizer.bank is not None else None
         self.device, self.offline = device, offline
         self.banks = {name: count for name, _, count in self._splits()}
-        self._artists: dict[str, Artist] = {"": artist}
-        self._intakes: dict[tuple[int, bool], Intake] = {}
+        self._synthesizers: dict[str, Synthesizer] = {"": synthesizer}
+        self._intakes: dict[tuple[int, bool], SketchReader] = {}
         self._lock = threading.Lock()
 
     def about(self) -> dict[str, Any]:
         """What a page or script needs to know of the model."""
-        bank = self.artist.bank
+        bank = self.synthesizer.bank
         frames = {part: list(window) for part, window in windows(CANVAS).items()}
         return {
-            "size": self.artist.size,
+            "size": self.synthesizer.size,
             "canvas": CANVAS,
             "parts": list(PARTS),
             "windows": frames,
@@ -97,10 +97,10 @@ class Studio:
             "faces": 0 if bank is None else len(bank),
             "prepared": 1.0 if self.gallery is None else round(self.gallery.ready, 3),
             "digest": "" if bank is None else bank.encoders[:16],
-            "licences": self.artist.model.facts.get("licences", []),
+            "licences": self.synthesizer.model.facts.get("licences", []),
         }
 
-    def look(self, canvas: bytes, *, wb: list[float], bank: str = "", shadow: bool = True) -> Look:
+    def analyse(self, canvas: bytes, *, wb: list[float], bank: str = "", shadow: bool = True) -> CanvasAnalysis:
         """See what a canvas is near to.
 
         Parameters
@@ -108,7 +108,7 @@ class Studio:
         canvas : bytes
             PNG of 512 × 512 px, black on white.
         wb : list of float
-            See `Artist.draw`; all 1 if there is no bank.
+            See `Synthesizer.draw`; all 1 if there is no bank.
         bank : str
             Name of a split, as `about` lists them.
         shadow : bool
@@ -121,42 +121,44 @@ class Studio:
         UserError
             For an unknown bank.
         """
-        artist = self.artist_of(bank)
+        synthesizer = self.artist_of(bank)
         sketch = self.sketch(canvas)
-        codes, projection, blended = artist.steer(sketch[None], wb=wb if artist.bank is not None else 1.0)
+        codes, projection, blended = synthesizer.project_sketches(
+            sketch[None], wb=wb if synthesizer.bank is not None else 1.0
+        )
         blank = blank_parts(sketch)
         undrawn = [part for part, empty in zip(PARTS, blank, strict=True) if empty]
-        words = "" if blank.all() else beside(self.artist, sketch, codes, projection)
+        words = "" if blank.all() else beside(self.synthesizer, sketch, codes, projection)
         if projection is None or self.gallery is None:
-            return Look(codes, {}, undrawn, b"", words)
+            return CanvasAnalysis(codes, {}, undrawn, b"", words)
         rows = {part: projection.indices[0, at].tolist() for at, part in enumerate(PARTS)}
         drawn = images.encode_png(self.gallery.shadow(projection)) if shadow else b""
-        return Look(blended, rows, undrawn, drawn, words)
+        return CanvasAnalysis(blended, rows, undrawn, drawn, words)
 
     def face(self, codes: Tensor) -> bytes:
         """PNG of the face of codes (1, 5, latent)."""
-        return images.encode_png(self.artist.faces(codes)[0])
+        return images.encode_png(self.synthesizer.faces(codes)[0])
 
     def morph(self, canvases: list[bytes], *, wb: list[float], banks: list[str], share: float) -> bytes:
         """PNG of the face between those of two canvases; `wb` has five shares for each."""
         import torch
 
         ends = [
-            self.look(canvas, wb=wb[5 * at : 5 * at + 5], bank=banks[at], shadow=False).blended
+            self.analyse(canvas, wb=wb[5 * at : 5 * at + 5], bank=banks[at], shadow=False).blended
             for at, canvas in enumerate(canvases)
         ]
         return self.face(torch.lerp(ends[0], ends[1], share))
 
     def sketch(self, canvas: bytes) -> np.ndarray:
         """A canvas in the model's frame: uint8, shape (size, size)."""
-        return for_model(self._page(canvas), self.artist.size)
+        return for_model(self._page(canvas), self.synthesizer.size)
 
     def place(self, canvas: bytes) -> bytes:
         """PNG of a canvas whose drawing has been moved to where the model looks for a face."""
         page = self._page(canvas)
         if not (page < INK).any():
             raise SampleError("blank", "there is nothing on the page that could be moved")
-        return images.encode_png(in_place(self.artist, page))
+        return images.encode_png(in_place(self.synthesizer, page))
 
     def _page(self, canvas: bytes) -> np.ndarray:
         header = images.probe(canvas)
@@ -166,37 +168,39 @@ class Studio:
 
     def part(self, part: str, row: int) -> bytes:
         """PNG of a face's part as the bank knows it, as large as its window on the canvas."""
-        if self.gallery is None or part not in PARTS or not 0 <= row < len(self.gallery.artist.bank.ids):  # type: ignore[union-attr]
+        if self.gallery is None or part not in PARTS or not 0 <= row < len(self.gallery.synthesizer.bank.ids):  # type: ignore[union-attr]
             raise UserError(f"part '{part[:40]}' of face {row}: the bank has none; reload the page")
         side = windows(CANVAS)[part].width
         return images.encode_png(images.resize(self.gallery.sketches(part, [row])[row], (side, side)))
 
-    def bring(
+    def read(
         self, data: bytes, *, size: int, kind: str = "auto", align: str | None = None, clean: bool = False
-    ) -> Incoming:
+    ) -> AlignedSketch:
         """Bring a sketch or photo to a frame; see `sketchprep.models.deepfacedrawing.drawing.sketch_input`."""
         image = images.decode(data, max_pixels=MOST_PIXELS)
         with self._lock:  # its networks are loaded once, and it is told what to do by its attributes
-            intake = self._intake(size, clean)
-            intake.kind, intake.align = kind, align
-            return intake.bring(image)
+            reader = self._reader(size, clean)
+            reader.kind, reader.align = kind, align
+            return reader.read(image)
 
     def synthesize(self, data: bytes, *, wb: Mapping[str, float], bank: str, **words: Any) -> bytes:
         """PNG of the face of a sketch or photo; `words` as `bring`."""
-        brought = self.bring(data, size=self.artist.size, **words)
-        artist = self.artist_of(bank)
-        return images.encode_png(artist.draw(brought.sketch[None], wb=wb if artist.bank is not None else 1.0).faces[0])
+        brought = self.read(data, size=self.synthesizer.size, **words)
+        synthesizer = self.artist_of(bank)
+        return images.encode_png(
+            synthesizer.draw(brought.sketch[None], wb=wb if synthesizer.bank is not None else 1.0).faces[0]
+        )
 
-    def artist_of(self, bank: str) -> Artist:
-        """The artist with a split of the bank."""
+    def artist_of(self, bank: str) -> Synthesizer:
+        """The synthesizer with a split of the bank."""
         if bank not in self.banks and bank:
             raise UserError(f"bank '{bank[:80]}': there is no such choice; take one that /api/model lists")
-        if bank not in self._artists:
-            other = copy.copy(self.artist)
-            assert self.artist.bank is not None
-            other.bank = self.artist.bank.split(bank)
-            self._artists[bank] = other
-        return self._artists[bank]
+        if bank not in self._synthesizers:
+            other = copy.copy(self.synthesizer)
+            assert self.synthesizer.bank is not None
+            other.bank = self.synthesizer.bank.split(bank)
+            self._synthesizers[bank] = other
+        return self._synthesizers[bank]
 
     def prepare(self) -> bool:
         """Decode a few of the bank's parts beforehand; whether there is more to do."""
@@ -205,16 +209,16 @@ class Studio:
     def warm(self) -> None:
         """Draw once, so that the first stroke does not wait for lazy beginnings."""
         blank = images.encode_png(np.full((CANVAS, CANVAS), 255, np.uint8))
-        self.face(self.look(blank, wb=[0.0] * len(PARTS)).blended)
+        self.face(self.analyse(blank, wb=[0.0] * len(PARTS)).blended)
 
-    def _intake(self, size: int, clean: bool) -> Intake:
-        from sketchprep.models.deepfacedrawing.drawing.sketch_input import Intake
+    def _reader(self, size: int, clean: bool) -> SketchReader:
+        from sketchprep.models.deepfacedrawing.drawing.sketch_input import SketchReader
         from sketchprep.sketching.photo_sketch import recipe_of
 
         if (size, clean) not in self._intakes:
-            bank = self.artist.bank
+            bank = self.synthesizer.bank
             recipe = recipe_of(bank.facts if bank is not None else {})
-            made = Intake(size, clean=clean, recipe=recipe, device=self.device, offline=self.offline)
+            made = SketchReader(size, clean=clean, recipe=recipe, device=self.device, offline=self.offline)
             same = next(iter(self._intakes.values()), None)
             if same is not None and same.size == size:
                 made.photos = same.photos
@@ -222,7 +226,7 @@ class Studio:
         return self._intakes[size, clean]
 
     def _splits(self) -> list[tuple[str, str, int]]:
-        bank = self.artist.bank
+        bank = self.synthesizer.bank
         if bank is None:
             return []
         found = [("", "All faces", len(bank))]

@@ -15,9 +15,9 @@ from sketchprep.serve import pictures
 
 if TYPE_CHECKING:
     from sketchprep.models.deepfacedrawing.drawing.manifold import Projection
-    from sketchprep.models.deepfacedrawing.drawing.synthesizer import Artist
+    from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer
 
-__all__ = ["Gallery"]
+__all__ = ["PartCache"]
 
 BATCH = 8
 OFTEN = 512  # pictures after which what has been prepared is made sure of
@@ -25,12 +25,12 @@ LARGEST = 256  # the frame for which pictures are kept; larger ones show no more
 MOST_BYTES = 2 << 30  # of all pictures; smaller for a bank that would need more
 
 
-class Gallery:
+class PartCache:
     """Decoded parts of a bank's faces.
 
     Parameters
     ----------
-    artist : Artist
+    synthesizer : Synthesizer
         With a bank.
     folder : Path, optional
         Where the pictures are kept from one start to the next, in a file of their own for each model and bank; without
@@ -46,13 +46,13 @@ class Gallery:
         Pictures that a network has drawn so far.
     """
 
-    def __init__(self, artist: Artist, *, folder: Path | None = None, memory: int = pictures.MEMORY) -> None:
-        assert artist.bank is not None
-        self.artist, self.decoded = artist, 0
-        self.faces = len(artist.bank.ids)
-        self.frame = _frame(artist.size, self.faces)
+    def __init__(self, synthesizer: Synthesizer, *, folder: Path | None = None, memory: int = pictures.MEMORY) -> None:
+        assert synthesizer.bank is not None
+        self.synthesizer, self.decoded = synthesizer, 0
+        self.faces = len(synthesizer.bank.ids)
+        self.frame = _frame(synthesizer.size, self.faces)
         self.sides = {part: window.width for part, window in windows(self.frame).items()}
-        name = "" if folder is None else f"{_digest(artist)[:32]}-{self.frame}"
+        name = "" if folder is None else f"{_digest(synthesizer)[:32]}-{self.frame}"
         self.kept = pictures.make(folder, name, self.sides, self.faces, memory=memory)
         self._next = 0
 
@@ -120,11 +120,11 @@ class Gallery:
         import cv2
         import torch
 
-        assert self.artist.bank is not None
-        decoder = self.artist.model.image_decoders[part]
+        assert self.synthesizer.bank is not None
+        decoder = self.synthesizer.model.image_decoders[part]
         device = next(decoder.parameters()).device
         with torch.inference_mode():
-            codes = self.artist.bank.by_part[PARTS.index(part), rows].to(device)
+            codes = self.synthesizer.bank.by_part[PARTS.index(part), rows].to(device)
             drawn = (decoder(codes)[:, 0].float() + 1) * 127.5
             levels = drawn.round().clamp(0, 255).byte().cpu().numpy()
         side = self.sides[part]
@@ -143,13 +143,13 @@ def _frame(size: int, faces: int) -> int:
     return frame
 
 
-def _digest(artist: Artist) -> str:
+def _digest(synthesizer: Synthesizer) -> str:
     """Of what the pictures are made of: the image decoders' weights and the bank's codes."""
-    assert artist.bank is not None
+    assert synthesizer.bank is not None
     digest = hashlib.sha256(b"pictures 1\n")
-    for name, tensor in sorted(artist.model.image_decoders.state_dict().items()):
+    for name, tensor in sorted(synthesizer.model.image_decoders.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
         digest.update(tensor.cpu().contiguous().numpy())
-    digest.update(f"{tuple(artist.bank.by_part.shape)}\n".encode())
-    digest.update(artist.bank.by_part.contiguous().numpy().data)
+    digest.update(f"{tuple(synthesizer.bank.by_part.shape)}\n".encode())
+    digest.update(synthesizer.bank.by_part.contiguous().numpy().data)
     return digest.hexdigest()

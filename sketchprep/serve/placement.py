@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sketchprep.models.deepfacedrawing.drawing.manifold import Projection
-    from sketchprep.models.deepfacedrawing.drawing.synthesizer import Artist
+    from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer
 
 __all__ = ["beside", "for_model", "in_place"]
 
@@ -29,7 +29,7 @@ THICKER = 1.25  # lines that became broader than this are drawn anew, fine ones
 PEN = 3.0
 
 
-def beside(artist: Artist, sketch: np.ndarray, codes: Tensor, projection: Projection | None) -> str:
+def beside(synthesizer: Synthesizer, sketch: np.ndarray, codes: Tensor, projection: Projection | None) -> str:
     """Say that a drawing lies beside the frame, or nothing.
 
     Half of a drawing lies aside too: its parts, though, look like parts.  Where the bank knows how near those of
@@ -37,7 +37,7 @@ def beside(artist: Artist, sketch: np.ndarray, codes: Tensor, projection: Projec
 
     Parameters
     ----------
-    artist : Artist
+    synthesizer : Synthesizer
     sketch : ndarray of uint8, shape (size, size)
         With ink on it.
     codes : Tensor of float32, shape (1, 5, latent)
@@ -49,19 +49,19 @@ def beside(artist: Artist, sketch: np.ndarray, codes: Tensor, projection: Projec
         See `sketchprep.models.deepfacedrawing.drawing.frame_check.advice`; empty if all is well.
     """
     fault = ink_fault(sketch)
-    if fault and artist.bank is not None and projection is not None and artist.usual:
-        far = distances(artist.bank, codes, projection)[0]
-        if not any(far[at] > artist.usual[part][1] for at, part in enumerate(PARTS)):
+    if fault and synthesizer.bank is not None and projection is not None and synthesizer.usual:
+        far = distances(synthesizer.bank, codes, projection)[0]
+        if not any(far[at] > synthesizer.usual[part][1] for at, part in enumerate(PARTS)):
             return ""
     return advice(fault, {}, remedy="") or ""
 
 
-def in_place(artist: Artist, page: np.ndarray) -> np.ndarray:
+def in_place(synthesizer: Synthesizer, page: np.ndarray) -> np.ndarray:
     """Move and scale a drawing so that it fills the frame as a face does.
 
     Parameters
     ----------
-    artist : Artist
+    synthesizer : Synthesizer
         Without a bank the ink's box goes where most heads are.
     page : ndarray of uint8, shape (512, 512)
         Black on white; with ink on it.
@@ -71,9 +71,9 @@ def in_place(artist: Artist, page: np.ndarray) -> np.ndarray:
     ndarray of uint8, shape (512, 512)
     """
     tried = [_moved(page, matrix) for matrix in head_matrices(ink_box(page), len(page))]
-    if artist.bank is None:
+    if synthesizer.bank is None:
         return tried[0]
-    return tried[most_familiar(artist, np.stack([for_model(one, artist.size) for one in tried]))]
+    return tried[most_familiar(synthesizer, np.stack([for_model(one, synthesizer.size) for one in tried]))]
 
 
 def for_model(page: np.ndarray, size: int) -> np.ndarray:

@@ -12,10 +12,10 @@ from sketchprep.errors import UserError
 from sketchprep.ops.face_parts import PARTS
 from sketchprep.serve.limits import MOST_HEADER
 
-__all__ = ["Ask", "Message", "pack", "unpack"]
+__all__ = ["DrawRequest", "Message", "pack", "unpack"]
 
 
-class Ask(BaseModel):
+class DrawRequest(BaseModel):
     """What a client wants.
 
     Attributes
@@ -47,7 +47,7 @@ class Ask(BaseModel):
     sizes: list[int] = Field(max_length=2)
 
     @model_validator(mode="after")
-    def _fits(self) -> Ask:
+    def _fits(self) -> DrawRequest:
         canvases = 1 if self.type == "draw" else 2
         if len(self.sizes) != canvases or len(self.wb) != canvases * len(PARTS) or len(self.bank) < canvases:
             raise ValueError(f"a {self.type} needs {canvases} canvas, {canvases * len(PARTS)} shares, {canvases} bank")
@@ -62,7 +62,7 @@ class Ask(BaseModel):
 class Message:
     """A checked header with its pictures, still encoded."""
 
-    ask: Ask
+    ask: DrawRequest
     pictures: list[bytes]
 
 
@@ -80,7 +80,7 @@ def unpack(data: bytes) -> Message:
     if length > MOST_HEADER or 4 + length > len(data):
         raise UserError("the message's header is cut off or too long; reload the page")
     try:
-        ask = Ask.model_validate_json(data[4 : 4 + length])
+        ask = DrawRequest.model_validate_json(data[4 : 4 + length])
     except (ValidationError, RecursionError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": "nested too deeply"}
         place = ".".join(str(word) for word in first["loc"])

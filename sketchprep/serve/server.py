@@ -61,18 +61,18 @@ def serve(
         from sketchprep.serve.app import create_app
     except ModuleNotFoundError as error:
         raise UserError(f"serve needs {error.name}; install it with `pip install 'sketchprep[serve]'`") from None
-    from sketchprep.models.deepfacedrawing.drawing.synthesizer import open_artist
-    from sketchprep.serve.drawing import Studio
+    from sketchprep.models.deepfacedrawing.drawing.synthesizer import open_synthesizer
+    from sketchprep.serve.drawing import DrawingService
     from sketchprep.serve.security import hosts_for
 
     bound = bind(host, port)
     where = {"run": model} if model.is_dir() or not model.exists() else {"model": model}
-    artist = open_artist(**where, bank=bank_file, device=device)  # type: ignore[arg-type]
-    studio = Studio(artist, device=device, offline=offline, folder=weights.cache_folder() / "parts")
-    app = create_app(studio, hosts=hosts_for(host, allow))
+    synthesizer = open_synthesizer(**where, bank=bank_file, device=device)  # type: ignore[arg-type]
+    service = DrawingService(synthesizer, device=device, offline=offline, folder=weights.cache_folder() / "parts")
+    app = create_app(service, hosts=hosts_for(host, allow))
     address = f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}/"
     say(f"draw at {address}  (Ctrl+C ends it)")
-    if artist.bank is None:
+    if synthesizer.bank is None:
         say("  without a bank there is no shadow; make one with `sketchprep bank`")
     if open_page:
         webbrowser.open(address)

@@ -15,7 +15,7 @@ from sketchprep.serve.protocol import Message, pack, unpack
 if TYPE_CHECKING:
     from starlette.websockets import WebSocket
 
-    from sketchprep.serve.drawing import Studio
+    from sketchprep.serve.drawing import DrawingService
 
 __all__ = ["Newest", "Session"]
 
@@ -55,13 +55,13 @@ class Session:
     ----------
     socket : WebSocket
         Accepted.
-    studio : Studio
+    service : DrawingService
     run : callable
         ``await run(function, *args, **words)`` elsewhere than in the event loop.
     """
 
-    def __init__(self, socket: WebSocket, studio: Studio, run: Run) -> None:
-        self.socket, self.studio, self.run = socket, studio, run
+    def __init__(self, socket: WebSocket, service: DrawingService, run: Run) -> None:
+        self.socket, self.service, self.run = socket, service, run
         self.newest = Newest()
 
     async def serve(self) -> None:
@@ -100,19 +100,19 @@ class Session:
         ask, started = message.ask, time.perf_counter()
         if ask.type == "morph":
             face = await self.run(
-                self.studio.morph, message.pictures, wb=ask.wb, banks=ask.bank, share=ask.share, urgency="first"
+                self.service.morph, message.pictures, wb=ask.wb, banks=ask.bank, share=ask.share, urgency="first"
             )
             await self._send({"type": "face", "id": ask.id, "ms": _since(started)}, [face])
             return
         wanted = "shadow" in ask.want
         look = await self.run(
-            self.studio.look, message.pictures[0], wb=ask.wb, bank=ask.bank[0], shadow=wanted, urgency="first"
+            self.service.analyse, message.pictures[0], wb=ask.wb, bank=ask.bank[0], shadow=wanted, urgency="first"
         )
         if wanted:
             found = {"neighbours": look.neighbours, "blank": look.blank, "advice": look.advice, "ms": _since(started)}
             await self._send({"type": "shadow", "id": ask.id, **found}, [look.shadow] if look.shadow else [])
         if "face" in ask.want and not self.newest.waiting and len(look.blank) < len(PARTS):
-            face = await self.run(self.studio.face, look.blended)
+            face = await self.run(self.service.face, look.blended)
             await self._send({"type": "face", "id": ask.id, "ms": _since(started)}, [face])
 
     async def _send(self, header: dict[str, Any], pictures: list[bytes] | None = None) -> None:

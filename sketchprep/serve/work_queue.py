@@ -9,14 +9,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
-__all__ = ["Line"]
+__all__ = ["WorkQueue"]
 
 # Seconds by which what comes later may overtake.  What is urgent never does so for ever: two busy clients would keep
 # all others from ever seeing a face.
 PATIENCE = {"first": 0.0, "soon": 0.25, "idle": 20.0}
 
 
-class Line:
+class WorkQueue:
     """Runs functions in a thread, one at a time.
 
     Must be started inside an event loop with ``async with``.
@@ -29,7 +29,7 @@ class Line:
         self._order = itertools.count()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="drawing")
 
-    async def __aenter__(self) -> Line:
+    async def __aenter__(self) -> WorkQueue:
         self._task = asyncio.create_task(self._work())
         return self
 

@@ -18,7 +18,7 @@ from sketchprep.sketching import selection
 if TYPE_CHECKING:
     from sketchprep.core.progress import Meter
     from sketchprep.datasets.sources.base import Source
-    from sketchprep.records import Picture, Sample
+    from sketchprep.records import DecodedPhoto, Sample
     from sketchprep.sketching.landmarks import Landmarker
     from sketchprep.sketching.recipe import Recipe
 
@@ -81,7 +81,7 @@ def blank_outside(sketch: np.ndarray, matrix: Sequence[float], size: tuple[int, 
 
 
 def bring_into_frame(
-    recipe: Recipe, source: Source, sample: Sample, picture: Picture, landmarker: Landmarker, meter: Meter
+    recipe: Recipe, source: Source, sample: Sample, picture: DecodedPhoto, landmarker: Landmarker, meter: Meter
 ) -> Framed:
     """Select and align one opened sample.
 
@@ -118,7 +118,7 @@ def bring_into_frame(
 
 
 def _keep(
-    recipe: Recipe, source: Source, picture: Picture, landmarker: Landmarker, meter: Meter
+    recipe: Recipe, source: Source, picture: DecodedPhoto, landmarker: Landmarker, meter: Meter
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """A picture that is not to be aligned: only scale it (or its centred square), and take the landmarks there."""
     height, width = picture.photo.shape[:2]
@@ -146,7 +146,7 @@ def _keep(
 
 
 def _align(
-    recipe: Recipe, source: Source, picture: Picture, landmarker: Landmarker, meter: Meter
+    recipe: Recipe, source: Source, picture: DecodedPhoto, landmarker: Landmarker, meter: Meter
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A picture in no frame, or in another one: find the face and warp it."""
     with meter.time("landmarks"):

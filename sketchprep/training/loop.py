@@ -22,7 +22,7 @@ from sketchprep.training.signals import StopSignals
 from sketchprep.training.start import check_weights, seed_step, start
 from sketchprep.training.state import State
 from sketchprep.training.task import step as take_step
-from sketchprep.training.watch import Watch
+from sketchprep.training.watch import LossMonitor
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -123,7 +123,7 @@ def fit(
         StopSignals() as stop,
     ):
         log.line(f"{task.name}: {'goes on' if first else 'begins'} at {first:,} of {total:,} images, {run_dir}")
-        watch, images, signal = Watch(), first, 0
+        watch, images, signal = LossMonitor(), first, 0
         if first == 0:
             _draw(task, state, fabric, log, images)
 

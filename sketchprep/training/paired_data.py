@@ -17,16 +17,16 @@ from sketchprep.training.augment import Augment, vary
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sketchprep.datasets.reader import Pair, Pairs
+    from sketchprep.datasets.reader import Pair, PairDataset
 
-__all__ = ["Augment", "Faces", "held_out"]
+__all__ = ["Augment", "PairedFaces", "held_out"]
 
 ALL = "all"
 _ARGUMENTS = ("data", "size", "split", "sketch", "seed", "photos", "augment", "limit")
 HELD_OUT = 8  # pairs that stand in where nothing was held out
 
 
-class Faces:
+class PairedFaces:
     """Pairs of one split, in an order and with variations that only depend on the seed.
 
     Visit v looks at pair ``permutation(seed, v // N)[v % N]``, so each epoch has every pair once.  Picklable in few
@@ -183,13 +183,13 @@ class Faces:
 
 def held_out(
     data: str | os.PathLike[str], *, size: int, sketch: str = "sketch", photos: bool = True, limit: int | None = None
-) -> Faces:
+) -> PairedFaces:
     """Pairs to judge by: those of the split ``test``, else of ``val``, else the first few of ``train``.
 
     Parameters
     ----------
     data, size, sketch, photos, limit
-        See `Faces`.
+        See `PairedFaces`.
 
     Returns
     -------
@@ -199,26 +199,26 @@ def held_out(
     Raises
     ------
     UserError
-        As `Faces`.
+        As `PairedFaces`.
     """
     from sketchprep.datasets.reader import open_pairs
 
     there = set(open_pairs(data).table["split"].unique().to_pylist())
     split = next((name for name in ("test", "val") if name in there), "train")
     few = limit if split != "train" else min(limit or HELD_OUT, HELD_OUT)
-    return Faces(data, size=size, split=split, sketch=sketch, photos=photos, limit=few)
+    return PairedFaces(data, size=size, split=split, sketch=sketch, photos=photos, limit=few)
 
 
 @lru_cache(maxsize=8)
-def _opened(given: tuple[tuple[str, Any], ...]) -> Faces:
-    return Faces(**dict(given))
+def _opened(given: tuple[tuple[str, Any], ...]) -> PairedFaces:
+    return PairedFaces(**dict(given))
 
 
 def _stack(pairs: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
     return {name: np.stack([pair[name] for pair in pairs]) for name in pairs[0]}
 
 
-def _checked_recipe(pairs: Pairs, size: int) -> str | None:
+def _checked_recipe(pairs: PairDataset, size: int) -> str | None:
     """Refuse a dataset without pairs, in another frame or of a size that will not do; return its recipe's hash."""
     from sketchprep.datasets.reader import read_recipe
 
@@ -247,7 +247,7 @@ def _checked_recipe(pairs: Pairs, size: int) -> str | None:
     return read_recipe(pairs.folder).get("hash")
 
 
-def _keep_split(pairs: Pairs, split: str) -> None:
+def _keep_split(pairs: PairDataset, split: str) -> None:
     import pyarrow.compute as pc
 
     known = sorted(pairs.table["split"].unique().to_pylist())
@@ -257,7 +257,7 @@ def _keep_split(pairs: Pairs, split: str) -> None:
         pairs.table = pairs.table.filter(pc.equal(pairs.table["split"], split))
 
 
-def _stage(pairs: Pairs, sketch: str) -> str:
+def _stage(pairs: PairDataset, sketch: str) -> str:
     """The member that holds the stage."""
     final = pairs.recipe["sketch"]
     if sketch in ("sketch", final):
@@ -268,7 +268,7 @@ def _stage(pairs: Pairs, sketch: str) -> str:
     return sketch
 
 
-def _narrowed(pairs: Pairs, stages: Sequence[str], limit: int | None) -> pa.Table:
+def _narrowed(pairs: PairDataset, stages: Sequence[str], limit: int | None) -> pa.Table:
     """The index with no more than what is looked up at each step: ten times faster, and no needless reading."""
     import pyarrow as pa
     import pyarrow.compute as pc

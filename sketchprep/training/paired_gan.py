@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from sketchprep.models.deepfacedrawing.training.settings import Settings
-    from sketchprep.training.paired_data import Faces
+    from sketchprep.training.paired_data import PairedFaces
 
 __all__ = ["FaceGan"]
 
@@ -37,9 +37,9 @@ class FaceGan(Task):
     Parameters
     ----------
     settings : Settings
-    faces : Faces
+    faces : PairedFaces
         Pairs to train on.
-    held_out : Faces, optional
+    held_out : PairedFaces, optional
         For scores and sample grids; default `faces`.
     seed : int
         Of the places that the perceptual loss looks at.
@@ -47,7 +47,9 @@ class FaceGan(Task):
 
     averaged = ("generator",)
 
-    def __init__(self, settings: Settings, faces: Faces, *, held_out: Faces | None = None, seed: int = 0) -> None:
+    def __init__(
+        self, settings: Settings, faces: PairedFaces, *, held_out: PairedFaces | None = None, seed: int = 0
+    ) -> None:
         if settings.perceptual and 0 < settings.perceptual_size < SMALLEST_CROP:
             raise UserError(
                 f"perceptual_size={settings.perceptual_size} is too small for the trunk; use {SMALLEST_CROP} or more, "

@@ -11,10 +11,10 @@ from sketchprep.errors import UserError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Watch"]
+__all__ = ["LossMonitor"]
 
 
-class Watch:
+class LossMonitor:
     """Collects the losses of every step.
 
     A step's losses are read when the next step has been issued, so that a GPU never waits for Python.

@@ -21,7 +21,7 @@ from interleaved import memory, set_threads, take_turns
 
 from sketchprep.models.deepfacedrawing.drawing.bank import make_bank
 from sketchprep.models.deepfacedrawing.drawing.shadow import shadows
-from sketchprep.models.deepfacedrawing.drawing.synthesizer import Artist, encoders_digest
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer, encoders_digest
 from sketchprep.models.deepfacedrawing.networks.model import build, load_face_model, save_face_model
 from sketchprep.models.deepfacedrawing.networks.modules import Architecture
 from sketchprep.models.deepfacedrawing.training.settings import Settings
@@ -46,14 +46,14 @@ def weights_of(preset: str) -> str:
     return f"`{preset}` has {sum(counts.values()) / 1e6:.1f} million weights ({each})"
 
 
-def an_artist(preset: str, faces: int, folder: Path) -> Artist:
+def an_artist(preset: str, faces: int, folder: Path) -> Synthesizer:
     """A model read from its file, and a bank that fits it."""
     shape, path = architecture(preset), folder / "deepfacedrawing.safetensors"
     torch.manual_seed(0)
     save_face_model(build(shape).state_dict(), shape, path)
     model = load_face_model(path)
     codes = torch.randn(5, faces, shape.latent).transpose(0, 1)
-    return Artist(model, make_bank(codes, [str(number) for number in range(faces)], encoders_digest(model)))
+    return Synthesizer(model, make_bank(codes, [str(number) for number in range(faces)], encoders_digest(model)))
 
 
 def measure(preset: str, faces: int, threads: int, rounds: int) -> None:
@@ -61,22 +61,22 @@ def measure(preset: str, faces: int, threads: int, rounds: int) -> None:
     set_threads(threads)
     before = memory("VmRSS")
     with tempfile.TemporaryDirectory() as folder:
-        artist = an_artist(preset, faces, Path(folder))
-    sketch = np.full((1, artist.size, artist.size), 255, np.uint8)
+        synthesizer = an_artist(preset, faces, Path(folder))
+    sketch = np.full((1, synthesizer.size, synthesizer.size), 255, np.uint8)
     sketch[:, ::9] = 0  # ink in every part
-    codes = artist.encode(sketch)
-    projection = artist.project(codes)
+    codes = synthesizer.encode(sketch)
+    projection = synthesizer.project(codes)
     runs = {
-        "draw": lambda: artist.draw(sketch),
-        "encode": lambda: artist.encode(sketch),
-        "project": lambda: artist.project(codes),
-        "faces": lambda: artist.faces(codes),
-        "shadow": lambda: shadows(artist, projection),
-        "batch of 8": lambda: artist.draw(sketch.repeat(8, axis=0)),
+        "draw": lambda: synthesizer.draw(sketch),
+        "encode": lambda: synthesizer.encode(sketch),
+        "project": lambda: synthesizer.project(codes),
+        "faces": lambda: synthesizer.faces(codes),
+        "shadow": lambda: shadows(synthesizer, projection),
+        "batch of 8": lambda: synthesizer.draw(sketch.repeat(8, axis=0)),
     }
     seconds = take_turns(runs, rounds)
     cells = [f"{1000 * statistics.median(seconds[step]):.0f} ({1000 * min(seconds[step]):.0f})" for step in STEPS]
-    print(f"| `{preset}`, {artist.size} px | {' | '.join(cells)} | {(memory('VmHWM') - before) / 1e6:.0f} |")
+    print(f"| `{preset}`, {synthesizer.size} px | {' | '.join(cells)} | {(memory('VmHWM') - before) / 1e6:.0f} |")
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from sketchprep.evaluation.subject import BATCH, Choice
+from sketchprep.evaluation.subject import BATCH, EvaluationConfig
 from sketchprep.models.deepfacedrawing.drawing.synthesize_files import check
 
 Move = Callable[[int, int], np.ndarray]
@@ -59,15 +59,15 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--limit", type=int, default=180)
     options = parser.parse_args()
-    subject = Choice(options.data, run=options.run, split=options.split, limit=options.limit).open(wbs=())
+    subject = EvaluationConfig(options.data, run=options.run, split=options.split, limit=options.limit).open(wbs=())
     sketches = np.stack([subject.faces[at].sketch for at in range(len(subject.faces))])
     print(f"| {len(sketches)} sketches | told to be out of place |\n|---|---|")
     for name, change in CHANGES.items():
         moved = np.stack([_moved(sketch, change(at, len(sketch))) for at, sketch in enumerate(sketches)])
         told = 0
         for first in range(0, len(moved), BATCH):
-            drawn = subject.artist.draw(moved[first : first + BATCH])
-            told += sum(check(subject.artist, drawn, at) is not None for at in range(len(drawn.sketches)))
+            drawn = subject.synthesizer.draw(moved[first : first + BATCH])
+            told += sum(check(subject.synthesizer, drawn, at) is not None for at in range(len(drawn.sketches)))
         print(f"| {name} | {told / len(moved):.0%} |", flush=True)
 
 

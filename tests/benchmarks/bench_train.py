@@ -31,11 +31,11 @@ def make_task(stage: str, size: int, data: Path, folder: Path) -> tuple[Any, Any
     from sketchprep.models.deepfacedrawing.training.image_synthesis import FmIsTask
     from sketchprep.models.deepfacedrawing.training.settings import Settings
     from sketchprep.training import presets
-    from sketchprep.training.paired_data import Faces, held_out
+    from sketchprep.training.paired_data import PairedFaces, held_out
 
     options, settings = presets.load("deepfacedrawing", PRESETS[size], Settings, stage=stage)
     kinds: dict[str, Any] = {"size": size, "sketch": settings.sketch, "photos": stage == "fm-is"}
-    faces, others = Faces(data, **kinds), held_out(data, **kinds)
+    faces, others = PairedFaces(data, **kinds), held_out(data, **kinds)
     if stage == "ce":
         return CeTask(settings, faces, others), options
     return FmIsTask(settings, faces, stage1_weights.write_fresh(settings, folder), held_out=others), options

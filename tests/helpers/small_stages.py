@@ -13,7 +13,7 @@ from sketchprep.models.deepfacedrawing.training.component_embedding import CeTas
 from sketchprep.models.deepfacedrawing.training.image_synthesis import FmIsTask
 from sketchprep.models.deepfacedrawing.training.settings import Settings
 from sketchprep.training.options import Options, Schedule
-from sketchprep.training.paired_data import Faces, held_out
+from sketchprep.training.paired_data import PairedFaces, held_out
 from sketchprep.training.task import Task
 
 SIZE = 64
@@ -45,7 +45,7 @@ def write_encoders(path: Path, settings: Settings) -> Path:
 def small_task(stage: str, data: Path, encoders: Path, **values: Any) -> Task:
     settings = Settings.model_validate({**SMALL, **values})
     photos = stage == "fm-is"
-    faces = Faces(data, size=settings.size, photos=photos, augment=settings.augment)
+    faces = PairedFaces(data, size=settings.size, photos=photos, augment=settings.augment)
     others = held_out(data, size=settings.size, photos=photos)
     if stage == "ce":
         return CeTask(settings, faces, others)

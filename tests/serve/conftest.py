@@ -15,10 +15,10 @@ from small_face_model import SIZE, fresh, write_model
 
 from sketchprep.io import images
 from sketchprep.models.deepfacedrawing.drawing.manifold import make_bank
-from sketchprep.models.deepfacedrawing.drawing.synthesizer import Artist, encoders_digest
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer, encoders_digest
 from sketchprep.models.deepfacedrawing.networks.model import load_face_model
 from sketchprep.serve.app import create_app
-from sketchprep.serve.drawing import Studio
+from sketchprep.serve.drawing import DrawingService
 from sketchprep.serve.security import LOOPBACK
 from sketchprep.serve.server import bind, server
 
@@ -38,22 +38,22 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def artist(run: Path) -> Artist:
-    from sketchprep.models.deepfacedrawing.drawing.synthesizer import open_artist
+def synthesizer(run: Path) -> Synthesizer:
+    from sketchprep.models.deepfacedrawing.drawing.synthesizer import open_synthesizer
 
-    return open_artist(run, device="cpu")
+    return open_synthesizer(run, device="cpu")
 
 
 @pytest.fixture(scope="session")
-def studio(artist: Artist) -> Studio:
-    return Studio(artist, device="cpu", offline=True)
+def service(synthesizer: Synthesizer) -> DrawingService:
+    return DrawingService(synthesizer, device="cpu", offline=True)
 
 
 @contextmanager
-def running(studio: Studio, port: int = 0) -> Iterator[int]:
+def running(service: DrawingService, port: int = 0) -> Iterator[int]:
     """A server in a thread; its port."""
     bound = bind("127.0.0.1", port)
-    served = server(create_app(studio, hosts=LOOPBACK))
+    served = server(create_app(service, hosts=LOOPBACK))
     thread = threading.Thread(target=served.run, kwargs={"sockets": [bound]})
     thread.start()
     try:
@@ -67,14 +67,14 @@ def running(studio: Studio, port: int = 0) -> Iterator[int]:
 
 
 @pytest.fixture(scope="session")
-def port(studio: Studio) -> Iterator[int]:
+def port(service: DrawingService) -> Iterator[int]:
     """Of a server that the tests of a run share."""
-    with running(studio) as found:
+    with running(service) as found:
         yield found
 
 
 @pytest.fixture(scope="session")
-def serve_studio() -> Callable[..., object]:
+def serve_service() -> Callable[..., object]:
     return running
 
 

@@ -14,7 +14,7 @@ import pytest
 from drawn_faces import draw
 
 from sketchprep.io import images
-from sketchprep.models.deepfacedrawing.drawing.synthesizer import Artist
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer
 from sketchprep.ops.face_parts import PARTS, windows
 from sketchprep.serve.limits import MOST_PICTURE
 from sketchprep.serve.security import Guard, hosts_for
@@ -74,7 +74,7 @@ def test_no_path_leaves_its_folder(port: int, path: str) -> None:
     assert call(port, path)[0].status == 404
 
 
-def test_the_model_describes_itself(port: int, artist: Artist) -> None:
+def test_the_model_describes_itself(port: int, synthesizer: Synthesizer) -> None:
     about = json.loads(call(port, "/api/model")[1])
     assert about["wb"] == {"remainder": 0.8, **dict.fromkeys(list(PARTS)[:4], 0.3)}
     assert (about["size"], about["canvas"], about["parts"]) == (64, 512, list(PARTS))
@@ -92,14 +92,14 @@ def test_examples_are_sketches(port: int) -> None:
         assert images.decode_gray(call(port, f"/examples/{name}")[1]).shape == (512, 512)
 
 
-def test_synthesize_draws_what_the_model_draws(port: int, artist: Artist, canvases: list[bytes]) -> None:
+def test_synthesize_draws_what_the_model_draws(port: int, synthesizer: Synthesizer, canvases: list[bytes]) -> None:
     sketch = draw(100, 64)[1]
     answer, data = call(port, "/api/synthesize?wb=0.5,mouth=1&bank=Male%3D1", images.encode_png(sketch))
     assert answer.headers["content-type"] == "image/png"
     face = images.decode(data)
     assert face.shape == (64, 64, 3)
-    codes, _, _ = artist.steer(sketch[None], wb=1)
-    assert not np.array_equal(face, artist.faces(codes)[0])
+    codes, _, _ = synthesizer.project_sketches(sketch[None], wb=1)
+    assert not np.array_equal(face, synthesizer.faces(codes)[0])
     faithful = images.decode(call(port, "/api/synthesize?wb=1", images.encode_png(sketch))[1])
     everyone = images.decode(call(port, "/api/synthesize?wb=0.5,mouth=1", images.encode_png(sketch))[1])
     assert not np.array_equal(face, faithful)
@@ -213,7 +213,7 @@ def test_other_names_are_answered_to_where_the_user_says_so() -> None:
     assert good("localhost:7860", alone)
     assert good("[::1]:7860", alone)
     assert not good("192.168.0.9:7860", alone)
-    everywhere = hosts_for("0.0.0.0", ["studio.lan"])
+    everywhere = hosts_for("0.0.0.0", ["service.lan"])
     assert good("192.168.0.9:7860", everywhere)
     assert good("Studio.lan", everywhere)
     assert not good("evil.example", everywhere)

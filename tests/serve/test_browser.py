@@ -17,7 +17,7 @@ from drawn_faces import draw
 
 from sketchprep.io import images
 from sketchprep.ops.face_parts import windows
-from sketchprep.serve.drawing import Studio
+from sketchprep.serve.drawing import DrawingService
 
 Serve = Callable[..., AbstractContextManager[int]]
 CHROMIUM = shutil.which("chromium")
@@ -311,13 +311,13 @@ def test_examples_history_and_morph(page: Any) -> None:
     assert np.array_equal(ink(page), drawn)
 
 
-def test_the_connection_is_lost_and_regained(browser: Any, studio: Studio, serve_studio: Serve) -> None:
-    with serve_studio(studio) as port:
+def test_the_connection_is_lost_and_regained(browser: Any, service: DrawingService, serve_service: Serve) -> None:
+    with serve_service(service) as port:
         page = opened(browser, port)
     page.wait_for_selector("#state[data-state=lost]")
     stroke(page, (256, 60), (120, 160), (120, 340), (256, 480))
     assert page.locator("#none").is_visible()
-    with serve_studio(studio, port):
+    with serve_service(service, port):
         page.wait_for_selector("#state[data-state=open]")
         settle(page)
         assert page.locator("#none").is_hidden()

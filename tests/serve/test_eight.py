@@ -15,8 +15,8 @@ import pytest
 from drawn_faces import draw
 
 from sketchprep.io import images
-from sketchprep.models.deepfacedrawing.drawing.synthesizer import Artist
-from sketchprep.serve.drawing import Studio
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer
+from sketchprep.serve.drawing import DrawingService
 
 CLIENTS, STROKES = 8, 12
 
@@ -80,7 +80,7 @@ def server(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             process.kill()
 
 
-def test_eight_draw_at_once_and_each_sees_its_newest(server: Any, artist: Artist) -> None:
+def test_eight_draw_at_once_and_each_sees_its_newest(server: Any, synthesizer: Synthesizer) -> None:
     port, process = server
     pages = [drawing(number) for number in range(CLIENTS)]
 
@@ -91,11 +91,11 @@ def test_eight_draw_at_once_and_each_sees_its_newest(server: Any, artist: Artist
     before = peak(process.pid)
     found = asyncio.run(together())
     grown = peak(process.pid) - before
-    alone = Studio(artist, device="cpu", offline=True)
+    alone = DrawingService(synthesizer, device="cpu", offline=True)
     for each, (png, seen) in zip(pages, found, strict=True):
         assert not [header for header in seen if header["type"] == "error"]
         assert [header["id"] for header in seen] == sorted(header["id"] for header in seen)
-        last = alone.face(alone.look(each[-1], wb=[0.3] * 5, shadow=False).blended)
+        last = alone.face(alone.analyse(each[-1], wb=[0.3] * 5, shadow=False).blended)
         assert np.abs(images.decode(png).astype(int) - images.decode(last)).max() <= 2
     assert len({png for png, _ in found}) == CLIENTS
     assert grown < 64e6, f"{grown / 1e6:.0f} MB more for eight"

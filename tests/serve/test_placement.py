@@ -11,10 +11,10 @@ from drawn_faces import draw
 
 from sketchprep.errors import SampleError
 from sketchprep.io import images
-from sketchprep.models.deepfacedrawing.drawing.synthesizer import Artist
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer
 from sketchprep.ops.face_parts import PARTS
 from sketchprep.ops.ink import ink_box
-from sketchprep.serve.drawing import Studio
+from sketchprep.serve.drawing import DrawingService
 from sketchprep.serve.placement import beside, in_place
 
 
@@ -23,26 +23,26 @@ def shrunk(page: np.ndarray, scale: float, left: float, top: float) -> np.ndarra
     return cv2.warpAffine(page, matrix, (512, 512), flags=cv2.INTER_AREA, borderValue=255)
 
 
-def advice(studio: Studio, page: np.ndarray) -> str:
-    return studio.look(images.encode_png(page), wb=[0.3] * 5, shadow=False).advice
+def advice(service: DrawingService, page: np.ndarray) -> str:
+    return service.analyse(images.encode_png(page), wb=[0.3] * 5, shadow=False).advice
 
 
-def test_a_small_drawing_is_told_and_one_that_fills_the_page_is_not(studio: Studio) -> None:
+def test_a_small_drawing_is_told_and_one_that_fills_the_page_is_not(service: DrawingService) -> None:
     page = draw(101, 512)[1]
-    assert advice(studio, page) == ""
-    assert "fills only" in advice(studio, shrunk(page, 0.4, 30, 30))
-    assert "too far right" in advice(studio, shrunk(page, 1, 120, 0))
-    assert advice(studio, np.full((512, 512), 255, np.uint8)) == ""
-    assert "--align" not in advice(studio, shrunk(page, 0.4, 30, 30))  # the page has a button for it
+    assert advice(service, page) == ""
+    assert "fills only" in advice(service, shrunk(page, 0.4, 30, 30))
+    assert "too far right" in advice(service, shrunk(page, 1, 120, 0))
+    assert advice(service, np.full((512, 512), 255, np.uint8)) == ""
+    assert "--align" not in advice(service, shrunk(page, 0.4, 30, 30))  # the page has a button for it
 
 
-def test_half_a_drawing_in_its_place_is_left_alone(artist: Artist, studio: Studio) -> None:
+def test_half_a_drawing_in_its_place_is_left_alone(synthesizer: Synthesizer, service: DrawingService) -> None:
     page = np.full((512, 512), 255, np.uint8)
     for middle in (193, 319):
         cv2.ellipse(page, (middle, 247), (30, 14), 0, 0, 360, 0, 3, cv2.LINE_AA)
-    sketch = studio.sketch(images.encode_png(page))
-    codes, projection, _ = artist.steer(sketch[None])
-    near, far = copy.copy(artist), copy.copy(artist)
+    sketch = service.sketch(images.encode_png(page))
+    codes, projection, _ = synthesizer.project_sketches(sketch[None])
+    near, far = copy.copy(synthesizer), copy.copy(synthesizer)
     near.__dict__["usual"] = {part: [1e8, 1e9] for part in PARTS}
     far.__dict__["usual"] = {part: [1e-9, 1e-8] for part in PARTS}
     assert beside(near, sketch, codes, projection) == ""
@@ -50,9 +50,9 @@ def test_half_a_drawing_in_its_place_is_left_alone(artist: Artist, studio: Studi
 
 
 @pytest.mark.parametrize(("scale", "left", "top"), [(0.4, 20, 30), (0.5, 250, 240), (0.8, 100, 0)])
-def test_it_is_moved_to_where_it_was(artist: Artist, scale: float, left: float, top: float) -> None:
+def test_it_is_moved_to_where_it_was(synthesizer: Synthesizer, scale: float, left: float, top: float) -> None:
     page = draw(102, 512)[1]
-    moved = in_place(artist, shrunk(page, scale, left, top))
+    moved = in_place(synthesizer, shrunk(page, scale, left, top))
     assert moved.shape == page.shape
     box, first = np.array(ink_box(moved)), np.array(ink_box(page))
     assert abs((box[0] + box[2]) / 2 - 256) < 8
@@ -62,21 +62,21 @@ def test_it_is_moved_to_where_it_was(artist: Artist, scale: float, left: float, 
     )
 
 
-def test_lines_do_not_grow_with_the_drawing(artist: Artist) -> None:
+def test_lines_do_not_grow_with_the_drawing(synthesizer: Synthesizer) -> None:
     page = np.full((512, 512), 255, np.uint8)
     cv2.ellipse(page, (100, 100), (50, 70), 0, 0, 360, 0, 3, cv2.LINE_AA)
-    moved = in_place(artist, page)
+    moved = in_place(synthesizer, page)
     row = (255 - moved[256].astype(float)) / 255
     assert 4 <= row.sum() <= 9  # two lines of two to four pixels; three times as broad before
 
 
-def test_without_a_bank_its_ink_goes_where_heads_are(artist: Artist) -> None:
+def test_without_a_bank_its_ink_goes_where_heads_are(synthesizer: Synthesizer) -> None:
     page = shrunk(draw(102, 512)[1], 0.4, 20, 30)
-    _, top, _, bottom = ink_box(in_place(Artist(artist.model), page))
+    _, top, _, bottom = ink_box(in_place(Synthesizer(synthesizer.model), page))
     assert top == pytest.approx(20, abs=6)
     assert bottom == pytest.approx(474, abs=6)
 
 
-def test_an_empty_page_is_not_moved(studio: Studio) -> None:
+def test_an_empty_page_is_not_moved(service: DrawingService) -> None:
     with pytest.raises(SampleError, match="nothing"):
-        studio.place(images.encode_png(np.full((512, 512), 255, np.uint8)))
+        service.place(images.encode_png(np.full((512, 512), 255, np.uint8)))

@@ -21,11 +21,11 @@ from websockets.sync.client import ClientConnection, connect
 from sketchprep.io import images
 from sketchprep.ops.face_parts import PARTS
 from sketchprep.serve import session
-from sketchprep.serve.drawing import Studio
+from sketchprep.serve.drawing import DrawingService
 from sketchprep.serve.limits import MOST_MESSAGE
-from sketchprep.serve.work_queue import Line
+from sketchprep.serve.work_queue import WorkQueue
 
-Serve = Callable[[Studio], AbstractContextManager[int]]
+Serve = Callable[[DrawingService], AbstractContextManager[int]]
 BLANK = images.encode_png(np.full((512, 512), 255, np.uint8))
 
 
@@ -64,13 +64,15 @@ def face(client: ClientConnection, number: int) -> np.ndarray:
             return images.decode(pictures[0])
 
 
-def test_a_drawing_is_answered_by_its_shadow_and_its_face(port: int, studio: Studio, canvases: list[bytes]) -> None:
+def test_a_drawing_is_answered_by_its_shadow_and_its_face(
+    port: int, service: DrawingService, canvases: list[bytes]
+) -> None:
     with join(port) as client:
         client.send(message(7, canvases[:1], wb=[0.1, 0.2, 0.3, 0.4, 0.5]))
         header, pictures = receive(client)
         assert (header["type"], header["id"], header["blank"]) == ("shadow", 7, [])
         assert images.decode_gray(pictures[0]).shape == (64, 64)
-        drawn = studio.artist.draw(studio.sketch(canvases[0])[None], wb=[0.1, 0.2, 0.3, 0.4, 0.5])
+        drawn = service.synthesizer.draw(service.sketch(canvases[0])[None], wb=[0.1, 0.2, 0.3, 0.4, 0.5])
         assert drawn.projection is not None
         assert header["neighbours"] == dict(zip(PARTS, drawn.projection.indices[0].tolist(), strict=True))
         assert np.array_equal(face(client, 7), drawn.faces[0])
@@ -113,24 +115,26 @@ def test_a_morph_leads_from_one_face_to_the_other(port: int, canvases: list[byte
     assert np.abs(between[1] - ends[1]).max() > 0
 
 
-class Gated(Studio):
-    """A studio that looks at nothing until it may."""
+class Gated(DrawingService):
+    """A service that looks at nothing until it may."""
 
-    def __init__(self, studio: Studio) -> None:
-        self.__dict__.update(copy.copy(studio).__dict__)
+    def __init__(self, service: DrawingService) -> None:
+        self.__dict__.update(copy.copy(service).__dict__)
         self.entered, self.may = threading.Semaphore(0), threading.Semaphore(0)
         self.closed = False
 
-    def look(self, *args: Any, **words: Any) -> Any:
+    def analyse(self, *args: Any, **words: Any) -> Any:
         if self.closed:
             self.entered.release()
             assert self.may.acquire(timeout=60)
-        return super().look(*args, **words)
+        return super().analyse(*args, **words)
 
 
-def test_the_newest_wins_and_the_loop_never_waits(studio: Studio, canvases: list[bytes], serve_studio: Serve) -> None:
-    gated = Gated(studio)
-    with serve_studio(gated) as port, join(port) as client:
+def test_the_newest_wins_and_the_loop_never_waits(
+    service: DrawingService, canvases: list[bytes], serve_service: Serve
+) -> None:
+    gated = Gated(service)
+    with serve_service(gated) as port, join(port) as client:
         gated.closed = True
         client.send(message(1, canvases[:1]))
         assert gated.entered.acquire(timeout=60)
@@ -233,14 +237,16 @@ class Deaf:
         await asyncio.sleep(60)
 
 
-def test_one_who_never_reads_is_let_go(studio: Studio, canvases: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_who_never_reads_is_let_go(
+    service: DrawingService, canvases: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(session, "SEND_SECONDS", 0.1)
 
     async def serve() -> None:
-        async with Line() as line:
+        async with WorkQueue() as line:
             deaf: Any = Deaf(message(1, canvases[:1]))
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(session.Session(deaf, studio, line.run).serve(), 50)
+                await asyncio.wait_for(session.Session(deaf, service, line.run).serve(), 50)
 
     start = time.monotonic()
     asyncio.run(serve())

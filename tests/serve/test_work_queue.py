@@ -14,7 +14,7 @@ def test_what_is_urgent_overtakes_and_what_is_idle_waits() -> None:
     done: list[str] = []
 
     async def work() -> None:
-        async with work_queue.Line() as turns:
+        async with work_queue.WorkQueue() as turns:
             first = asyncio.create_task(turns.run(time.sleep, 0.05))
             await asyncio.sleep(0.01)
             words = ("idle", "soon", "first")
@@ -27,13 +27,13 @@ def test_what_is_urgent_overtakes_and_what_is_idle_waits() -> None:
 def test_two_who_never_rest_do_not_keep_a_third_from_its_turn() -> None:
     done = False
 
-    async def busy(turns: work_queue.Line) -> None:
+    async def busy(turns: work_queue.WorkQueue) -> None:
         while not done:
             await turns.run(time.sleep, 0.01, urgency="first")
 
     async def work() -> None:
         nonlocal done
-        async with work_queue.Line() as turns:
+        async with work_queue.WorkQueue() as turns:
             others = [asyncio.create_task(busy(turns)) for _ in range(3)]
             await asyncio.sleep(0.1)
             try:
@@ -47,7 +47,7 @@ def test_two_who_never_rest_do_not_keep_a_third_from_its_turn() -> None:
 
 def test_a_failure_is_its_callers_alone() -> None:
     async def work() -> int:
-        async with work_queue.Line() as turns:
+        async with work_queue.WorkQueue() as turns:
             with pytest.raises(ZeroDivisionError):
                 await turns.run(lambda: 1 // 0)
             return await turns.run(lambda: 7)

@@ -21,7 +21,7 @@ from sketchprep.datasets.export.export import export
 from sketchprep.datasets.reader import open_pairs
 from sketchprep.errors import UserError
 from sketchprep.io import images
-from sketchprep.training.paired_data import Augment, Faces, held_out
+from sketchprep.training.paired_data import Augment, PairedFaces, held_out
 
 VARIED = Augment(flip=0.5, jitter=4, dropout=0.2, thickness=2, erase_part=0.3)
 
@@ -65,7 +65,7 @@ def replace(folder: Path, id: str, name: str, data: bytes) -> None:
 
 
 def test_pictures_are_those_of_the_dataset(built: Path) -> None:
-    faces = Faces(built, size=128, split="all")
+    faces = PairedFaces(built, size=128, split="all")
     pairs = open_pairs(built)
     made = faces.fixed(100)
     assert (len(faces), faces.ids) == (len(pairs), [pair.id for pair in pairs])
@@ -80,7 +80,7 @@ def test_pictures_are_those_of_the_dataset(built: Path) -> None:
 
 
 def test_smaller_pictures_are_means_over_areas(built: Path) -> None:
-    large, small = (Faces(built, size=size, split="all").fixed(6) for size in (128, 64))
+    large, small = (PairedFaces(built, size=size, split="all").fixed(6) for size in (128, 64))
     for name in ("sketch", "photo"):
         planes = large[name].astype(float)
         means = planes.reshape(6, planes.shape[1], 64, 2, 64, 2).mean(axis=(3, 5))
@@ -88,7 +88,7 @@ def test_smaller_pictures_are_means_over_areas(built: Path) -> None:
 
 
 def test_each_epoch_has_every_pair_once_in_another_order(built: Path) -> None:
-    faces = Faces(built, size=64, split="all")
+    faces = PairedFaces(built, size=64, split="all")
     known = {picture.tobytes(): n for n, picture in enumerate(faces.fixed(6)["photo"])}
     epochs = [[known[p.tobytes()] for p in faces.batch(range(6 * e, 6 * e + 6))["photo"]] for e in range(6)]
     assert all(sorted(epoch) == list(range(6)) for epoch in epochs)
@@ -96,19 +96,19 @@ def test_each_epoch_has_every_pair_once_in_another_order(built: Path) -> None:
 
 
 def test_a_visit_is_the_same_in_any_batch_and_process(built: Path) -> None:
-    faces = Faces(built, size=64, split="all", augment=VARIED, seed=3)
+    faces = PairedFaces(built, size=64, split="all", augment=VARIED, seed=3)
     whole = faces.batch(range(4, 14))
     single = [faces.batch([visit]) for visit in reversed(range(4, 14))][::-1]
     same(whole, {name: np.concatenate([part[name] for part in single]) for name in whole})
     same(whole, pickle.loads(pickle.dumps(faces)).batch(range(4, 14)))
-    other = Faces(built, size=64, split="all", augment=VARIED, seed=4).batch(range(4, 14))
+    other = PairedFaces(built, size=64, split="all", augment=VARIED, seed=4).batch(range(4, 14))
     assert (other["sketch"] != whole["sketch"]).any()
 
 
 def test_a_feed_with_a_worker_gives_the_same_and_opens_the_dataset_once(built: Path) -> None:
     from sketchprep.training.data_loader import Feed
 
-    faces = Faces(built, size=64, split="all", augment=VARIED)
+    faces = PairedFaces(built, size=64, split="all", augment=VARIED)
     sent = pickle.dumps(faces.batch)
     assert len(sent) < 1000
     assert pickle.loads(sent).__self__ is pickle.loads(sent).__self__
@@ -119,7 +119,9 @@ def test_a_feed_with_a_worker_gives_the_same_and_opens_the_dataset_once(built: P
 
 
 def test_variations_differ_from_epoch_to_epoch_and_leave_photos_alone(built: Path) -> None:
-    plain, varied = (Faces(built, size=64, split="all", augment=a) for a in (Augment(), Augment(jitter=6, dropout=0.3)))
+    plain, varied = (
+        PairedFaces(built, size=64, split="all", augment=a) for a in (Augment(), Augment(jitter=6, dropout=0.3))
+    )
     for visits in (range(6), range(6, 12)):
         np.testing.assert_array_equal(plain.batch(visits)["photo"], varied.batch(visits)["photo"])
     visits = [range(12, 18).index(v) for v in range(12, 18)]
@@ -130,7 +132,7 @@ def test_variations_differ_from_epoch_to_epoch_and_leave_photos_alone(built: Pat
 
 
 def test_sketch_and_photo_are_mirrored_together(built: Path) -> None:
-    plain, mirrored = (Faces(built, size=128, split="all", augment=a) for a in (Augment(), Augment(flip=0.5)))
+    plain, mirrored = (PairedFaces(built, size=128, split="all", augment=a) for a in (Augment(), Augment(flip=0.5)))
     before, after = plain.batch(range(24)), mirrored.batch(range(24))
     assert "flip" not in before
     assert after["flip"].dtype == bool
@@ -144,24 +146,24 @@ def test_sketch_and_photo_are_mirrored_together(built: Path) -> None:
 
 
 def test_another_stage_and_no_photos(built: Path) -> None:
-    made = Faces(built, size=128, split="all", sketch="canny", photos=False).fixed(2)
+    made = PairedFaces(built, size=128, split="all", sketch="canny", photos=False).fixed(2)
     assert list(made) == ["sketch"]
     np.testing.assert_array_equal(made["sketch"][1, 0], open_pairs(built)[1]["canny"])
-    named, final = (Faces(built, size=128, split="all", sketch=s) for s in ("simplify", "sketch"))
+    named, final = (PairedFaces(built, size=128, split="all", sketch=s) for s in ("simplify", "sketch"))
     same(named.fixed(2), final.fixed(2))
 
 
 def test_splits_and_limit(built: Path) -> None:
     for split in ("train", "test"):
-        assert Faces(built, size=64, split=split).ids == [pair.id for pair in open_pairs(built, split)]
-    assert Faces(built, size=64, limit=2).ids == [pair.id for pair in open_pairs(built, "train")][:2]
-    one = Faces(built, size=64, limit=1)
+        assert PairedFaces(built, size=64, split=split).ids == [pair.id for pair in open_pairs(built, split)]
+    assert PairedFaces(built, size=64, limit=2).ids == [pair.id for pair in open_pairs(built, "train")][:2]
+    one = PairedFaces(built, size=64, limit=1)
     same(one.batch([0, 1, 2]), {name: np.repeat(v, 3, axis=0) for name, v in one.fixed(1).items()})
 
 
 def test_described_by_what_decides_the_pictures(built: Path, copied: Path) -> None:
     def described(data: Path = built, **options: object) -> dict:
-        return json.loads(json.dumps(Faces(data, **{"size": 64, **options}).describe()))
+        return json.loads(json.dumps(PairedFaces(data, **{"size": 64, **options}).describe()))
 
     plain = described()
     assert plain["recipe"] == yaml.safe_load((built / "recipe.yaml").read_text())["hash"]
@@ -182,13 +184,13 @@ def test_held_out_pairs_come_from_the_test_split_or_say_that_they_do_not(built: 
 
 def test_a_smaller_pack_of_the_dataset_gives_the_same_faces(built: Path, tmp_path: Path) -> None:
     export(built, "shards", tmp_path / "pack", split="train", size=64, limit=3)
-    pack = Faces(tmp_path / "pack", size=64)
-    whole = Faces(built, size=64, limit=3)
+    pack = PairedFaces(tmp_path / "pack", size=64)
+    whole = PairedFaces(built, size=64, limit=3)
     assert pack.ids == whole.ids
     np.testing.assert_array_equal(pack.fixed(3)["sketch"], whole.fixed(3)["sketch"])
     # The pack's photos went through JPEG once more.
     assert np.abs(pack.fixed(3)["photo"].astype(float) - whole.fixed(3)["photo"]).mean() < 3
-    erased = [Faces(d, size=64, augment=Augment(erase_part=1), limit=3) for d in (tmp_path / "pack", built)]
+    erased = [PairedFaces(d, size=64, augment=Augment(erase_part=1), limit=3) for d in (tmp_path / "pack", built)]
     np.testing.assert_array_equal(*(faces.batch(range(9))["sketch"] for faces in erased))
 
 
@@ -205,30 +207,30 @@ def test_a_smaller_pack_of_the_dataset_gives_the_same_faces(built: Path, tmp_pat
 )
 def test_wrong_options_are_refused_in_one_sentence(options: dict, sentence: str, built: Path) -> None:
     with pytest.raises(UserError, match=sentence):
-        Faces(built, **options)
+        PairedFaces(built, **options)
 
 
 def test_a_size_that_no_whole_factor_reaches_is_refused(copied: Path) -> None:
     change_recipe(copied, lambda recipe: recipe.update(size=192))
     with pytest.raises(UserError, match=r"of 192 px .* size=128 .*; take one of 64, 192, or build with size=128"):
-        Faces(copied, size=128)
+        PairedFaces(copied, size=128)
 
 
 def test_another_frame_is_refused(copied: Path) -> None:
     change_recipe(copied, lambda recipe: recipe.update(align={"template": "apdrawing"}))
     with pytest.raises(UserError, match=r"frame 'apdrawing'.*build with align\.template=ffhq"):
-        Faces(copied, size=64)
+        PairedFaces(copied, size=64)
 
 
 def test_no_dataset_an_unfinished_one_and_an_empty_one_are_refused(copied: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"holds no dataset .*sketchprep build"):
-        Faces(tmp_path / "nowhere", size=64)
+        PairedFaces(tmp_path / "nowhere", size=64)
     change_index(copied, lambda rows: [])
     with pytest.raises(UserError, match=r"holds no pairs; see failures\.parquet"):
-        Faces(copied, size=64)
+        PairedFaces(copied, size=64)
     (copied / "index.parquet").unlink()
     with pytest.raises(UserError, match=r"not finished; run the same `sketchprep build`"):
-        Faces(copied, size=64)
+        PairedFaces(copied, size=64)
 
 
 def test_a_pair_without_its_sketch_is_named(copied: Path) -> None:
@@ -238,19 +240,19 @@ def test_a_pair_without_its_sketch_is_named(copied: Path) -> None:
 
     change_index(copied, change)
     with pytest.raises(UserError, match=repr(open_pairs(copied)[2].id)):
-        Faces(copied, size=64, split="all")
+        PairedFaces(copied, size=64, split="all")
 
 
 @pytest.mark.parametrize("damage", ["cut", "noise", "shape"])
 @pytest.mark.parametrize("name", ["sketch.png", "photo.jpg"])
 def test_a_damaged_picture_names_its_pair_and_verify(damage: str, name: str, copied: Path) -> None:
-    faces = Faces(copied, size=64, split="all")
+    faces = PairedFaces(copied, size=64, split="all")
     pair = open_pairs(copied)[4]
     data = pair.files[name]
     wide = np.full((64, 128, 3) if name == "photo.jpg" else (64, 128), 255, np.uint8)
     bad = {"cut": data[: len(data) // 2], "noise": os.urandom(400), "shape": images.encode_png(wide)}[damage]
     replace(copied, pair.id, name, bad)
-    broken = Faces(copied, size=64, split="all")
+    broken = PairedFaces(copied, size=64, split="all")
     same(broken.fixed(4), faces.fixed(4))
     with pytest.raises(UserError, match=f"{pair.id!r}.*sketchprep verify"):
         broken.batch(range(6))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sketchprep.core.progress import read_reports
 from sketchprep.datasets.build import passes
-from sketchprep.datasets.build.item import Item
+from sketchprep.datasets.build.item import WorkItem
 from sketchprep.errors import UserError
 from sketchprep.io import shards
 
@@ -69,7 +69,7 @@ class Writer:
         self._writer = shards.ShardWriter(temporary)
         self._kept = passes.kept(recipe)
 
-    def add(self, item: Item) -> None:
+    def add(self, item: WorkItem) -> None:
         """Append a photo: its row, finished members, and what the second pass reads."""
         from sketchprep.io import images as imageio
 
@@ -90,7 +90,7 @@ class Writer:
         self._writer.abandon()
 
 
-def read(out: Path, shard: ShardPlan, meter: Meter) -> Iterator[Item]:
+def read(out: Path, shard: ShardPlan, meter: Meter) -> Iterator[WorkItem]:
     """Read the photos of a shard's half in order; the first pass' seconds are added to `meter`.
 
     Raises
@@ -139,7 +139,7 @@ def _groups(tar: tarfile.TarFile) -> Iterator[dict[str, bytes]]:
         yield group
 
 
-def _item(number: int, files: dict[str, bytes]) -> Item:
+def _item(number: int, files: dict[str, bytes]) -> WorkItem:
     import numpy as np
 
     from sketchprep.io import images as imageio
@@ -148,7 +148,7 @@ def _item(number: int, files: dict[str, bytes]) -> Item:
     points = about["landmarks"]
     inputs = {name: files.pop(name) for name in list(files) if name.startswith(INPUT)}
     images = {n.removeprefix(INPUT).removesuffix(".png"): _decode(imageio, data) for n, data in inputs.items()}
-    return Item(number, about["row"], None if points is None else np.array(points), images, about["beyond"], files)
+    return WorkItem(number, about["row"], None if points is None else np.array(points), images, about["beyond"], files)
 
 
 def _decode(imageio: Any, data: bytes) -> Any:

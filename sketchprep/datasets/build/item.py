@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from sketchprep.sketching.framing import Framed
     from sketchprep.sketching.recipe import Recipe, Stage
 
-__all__ = ["Item", "draw", "encode", "members", "start"]
+__all__ = ["WorkItem", "draw", "encode", "members", "start"]
 
 JSON_KEYS = ("ordinal", "id", "source", "split", "sha256", "landmarks", "pose", "attributes", "windows")
 
 
 @dataclass
-class Item:
+class WorkItem:
     """A photo of a shard.
 
     Attributes
@@ -52,14 +52,14 @@ class Item:
         return self.row["kind"] is None
 
 
-def start(recipe: Recipe, number: int, row: dict[str, Any], framed: Framed | None, meter: Meter) -> Item:
+def start(recipe: Recipe, number: int, row: dict[str, Any], framed: Framed | None, meter: Meter) -> WorkItem:
     """Begin with a photo in its frame, or with a row that says why there is none; encodes what no stage changes."""
     from sketchprep.io import images as imageio
 
     if framed is None:
-        return Item(number, row)
+        return WorkItem(number, row)
     seen = framed.photo if framed.context is None else framed.context
-    item = Item(number, row, framed.landmarks, {"photo": seen}, framed.context is not None)
+    item = WorkItem(number, row, framed.landmarks, {"photo": seen}, framed.context is not None)
     with meter.time("encode"):
         if recipe.photo.format == "png":
             item.files["photo.png"] = imageio.encode_png(framed.photo)
@@ -73,7 +73,7 @@ def start(recipe: Recipe, number: int, row: dict[str, Any], framed: Framed | Non
     return item
 
 
-def draw(items: Sequence[Item], graph: Mapping[str, Stage], networks: Mapping[str, Any], meter: Meter) -> None:
+def draw(items: Sequence[WorkItem], graph: Mapping[str, Stage], networks: Mapping[str, Any], meter: Meter) -> None:
     """Run stages over the usable ones among some photos: one batch for a network."""
     from sketchprep.sketching import stages
 
@@ -89,7 +89,7 @@ def draw(items: Sequence[Item], graph: Mapping[str, Stage], networks: Mapping[st
             item.images[name] = image
 
 
-def encode(recipe: Recipe, item: Item, meter: Meter) -> None:
+def encode(recipe: Recipe, item: WorkItem, meter: Meter) -> None:
     """Make the files of all stages that are stored and have run."""
     from sketchprep.io import images as imageio
     from sketchprep.sketching.framing import blank_outside
@@ -105,7 +105,7 @@ def encode(recipe: Recipe, item: Item, meter: Meter) -> None:
             item.files[file] = imageio.encode_png(image)
 
 
-def members(recipe: Recipe, item: Item) -> dict[str, bytes]:
+def members(recipe: Recipe, item: WorkItem) -> dict[str, bytes]:
     """All files of a pair, in the order in which they are stored."""
     photo = "photo.png" if recipe.photo.format == "png" else "photo.jpg"
     names = [photo, "sketch.png", *(f"{name}.png" for name in recipe.store)]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sketchprep.core.progress import Meter
 from sketchprep.core.workdir import disk_sentence
 from sketchprep.datasets.build import halfway, passes
-from sketchprep.datasets.build.item import Item, draw, encode, members, start
+from sketchprep.datasets.build.item import WorkItem, draw, encode, members, start
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import shards
 from sketchprep.sketching.sketcher import Tools, limit_threads, tools_for
@@ -193,19 +193,19 @@ def _write_tar(tools: Tools, shard: ShardPlan, path: Path, meter: Meter) -> tupl
     return rows, size, digest
 
 
-def _outcome(item: Item) -> str:
+def _outcome(item: WorkItem) -> str:
     return "pair" if item.usable else "rejected" if item.row["rejected"] else "failed"
 
 
-def _items(tools: Tools, shard: ShardPlan, meter: Meter) -> Iterator[Item]:
+def _items(tools: Tools, shard: ShardPlan, meter: Meter) -> Iterator[WorkItem]:
     """Yield the photos in order, drawn and encoded.  Networks see batches of a fixed size, in sample order."""
     recipe, part = tools.job.recipe, tools.job.part
     begun = halfway.read(tools.job.out, shard, meter) if part == passes.NETWORK else _opened(tools, shard, meter)
     graph = passes.graph(recipe, part)
     batch = tools.job.environment.get("batch", 1)
-    waiting: list[Item] = []
+    waiting: list[WorkItem] = []
 
-    def drawn() -> Iterator[Item]:
+    def drawn() -> Iterator[WorkItem]:
         draw(waiting, graph, tools.networks, meter)
         for item in waiting:
             encode(recipe, item, meter)
@@ -223,7 +223,7 @@ def _items(tools: Tools, shard: ShardPlan, meter: Meter) -> Iterator[Item]:
     yield from drawn()
 
 
-def _opened(tools: Tools, shard: ShardPlan, meter: Meter) -> Iterator[Item]:
+def _opened(tools: Tools, shard: ShardPlan, meter: Meter) -> Iterator[WorkItem]:
     for number, sample in enumerate(shard.samples):
         row, framed = _prepare(tools, shard, number, sample, meter)
         yield start(tools.job.recipe, number, row, framed, meter)

@@ -16,7 +16,7 @@ from sketchprep.io import shards
 if TYPE_CHECKING:
     import numpy as np
 
-    from sketchprep.datasets.components.inputs import DatasetInput, FolderInput, Item
+    from sketchprep.datasets.components.inputs import CropInput, DatasetInput, FolderInput
     from sketchprep.datasets.components.layouts import Layout, Subject
     from sketchprep.ops.face_parts import Window
 
@@ -190,7 +190,7 @@ class _Run:
         self._publish(written)
         return written, self.failures.count
 
-    def _one(self, item: Item) -> int:
+    def _one(self, item: CropInput) -> int:
         stage = "decode"
         try:
             subject = self.source.open(item)
@@ -205,7 +205,7 @@ class _Run:
 
     def _write(
         self,
-        item: Item,
+        item: CropInput,
         subject: Subject,
         found: dict[str, Window],
         pieces: dict[tuple[str, str], np.ndarray],

@@ -17,11 +17,11 @@ from sketchprep.errors import SampleError, UserError
 from sketchprep.io import images as imageio
 
 if TYPE_CHECKING:
-    from sketchprep.datasets.reader import Pairs
+    from sketchprep.datasets.reader import PairDataset
     from sketchprep.datasets.sources.file_tree import Listing
     from sketchprep.records import Failure
 
-__all__ = ["DatasetInput", "FolderInput", "Item", "is_dataset", "rescale_points", "resize_labels"]
+__all__ = ["CropInput", "DatasetInput", "FolderInput", "is_dataset", "rescale_points", "resize_labels"]
 
 FOLDER_SIZE = 512
 # Grey scans and JPEG noise differ by a few levels between channels; a faded colour photo by far more.
@@ -29,7 +29,7 @@ GREY_SPREAD = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class CropInput:
     """A picture that is known but not opened: ordinal, id, split, and its number in its input."""
 
     ordinal: int
@@ -56,7 +56,7 @@ class DatasetInput:
     def __init__(self, folder: Path, split: str | None, size: int | None, kinds: Sequence[str] | None) -> None:
         from sketchprep.datasets.reader import open_pairs, read_recipe
 
-        self.pairs: Pairs = open_pairs(folder, split)
+        self.pairs: PairDataset = open_pairs(folder, split)
         self.size = size or self.pairs.size
         self.kinds = tuple(kinds or ("sketch", "photo"))
         self.frame: str | None = self.pairs.recipe["align"]["template"]
@@ -71,13 +71,13 @@ class DatasetInput:
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Iterator[CropInput]:
         columns = (self.pairs.table[name] for name in ("ordinal", "id", "source", "split"))
         for number, row in enumerate(zip(*columns, strict=True)):
             ordinal, id_, source, split = (value.as_py() for value in row)
-            yield Item(ordinal, id_, source, split, number)
+            yield CropInput(ordinal, id_, source, split, number)
 
-    def open(self, item: Item) -> Subject:
+    def open(self, item: CropInput) -> Subject:
         """Decode one pair and bring it to the wanted size.
 
         Raises
@@ -143,11 +143,11 @@ class FolderInput:
     def __len__(self) -> int:
         return len(self._listing.files)
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Iterator[CropInput]:
         for number, entry in enumerate(self._listing.files):
-            yield Item(number, entry.path, "folder", None, number)
+            yield CropInput(number, entry.path, "folder", None, number)
 
-    def open(self, item: Item) -> Subject:
+    def open(self, item: CropInput) -> Subject:
         """Decode one picture and bring it to the wanted size; see `DatasetInput.open`.
 
         Raises

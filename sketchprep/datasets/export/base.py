@@ -17,7 +17,7 @@ from sketchprep.io import images, shards
 from sketchprep.records import Failure
 
 if TYPE_CHECKING:
-    from sketchprep.datasets.reader import Pair, Pairs
+    from sketchprep.datasets.reader import Pair, PairDataset
 
 __all__ = ["Exporter", "Outcome", "member", "picture", "picture_bytes"]
 
@@ -40,7 +40,7 @@ class Exporter:
 
     Parameters
     ----------
-    pairs : Pairs
+    pairs : PairDataset
     numbers : sequence of int
         The pairs to take.
     out : Path
@@ -54,7 +54,7 @@ class Exporter:
 
     name: ClassVar[str]
 
-    def __init__(self, pairs: Pairs, numbers: Sequence[int], out: Path, size: int) -> None:
+    def __init__(self, pairs: PairDataset, numbers: Sequence[int], out: Path, size: int) -> None:
         self.pairs, self.numbers, self.out, self.size = pairs, numbers, out, size
         self._light = pairs.table.select(list(LIGHT))
 

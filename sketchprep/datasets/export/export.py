@@ -15,7 +15,7 @@ from sketchprep.errors import UserError
 from sketchprep.io import shards
 
 if TYPE_CHECKING:
-    from sketchprep.datasets.reader import Pairs
+    from sketchprep.datasets.reader import PairDataset
     from sketchprep.records import Failure
 
 __all__ = ["LAYOUTS", "export"]
@@ -88,7 +88,7 @@ def export(
     return Report(target, outcome.written, outcome.skipped, len(outcome.failures), layout.command(), layout.notes())
 
 
-def _open(data: Path, split: str | None) -> Pairs:
+def _open(data: Path, split: str | None) -> PairDataset:
     from sketchprep.datasets.reader import open_pairs
 
     pairs = open_pairs(data, split)
@@ -97,7 +97,7 @@ def _open(data: Path, split: str | None) -> Pairs:
     return pairs
 
 
-def _size(pairs: Pairs, size: int | None) -> int:
+def _size(pairs: PairDataset, size: int | None) -> int:
     if size is None:
         return pairs.size
     if not SMALLEST <= size <= pairs.size:
@@ -105,7 +105,7 @@ def _size(pairs: Pairs, size: int | None) -> int:
     return size
 
 
-def _numbers(pairs: Pairs, limit: int | None) -> list[int]:
+def _numbers(pairs: PairDataset, limit: int | None) -> list[int]:
     """The pairs to take: the first `limit` of each split."""
     if limit is None:
         return list(range(len(pairs)))
@@ -120,7 +120,7 @@ def _numbers(pairs: Pairs, limit: int | None) -> list[int]:
     return numbers
 
 
-def _identity(pairs: Pairs) -> dict[str, Any]:
+def _identity(pairs: PairDataset) -> dict[str, Any]:
     from sketchprep.datasets.reader import read_recipe
 
     with (pairs.folder / "index.parquet").open("rb") as file:

@@ -20,7 +20,7 @@ __all__ = ["names", "open_source", "resolve_root", "source_class"]
 _CLASSES = {
     "celebamask-hq": ("celebamask_hq", "CelebAMaskHQ"),
     "folder": ("folder", "PhotoFolder"),
-    "pairs": ("pairs", "Pairs"),
+    "pairs": ("pairs", "PairSource"),
     "portraits": ("portraits", "Portraits"),
 }
 

@@ -14,7 +14,7 @@ from sketchprep.datasets.sources.file_tree import Listing, open_tree
 from sketchprep.datasets.sources.tables import batches_of
 from sketchprep.errors import UserError
 from sketchprep.io.object_store import location
-from sketchprep.records import Failure, Picture, Sample
+from sketchprep.records import DecodedPhoto, Failure, Sample
 
 if TYPE_CHECKING:
     import numpy as np
@@ -150,7 +150,7 @@ class Source(ABC):
         """
         return self.tree.read(path)
 
-    def load(self, sample: Sample) -> tuple[str, Picture]:
+    def load(self, sample: Sample) -> tuple[str, DecodedPhoto]:
         """Open one sample: the sha256 of its bytes and the decoded picture.
 
         Raises
@@ -161,7 +161,7 @@ class Source(ABC):
         from sketchprep.io import images
 
         data = self.read(sample.path)
-        picture = Picture(images.decode(data), encoded=data if images.stores_as_is(data) else None)
+        picture = DecodedPhoto(images.decode(data), encoded=data if images.stores_as_is(data) else None)
         return hashlib.sha256(data).hexdigest(), picture
 
     def digest(self, sample: Sample) -> str:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from sketchprep.datasets.sources.base import Scan, Source
 from sketchprep.errors import SampleError, UserError
-from sketchprep.records import Picture, Sample
+from sketchprep.records import DecodedPhoto, Sample
 
 if TYPE_CHECKING:
     import numpy as np
 
     from sketchprep.datasets.sources.file_tree import Entry, Listing
 
-__all__ = ["Pairs"]
+__all__ = ["PairSource"]
 
 _COMMON = (
     ("photos", "sketches"),
@@ -30,7 +30,7 @@ _COMMON = (
 _ASPECT_TOLERANCE = 0.01
 
 
-class Pairs(Source):
+class PairSource(Source):
     """Photos with drawings of the same scene.
 
     Parameters
@@ -125,7 +125,7 @@ class Pairs(Source):
             message = f"no file of this name lies in {self.folders[0]}"
             scan.refused.append(self._refuse(sketch.path, "no-photo", message, rejected=True))
 
-    def load(self, sample: Sample) -> tuple[str, Picture]:
+    def load(self, sample: Sample) -> tuple[str, DecodedPhoto]:
         """Open a pair: the sha256 of its bytes, the photo, and the drawing at the photo's size.
 
         Raises
@@ -138,10 +138,10 @@ class Pairs(Source):
         data, drawing = self._read_both(sample)
         if drawing is None:
             photo, sketch = self._halves(images.decode(data))
-            return _digest(data, None), Picture(photo, sketch)
+            return _digest(data, None), DecodedPhoto(photo, sketch)
         photo = images.decode(data)
         sketch = _fit(images.decode_gray(drawing), photo)
-        return _digest(data, drawing), Picture(photo, sketch, data if images.stores_as_is(data) else None)
+        return _digest(data, drawing), DecodedPhoto(photo, sketch, data if images.stores_as_is(data) else None)
 
     def digest(self, sample: Sample) -> str:
         """Return the sha256 over both files: that of the file, or of the two files' sha256 one after the other."""

@@ -14,14 +14,14 @@ from sketchprep.datasets import preview
 from sketchprep.errors import SampleError, UserError
 from sketchprep.evaluation.degrade import degrade
 from sketchprep.evaluation.report import Measured, plain
-from sketchprep.evaluation.subject import Choice, Item, Subject
+from sketchprep.evaluation.subject import EvaluationConfig, Item, Subject
 from sketchprep.io import files, images
 from sketchprep.models.deepfacedrawing import ablation_settings
 from sketchprep.models.deepfacedrawing.ablation_report import CLEAN, ROUGH, AblationReport
 from sketchprep.models.deepfacedrawing.ablation_settings import BASE, Settings, Variant
 
 if TYPE_CHECKING:
-    from sketchprep.evaluation.paired_metrics import Judge
+    from sketchprep.evaluation.paired_metrics import PairedMetrics
 
 __all__ = ["ablate"]
 
@@ -52,7 +52,7 @@ def ablate(
     preset : str or path
         See `sketchprep.models.deepfacedrawing.ablation_settings.load`.
     split, limit, device, offline
-        See `sketchprep.evaluation.subject.Choice`; a limit goes before the preset's.
+        See `sketchprep.evaluation.subject.EvaluationConfig`; a limit goes before the preset's.
     say : callable
         Gets a line for each variant.
     progress : callable, optional
@@ -74,7 +74,7 @@ def ablate(
     devices.patient_threads()
     settings, folder = ablation_settings.load(preset), Path(run)
     limit = settings.limit if limit is None else limit
-    choice = Choice(data, split=split, limit=limit, device=device, offline=offline)
+    choice = EvaluationConfig(data, split=split, limit=limit, device=device, offline=offline)
     base = settings.network()
     faces = choice.faces(size=base.size, sketch=base.sketch)  # a split that is missing is better refused now
     about = {"data": faces.describe(), "preset": settings.model_dump(mode="json")}
@@ -134,19 +134,23 @@ def _train(settings: Settings, variant: Variant, folder: Path, data: str | Path,
 
 
 def _measure(
-    choice: Choice, judge: Judge, settings: Settings, variant: Variant, progress: Callable[[int, str], Any] | None
+    choice: EvaluationConfig,
+    judge: PairedMetrics,
+    settings: Settings,
+    variant: Variant,
+    progress: Callable[[int, str], Any] | None,
 ) -> dict[str, Any]:
     """Draw the split's sketches, as they are and rough, in all ways of a variant, and compare them with the photos."""
     subject = choice.open(wbs=(), k=settings.k)
     measured: Measured[tuple[float, int, str]] = Measured(resamples=settings.resamples, seed=settings.seed)
     display = progress(len(subject.faces), f"evaluating {variant.name}") if progress else None
     for _, items in subject.batches():
-        photos = [judge.look(item.photo, item.landmarks) for item in items]
+        photos = [judge.reference(item.photo, item.landmarks) for item in items]
         for item, wanted in zip(items, photos, strict=True):
             measured.photo(item.name, wanted.described)
         for name, sketches in _sketches(items, settings).items():
             for wb, k in variant.ways:
-                drawn = subject.artist.draw(np.stack(sketches), wb=wb, k=k).faces
+                drawn = subject.synthesizer.draw(np.stack(sketches), wb=wb, k=k).faces
                 for face, wanted in zip(drawn, photos, strict=True):
                     measured.add((wb, k, name), judge.compare(face, wanted))
         if display:
@@ -160,7 +164,7 @@ def _measure(
         {"wb": wb, "k": k, "sketches": name, "means": plain(means), "kernel": plain(measured.kernel[wb, k, name])}
         for (wb, k, name), means in measured.means.items()
     ]
-    trained, explained = subject.about["trained"][0], subject.artist.model.facts.get("explained")
+    trained, explained = subject.about["trained"][0], subject.synthesizer.model.facts.get("explained")
     return {"trained": trained, "explained": explained, "rows": rows}
 
 
@@ -183,7 +187,7 @@ def _strip(subject: Subject, variant: Variant, settings: Settings) -> np.ndarray
     """Faces of the sheet's pairs: a row for each sketch, a column for each way."""
     items = [subject.faces[at] for at in _shown(settings, len(subject.faces))]
     sketches = np.stack([sketch for pair in zip(*_sketches(items, settings).values(), strict=True) for sketch in pair])
-    columns = [subject.artist.draw(sketches, wb=wb, k=k).faces for wb, k in variant.ways]
+    columns = [subject.synthesizer.draw(sketches, wb=wb, k=k).faces for wb, k in variant.ways]
     return np.hstack([np.vstack(list(column)) for column in columns])
 
 

@@ -13,8 +13,8 @@ from sketchprep.core.cli_options import DEVICE, OFFLINE, OUT_NEEDED
 from sketchprep.models.deepfacedrawing.drawing.pretrained import RUN, choose
 
 if TYPE_CHECKING:
-    from sketchprep.models.deepfacedrawing.drawing.sketch_input import Intake
-    from sketchprep.models.deepfacedrawing.drawing.synthesizer import Artist
+    from sketchprep.models.deepfacedrawing.drawing.sketch_input import SketchReader
+    from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer
 
 __all__ = ["COMMANDS"]
 
@@ -111,8 +111,10 @@ def synthesize(pictures: tuple[Path, ...], out: Path, shadow: bool, batch: int, 
     """Draw a face for each sketch or photo: a PNG named after it, and sheet.jpg with all."""
     from sketchprep.models.deepfacedrawing.drawing.synthesize_files import synthesize_files
 
-    artist, intake, words = _studio(**options)
-    result = synthesize_files(pictures, out, artist=artist, intake=intake, shadow=shadow, batch=batch, **words)
+    synthesizer, reader, words = _service(**options)
+    result = synthesize_files(
+        pictures, out, synthesizer=synthesizer, reader=reader, shadow=shadow, batch=batch, **words
+    )
     for path, note in result.notes:
         click.echo(f"note    {str(path)!r}: {note}", err=True)
     for failure in result.failures:
@@ -133,8 +135,8 @@ def morph(first: Path, last: Path, out: Path, frames: int, **options: Any) -> No
     """Turn one picture's face into another's: frames, a strip and a GIF."""
     from sketchprep.models.deepfacedrawing.drawing.edit_files import morph_files
 
-    artist, intake, words = _studio(**options)
-    click.echo(morph_files(first, last, out, artist=artist, intake=intake, frames=frames, **words).text())
+    synthesizer, reader, words = _service(**options)
+    click.echo(morph_files(first, last, out, synthesizer=synthesizer, reader=reader, frames=frames, **words).text())
 
 
 @click.command("copy-paste")
@@ -153,8 +155,8 @@ def copy_paste(base: Path, out: Path, **options: Any) -> None:
 
     named = {part: options.pop(part) for part in PARTS}
     parts = {part: path for part, path in named.items() if path is not None}
-    artist, intake, words = _studio(**options)
-    click.echo(copy_paste_files(base, parts, out, artist=artist, intake=intake, **words).text())
+    synthesizer, reader, words = _service(**options)
+    click.echo(copy_paste_files(base, parts, out, synthesizer=synthesizer, reader=reader, **words).text())
 
 
 @click.command()
@@ -167,19 +169,21 @@ def interpolate(first: str, last: str, out: Path, frames: int, k: int, **options
     """Walk between two faces of the bank in a straight line of codes: frames, a strip and a GIF."""
     from sketchprep.models.deepfacedrawing.drawing.edit_files import interpolate_bank
 
-    artist = _artist(**options)
-    click.echo(interpolate_bank(first, last, out, artist=artist, frames=frames, k=k).text())
+    synthesizer = _synthesizer(**options)
+    click.echo(interpolate_bank(first, last, out, synthesizer=synthesizer, frames=frames, k=k).text())
 
 
-def _artist(run: Path | None, model: Path | None, bank_file: Path | None, split: str | None, device: str) -> Artist:
-    from sketchprep.models.deepfacedrawing.drawing.synthesizer import open_artist
+def _synthesizer(
+    run: Path | None, model: Path | None, bank_file: Path | None, split: str | None, device: str
+) -> Synthesizer:
+    from sketchprep.models.deepfacedrawing.drawing.synthesizer import open_synthesizer
 
     path = choose(run, model, say=partial(click.echo, err=True))
     named = {"model": path} if model is not None else {"run": path}
-    return open_artist(**named, bank=bank_file, split=split, device=device)
+    return open_synthesizer(**named, bank=bank_file, split=split, device=device)
 
 
-def _studio(
+def _service(
     *,
     wb: tuple[str, ...],
     k: int,
@@ -190,18 +194,24 @@ def _studio(
     offline: bool,
     device: str,
     **model: Any,
-) -> tuple[Artist, Intake, dict[str, Any]]:
-    """Model, reader of pictures, and the words of `Artist.draw`; mistakes in the words come before loading."""
-    from sketchprep.models.deepfacedrawing.drawing.sketch_input import Intake, parse_align
+) -> tuple[Synthesizer, SketchReader, dict[str, Any]]:
+    """Model, reader of pictures, and the words of `Synthesizer.draw`; mistakes in the words come before loading."""
+    from sketchprep.models.deepfacedrawing.drawing.sketch_input import SketchReader, parse_align
     from sketchprep.models.deepfacedrawing.drawing.synthesizer import parse_wb
     from sketchprep.sketching.photo_sketch import recipe_of
 
     words = {"wb": parse_wb(wb), "k": k}
     place = parse_align(align)
-    artist = _artist(device=device, **model)
-    by = recipe or recipe_of(artist.bank.facts if artist.bank is not None else {})
+    synthesizer = _synthesizer(device=device, **model)
+    by = recipe or recipe_of(synthesizer.bank.facts if synthesizer.bank is not None else {})
     where: dict[str, Any] = {"device": device, "offline": offline}
-    return artist, Intake(artist.size, align=place, clean=clean, kind=kind, recipe=by, artist=artist, **where), words
+    return (
+        synthesizer,
+        SketchReader(
+            synthesizer.size, align=place, clean=clean, kind=kind, recipe=by, synthesizer=synthesizer, **where
+        ),
+        words,
+    )
 
 
 COMMANDS = (bank, synthesize, morph, copy_paste, interpolate)

@@ -13,13 +13,19 @@ import numpy as np
 from sketchprep.errors import UserError
 from sketchprep.io import shards
 from sketchprep.models.deepfacedrawing.drawing.manifold import NEIGHBOURS, blend, make_bank
-from sketchprep.models.deepfacedrawing.drawing.synthesizer import BANK, WB, Artist, encoders_digest, open_artist
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import (
+    BANK,
+    WB,
+    Synthesizer,
+    encoders_digest,
+    open_synthesizer,
+)
 from sketchprep.ops.face_parts import PARTS, windows
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sketchprep.models.deepfacedrawing.drawing.bank import Bank
+    from sketchprep.models.deepfacedrawing.drawing.bank import ComponentBank
     from sketchprep.models.deepfacedrawing.networks.codes import Axes
 
 __all__ = ["CARD", "MODEL", "SmallModel", "export_model"]
@@ -125,7 +131,7 @@ def export_model(
     if faces < FEWEST:
         raise UserError(f"--faces {faces}: must be at least {FEWEST}, the neighbours of a drawing")
     said, measured = read_notes(notes), read_evaluation(evaluation)
-    whole, out = open_artist(run, device="cpu"), Path(out)
+    whole, out = open_synthesizer(run, device="cpu"), Path(out)
     if whole.bank is None:
         raise UserError(f"{run}: has no bank; make it with `sketchprep bank --run {run} --data OUT`")
     if out.resolve() == Path(run).resolve():
@@ -137,7 +143,7 @@ def export_model(
     return replace(made, sizes={**made.sizes, "card": (out / CARD).stat().st_size})
 
 
-def _make(whole: Artist, out: Path, rows: np.ndarray, megabytes: float, attributes: Sequence[str]) -> SmallModel:
+def _make(whole: Synthesizer, out: Path, rows: np.ndarray, megabytes: float, attributes: Sequence[str]) -> SmallModel:
     from sketchprep.models.deepfacedrawing.networks.codes import principal_axes, shorten
     from sketchprep.models.deepfacedrawing.networks.model import build, load_face_model, save_face_model
 
@@ -161,7 +167,7 @@ def _make(whole: Artist, out: Path, rows: np.ndarray, megabytes: float, attribut
     bank.save(out / BANK, lengths=ranks)
     for name in (MODEL, BANK):  # safetensors makes files for their owner alone; these are to be handed on
         (out / name).chmod(0o644)
-    difference = _difference(whole, open_artist(out, device="cpu"), rows)
+    difference = _difference(whole, open_synthesizer(out, device="cpu"), rows)
     if difference[0] > MOST_DIFFERENCE:
         raise UserError(
             f"--megabytes {megabytes:g}: faces would differ from the whole model's by {difference[0]:.1f} grey levels; "
@@ -172,8 +178,8 @@ def _make(whole: Artist, out: Path, rows: np.ndarray, megabytes: float, attribut
     return SmallModel(out, sizes, ranks, image_ranks, kept, len(rows), len(whole.bank.ids), difference)
 
 
-def _state(artist: Artist) -> dict[str, Tensor]:
-    model = artist.model
+def _state(synthesizer: Synthesizer) -> dict[str, Tensor]:
+    model = synthesizer.model
     named = {"encoders": model.encoders, "image_decoders": model.image_decoders, "generator": model.generator}
     return {f"{name}.{key}": value for name, net in named.items() for key, value in net.state_dict().items()}
 
@@ -210,8 +216,13 @@ def _ranks(
 
 
 def _small_bank(
-    bank: Bank, rows: np.ndarray, axes: Mapping[str, Axes], ranks: Mapping[str, int], digest: str, names: Sequence[str]
-) -> Bank:
+    bank: ComponentBank,
+    rows: np.ndarray,
+    axes: Mapping[str, Axes],
+    ranks: Mapping[str, int],
+    digest: str,
+    names: Sequence[str],
+) -> ComponentBank:
     import torch
 
     codes = torch.zeros(len(PARTS), len(rows), max(ranks.values()))
@@ -229,15 +240,15 @@ def _ids(ids: Sequence[str], rows: np.ndarray) -> list[str]:
     return numbers if len(set(numbers)) == len(rows) else [str(row) for row in rows]
 
 
-def _difference(whole: Artist, small: Artist, rows: np.ndarray) -> tuple[float, float]:
+def _difference(whole: Synthesizer, small: Synthesizer, rows: np.ndarray) -> tuple[float, float]:
     """How much faces half way between two of the bank's differ: mean and largest mean, in grey levels."""
     first = np.linspace(0, len(rows) - 1, CHECKED).astype(int)
     second = (first + len(rows) // 2) % len(rows)
     drawn = []
-    for artist, at in ((whole, (rows[first], rows[second])), (small, (first, second))):
-        assert artist.bank is not None
-        codes = (artist.bank.codes[at[0]] + artist.bank.codes[at[1]]) / 2
-        drawn.append(artist.faces(blend(codes, artist.project(codes).projected, WB)).astype(np.int16))
+    for synthesizer, at in ((whole, (rows[first], rows[second])), (small, (first, second))):
+        assert synthesizer.bank is not None
+        codes = (synthesizer.bank.codes[at[0]] + synthesizer.bank.codes[at[1]]) / 2
+        drawn.append(synthesizer.faces(blend(codes, synthesizer.project(codes).projected, WB)).astype(np.int16))
     each = np.abs(drawn[0] - drawn[1]).mean(axis=(1, 2, 3))
     return float(each.mean()), float(each.max())
 

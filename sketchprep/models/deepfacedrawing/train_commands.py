@@ -16,7 +16,7 @@ from sketchprep.models.deepfacedrawing.commands import write_bank
 from sketchprep.training.commands import trains
 
 if TYPE_CHECKING:
-    from sketchprep.evaluation.subject import Choice
+    from sketchprep.evaluation.subject import EvaluationConfig
 
 __all__ = ["COMMANDS"]
 
@@ -170,10 +170,10 @@ def _face_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def chosen(**options: Any) -> None:
-        from sketchprep.evaluation.subject import Choice
+        from sketchprep.evaluation.subject import EvaluationConfig
 
-        own = {name: options.pop(name) for name in [field.name for field in fields(Choice)]}
-        command(Choice(**own), **options)
+        own = {name: options.pop(name) for name in [field.name for field in fields(EvaluationConfig)]}
+        command(EvaluationConfig(**own), **options)
 
     chosen_options = (
         click.option("--run", type=click.Path(path_type=Path), help="Run of `sketchprep train deepfacedrawing`."),
@@ -209,7 +209,7 @@ def _face_options(command: Callable[..., None]) -> Callable[..., None]:
     metavar="auto|FILE",
     help="Also measure on Inception's features: its weights, or auto for where torch-fidelity keeps them.",
 )
-def evaluate_faces(choice: Choice, wb: str, **options: Any) -> None:
+def evaluate_faces(choice: EvaluationConfig, wb: str, **options: Any) -> None:
     """Compare the faces that a model draws from a split's sketches with the photos."""
     from sketchprep.core import progress
     from sketchprep.evaluation.faces import evaluate_faces as measure
@@ -228,7 +228,7 @@ def evaluate_faces(choice: Choice, wb: str, **options: Any) -> None:
 @click.option(
     "--preset", default="robustness", show_default=True, metavar="NAME|FILE", help="Kinds of damage, amounts and wb."
 )
-def evaluate_robustness(choice: Choice, **options: Any) -> None:
+def evaluate_robustness(choice: EvaluationConfig, **options: Any) -> None:
     """Spoil a split's sketches by degrees in four ways and see what becomes of the faces."""
     from sketchprep.core import progress
     from sketchprep.evaluation.robustness import evaluate_robustness as measure

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sketchprep.training.budget import Cost
     from sketchprep.training.loop import Result
     from sketchprep.training.options import Options
-    from sketchprep.training.paired_data import Faces
+    from sketchprep.training.paired_data import PairedFaces
 
 __all__ = ["BaselineTask", "export_baseline", "train_baseline"]
 
@@ -45,7 +45,13 @@ class BaselineTask(FaceGan):
     name = "baseline"
 
     def __init__(
-        self, network: str, settings: Settings, faces: Faces, *, held_out: Faces | None = None, seed: int = 0
+        self,
+        network: str,
+        settings: Settings,
+        faces: PairedFaces,
+        *,
+        held_out: PairedFaces | None = None,
+        seed: int = 0,
     ) -> None:
         from sketchprep.models.pix2pix.model import Shape
 

@@ -20,7 +20,7 @@ from sketchprep.errors import UserError
 from sketchprep.models.deepfacedrawing.compress import SmallModel, export_model
 from sketchprep.models.deepfacedrawing.drawing.bank import load_bank
 from sketchprep.models.deepfacedrawing.drawing.manifold import make_bank
-from sketchprep.models.deepfacedrawing.drawing.synthesizer import encoders_digest, open_artist
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import encoders_digest, open_synthesizer
 from sketchprep.models.deepfacedrawing.networks.model import load_face_model, save_face_model
 from sketchprep.ops.face_parts import PARTS
 
@@ -58,8 +58,8 @@ def drawings(count: int) -> np.ndarray:
 @pytest.mark.parametrize("wb", [0.0, 0.3, 1.0])
 def test_the_small_model_draws_what_the_whole_one_draws(run: Path, small: SmallModel, wb: float) -> None:
     sketches = drawings(6)
-    ours = open_artist(small.out, device="cpu").draw(sketches, wb=wb).faces.astype(int)
-    theirs = open_artist(run, device="cpu").draw(sketches, wb=wb).faces.astype(int)
+    ours = open_synthesizer(small.out, device="cpu").draw(sketches, wb=wb).faces.astype(int)
+    theirs = open_synthesizer(run, device="cpu").draw(sketches, wb=wb).faces.astype(int)
     assert theirs.std() > 5
     assert np.abs(ours - theirs).mean() < 2
 
@@ -70,7 +70,9 @@ def test_short_codes_save_most_bytes_and_still_draw_nearly_the_same(run: Path, t
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) == sum(made.sizes.values()) < 0.7e6 < whole
     assert max(made.ranks.values()) < ARCHITECTURE.latent
     sketches = drawings(6)
-    ours, theirs = (open_artist(folder, device="cpu").draw(sketches).faces.astype(int) for folder in (tmp_path, run))
+    ours, theirs = (
+        open_synthesizer(folder, device="cpu").draw(sketches).faces.astype(int) for folder in (tmp_path, run)
+    )
     assert np.abs(ours - theirs).mean() < 2
     stored = load_file(tmp_path / "deepfacedrawing.safetensors")
     for part in PARTS:
@@ -97,9 +99,9 @@ def test_of_more_faces_some_are_drawn_by_lot_and_stay_who_they_are(run: Path, tm
     bank = load_bank(tmp_path / "a/bank.safetensors")
     assert (len(bank), made.faces, made.of) == (20, 20, FACES)
     assert [value == 1 for value in bank.attributes["Male"]] == [int(name) % 3 == 0 for name in bank.ids]
-    artist = open_artist(tmp_path / "a", device="cpu")
+    synthesizer = open_synthesizer(tmp_path / "a", device="cpu")
     own = np.stack([draw(int(name), SIZE)[1] for name in bank.ids])
-    found = artist.project(artist.encode(own), k=1).indices
+    found = synthesizer.project(synthesizer.encode(own), k=1).indices
     assert (found[..., 0] == torch.arange(20)[:, None]).all()
     export_model(run, tmp_path / "b", faces=20, megabytes=10)
     assert (tmp_path / "a/bank.safetensors").read_bytes() == (tmp_path / "b/bank.safetensors").read_bytes()

@@ -16,7 +16,7 @@ from small_face_model import SIZE, fresh, write_run
 
 from sketchprep.cli.main import main
 from sketchprep.evaluation.face_report import OTHERS, FaceReport
-from sketchprep.evaluation.paired_metrics import METRICS, Wanted
+from sketchprep.evaluation.paired_metrics import METRICS, Reference
 from sketchprep.io.figure import LEGEND, Line, Panel, draw
 from sketchprep.training.cost import of_model
 
@@ -185,7 +185,7 @@ def test_enough_faces_have_a_frechet_distance_that_grows_as_the_faces_stray(tmp_
     for number in range(150):
         real = rng.normal(0, 0.07, 128)
         made = {f"{off}": (figures, rng.normal(off, 0.07, 128)) for off in (0.0, 0.02, 0.04)}
-        report.add(str(number), Wanted(np.zeros(0), np.zeros(0), [], real), made)
+        report.add(str(number), Reference(np.zeros(0), np.zeros(0), [], real), made)
     assert report.frechet["0.0"] < report.frechet["0.02"] < report.frechet["0.04"]
     assert report.kernel["0.0"].low < 0 < report.kernel["0.0"].high
     assert report.kernel["0.0"].high < report.kernel["0.02"].low < report.kernel["0.04"].low

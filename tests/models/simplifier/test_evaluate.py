@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import PORTRAITS
+from portraits import PORTRAITS
 
 from sketchprep.core import weights as assets
 from sketchprep.errors import UserError

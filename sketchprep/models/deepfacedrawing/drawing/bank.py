@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sketchprep.models.deepfacedrawing.drawing.screen import Screen
 
-__all__ = ["Bank", "load_bank", "make_bank"]
+__all__ = ["ComponentBank", "load_bank", "make_bank"]
 
 FORMAT, NARROW = "sketchprep-bank-1", "sketchprep-bank-2"
 LONGEST_CODE = 65_536
@@ -29,7 +29,7 @@ _PREFIX = "attribute."
 
 
 @dataclass(frozen=True, eq=False)
-class Bank:
+class ComponentBank:
     """Codes of many faces, all of them or those of a split.
 
     A split shares everything with the bank it was taken from and costs no memory; its indices, ids and codes are those
@@ -84,7 +84,7 @@ class Bank:
             self._shared["screen"] = Screen(self.by_part)
         return self._shared["screen"]
 
-    def split(self, name: str, value: int | None = None) -> Bank:
+    def split(self, name: str, value: int | None = None) -> ComponentBank:
         """Keep the faces of which an attribute is true, or false.
 
         Parameters
@@ -113,7 +113,7 @@ class Bank:
             raise UserError(f"bank split '{name}={text or value}': the value must be 1 for yes or 0 for no")
         return self._where(self.attributes[name] == (YES if wanted == 1 else NO), f"{name}={max(wanted, 0)}")
 
-    def _where(self, chosen: np.ndarray, name: str) -> Bank:
+    def _where(self, chosen: np.ndarray, name: str) -> ComponentBank:
         import torch
 
         members = torch.from_numpy(chosen)
@@ -178,7 +178,7 @@ def _sort_header(path: Path) -> None:
 
 def make_bank(
     codes: Tensor, ids: Sequence[str], encoders: str, attributes: Mapping[str, np.ndarray] | None = None
-) -> Bank:
+) -> ComponentBank:
     """Bring codes into a bank.
 
     Parameters
@@ -215,10 +215,10 @@ def make_bank(
     for name, values in arrays.items():
         if values.shape != (len(ids),) or not np.isin(values, (YES, UNKNOWN, NO)).all():
             raise ValueError(f"attribute {name} must have {len(ids)} values of -1, 0 or 1")
-    return Bank(by_part, list(ids), encoders, arrays)
+    return ComponentBank(by_part, list(ids), encoders, arrays)
 
 
-def load_bank(path: str | Path, *, encoders: str | None = None) -> Bank:
+def load_bank(path: str | Path, *, encoders: str | None = None) -> ComponentBank:
     """Read a bank.
 
     Parameters
@@ -255,7 +255,7 @@ def load_bank(path: str | Path, *, encoders: str | None = None) -> Bank:
         raise UserError(f"{path}: is damaged ({error}); {again}") from None
 
 
-def _from_tensors(tensors: dict[str, Tensor], about: dict[str, Any]) -> Bank:
+def _from_tensors(tensors: dict[str, Tensor], about: dict[str, Any]) -> ComponentBank:
     codes, names = tensors["codes"] if about["format"] == FORMAT else widened(tensors), tensors["ids"]
     if str(codes.dtype) != "torch.float32" or str(names.dtype) != "torch.uint8":
         raise ValueError("codes or ids have another type")

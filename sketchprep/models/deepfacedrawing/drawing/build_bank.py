@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sketchprep.errors import SampleError, UserError
-from sketchprep.models.deepfacedrawing.drawing.bank import NO, UNKNOWN, YES, Bank, make_bank
+from sketchprep.models.deepfacedrawing.drawing.bank import NO, UNKNOWN, YES, ComponentBank, make_bank
 from sketchprep.ops.face_parts import PARTS
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def build_bank(
     limit: int | None = None,
     batch: int = 16,
     progress: Callable[[int, int], None] | None = None,
-) -> Bank:
+) -> ComponentBank:
     """Encode the sketches of a dataset, a batch at a time.
 
     Parameters
@@ -66,7 +66,7 @@ def build_bank(
     encoders : str
         SHA-256 of the encoders' weights in hexadecimal.
     split, sketch, limit
-        See `sketchprep.training.paired_data.Faces`.
+        See `sketchprep.training.paired_data.PairedFaces`.
     batch : int
         Sketches encoded at once.
     progress : callable, optional
@@ -86,10 +86,10 @@ def build_bank(
 
     from sketchprep.datasets.reader import open_pairs
     from sketchprep.training.paired_data import ALL as EVERY
-    from sketchprep.training.paired_data import Faces
+    from sketchprep.training.paired_data import PairedFaces
 
     # Faces knows which datasets will do, and the name under which the stage is stored.
-    faces = Faces(data, size=size, split=split, sketch=sketch, photos=False, limit=limit)
+    faces = PairedFaces(data, size=size, split=split, sketch=sketch, photos=False, limit=limit)
     pairs = open_pairs(data, None if split == EVERY else split)
     attributes = attribute_table(pairs.table["attributes"].slice(0, len(faces)).to_pylist())
     codes: Tensor | None = None

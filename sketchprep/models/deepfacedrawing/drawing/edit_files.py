@@ -15,9 +15,9 @@ from sketchprep.io import files
 from sketchprep.io import images as imageio
 from sketchprep.models.deepfacedrawing.drawing import editing
 from sketchprep.models.deepfacedrawing.drawing.manifold import NEIGHBOURS
-from sketchprep.models.deepfacedrawing.drawing.sketch_input import Intake
+from sketchprep.models.deepfacedrawing.drawing.sketch_input import SketchReader
 from sketchprep.models.deepfacedrawing.drawing.synthesize_files import read_sketch
-from sketchprep.models.deepfacedrawing.drawing.synthesizer import WB, Artist, Wb
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import WB, Synthesizer, Wb
 
 __all__ = ["Made", "copy_paste_files", "gif", "interpolate_bank", "morph_files"]
 
@@ -52,8 +52,8 @@ def morph_files(
     last: Path,
     out: Path,
     *,
-    artist: Artist,
-    intake: Intake | None = None,
+    synthesizer: Synthesizer,
+    reader: SketchReader | None = None,
     frames: int = 25,
     wb: Wb = WB,
     k: int = NEIGHBOURS,
@@ -66,26 +66,26 @@ def morph_files(
         Drawings or photos.
     out : Path
         Folder.
-    artist : Artist
-    intake : Intake, optional
+    synthesizer : Synthesizer
+    reader : SketchReader, optional
     frames : int
         With both ends.
     wb, k
-        See `Artist.draw`.
+        See `Synthesizer.draw`.
 
     Raises
     ------
     UserError
         If a picture cannot be used, or as `apply.morph`.
     """
-    intake = intake or Intake(artist.size)
-    (a, b), notes = _read([first, last], intake)
-    found = editing.morph(artist, a, b, frames=frames, wb=wb, k=k)
+    reader = reader or SketchReader(synthesizer.size)
+    (a, b), notes = _read([first, last], reader)
+    found = editing.morph(synthesizer, a, b, frames=frames, wb=wb, k=k)
     return Made(_write_frames(found, out, "morph"), notes)
 
 
 def interpolate_bank(
-    first: str, last: str, out: Path, *, artist: Artist, frames: int = 25, k: int = NEIGHBOURS
+    first: str, last: str, out: Path, *, synthesizer: Synthesizer, frames: int = 25, k: int = NEIGHBOURS
 ) -> Made:
     """Walk between two faces of the bank; write ``strip.jpg``, ``interpolate.gif`` and ``frame-NNN.png``.
 
@@ -95,7 +95,7 @@ def interpolate_bank(
         Ids of faces in the bank.
     out : Path
         Folder.
-    artist, frames, k
+    synthesizer, frames, k
         See `apply.interpolate`.
 
     Raises
@@ -103,7 +103,7 @@ def interpolate_bank(
     UserError
         As `apply.interpolate`.
     """
-    found = editing.interpolate(artist, first, last, frames=frames, k=k)
+    found = editing.interpolate(synthesizer, first, last, frames=frames, k=k)
     notes = []
     if found.distance is not None:
         ends, middle = found.distance[[0, -1]].mean(), found.distance[len(found.distance) // 2]
@@ -119,8 +119,8 @@ def copy_paste_files(
     parts: Mapping[str, Path],
     out: Path,
     *,
-    artist: Artist,
-    intake: Intake | None = None,
+    synthesizer: Synthesizer,
+    reader: SketchReader | None = None,
     wb: Wb = WB,
     k: int = NEIGHBOURS,
 ) -> Made:
@@ -134,7 +134,7 @@ def copy_paste_files(
         Part, and the picture it is taken from.
     out : Path
         Folder.
-    artist, intake, wb, k
+    synthesizer, reader, wb, k
         See `apply.copy_paste`.
 
     Raises
@@ -144,9 +144,9 @@ def copy_paste_files(
     """
     if not parts:
         raise UserError("copy-paste needs a part from another picture; name one, for instance with --nose")
-    intake = intake or Intake(artist.size)
-    sketches, notes = _read([base, *parts.values()], intake)
-    sketch, face = editing.copy_paste(artist, sketches[0], dict(zip(parts, sketches[1:], strict=True)), wb=wb, k=k)
+    reader = reader or SketchReader(synthesizer.size)
+    sketches, notes = _read([base, *parts.values()], reader)
+    sketch, face = editing.copy_paste(synthesizer, sketches[0], dict(zip(parts, sketches[1:], strict=True)), wb=wb, k=k)
     captions = ["base", *(part.replace("_", " ") for part in parts), "sketch", "face"]
     sheet = preview.contact_sheet([[*sketches, sketch, face]], captions)
     _folder(out)
@@ -180,12 +180,12 @@ def gif(pictures: Sequence[np.ndarray], *, there_and_back: bool = True) -> bytes
     return data.getvalue()
 
 
-def _read(pictures: Sequence[Path], intake: Intake) -> tuple[list[np.ndarray], tuple[str, ...]]:
+def _read(pictures: Sequence[Path], reader: SketchReader) -> tuple[list[np.ndarray], tuple[str, ...]]:
     """All of them or none: there is no half a morph."""
     sketches, notes = [], []
     for path in pictures:
         try:
-            sketch, said = read_sketch(path, intake)
+            sketch, said = read_sketch(path, reader)
         except SampleError as error:
             raise UserError(f"{path}: {error.message}") from None
         sketches.append(sketch)

@@ -11,7 +11,7 @@ import numpy as np
 
 from sketchprep.errors import UserError
 from sketchprep.models.deepfacedrawing.drawing.manifold import NEIGHBOURS, project
-from sketchprep.models.deepfacedrawing.drawing.synthesizer import WB, Artist, Wb
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import WB, Synthesizer, Wb
 from sketchprep.ops.face_parts import PARTS
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Frames:
 
 
 def morph(
-    artist: Artist,
+    synthesizer: Synthesizer,
     first: np.ndarray,
     last: np.ndarray,
     *,
@@ -60,12 +60,12 @@ def morph(
 
     Parameters
     ----------
-    artist : Artist
+    synthesizer : Synthesizer
     first, last : ndarray of uint8, shape (size, size)
     frames : int
         With both ends.
     wb, k
-        See `Artist.draw`.
+        See `Synthesizer.draw`.
 
     Returns
     -------
@@ -74,20 +74,22 @@ def morph(
     Raises
     ------
     UserError
-        For fewer than two frames, and as `Artist.draw`.
+        For fewer than two frames, and as `Synthesizer.draw`.
     """
-    _, _, blended = artist.steer(np.stack([first, last]), wb=wb, k=k)
-    return _walk(artist, blended[0], blended[1], frames)
+    _, _, blended = synthesizer.project_sketches(np.stack([first, last]), wb=wb, k=k)
+    return _walk(synthesizer, blended[0], blended[1], frames)
 
 
-def interpolate(artist: Artist, first: str, last: str, *, frames: int = FRAMES, k: int = NEIGHBOURS) -> Frames:
+def interpolate(
+    synthesizer: Synthesizer, first: str, last: str, *, frames: int = FRAMES, k: int = NEIGHBOURS
+) -> Frames:
     """Walk between two faces of the bank, in a straight line of codes.
 
     If the manifold is locally linear, as the paper argues, every face on the way is plausible and close to the bank.
 
     Parameters
     ----------
-    artist : Artist
+    synthesizer : Synthesizer
         With a bank.
     first, last : str
         Ids.
@@ -108,26 +110,26 @@ def interpolate(artist: Artist, first: str, last: str, *, frames: int = FRAMES, 
     """
     import torch
 
-    if artist.bank is None:
+    if synthesizer.bank is None:
         raise UserError(
             "interpolate walks between faces of the bank; make it with `sketchprep bank --run RUN --data OUT`"
         )
-    device = next(artist.model.generator.parameters()).device
-    start, end = (artist.bank.codes[_number(artist.bank.ids, name)].to(device) for name in (first, last))
-    found = _walk(artist, start, end, frames)
-    if not artist.usual:
+    device = next(synthesizer.model.generator.parameters()).device
+    start, end = (synthesizer.bank.codes[_number(synthesizer.bank.ids, name)].to(device) for name in (first, last))
+    found = _walk(synthesizer, start, end, frames)
+    if not synthesizer.usual:
         return found
     from sketchprep.models.deepfacedrawing.drawing.makebank import without
 
-    bank = without(artist.bank, [first, last])
+    bank = without(synthesizer.bank, [first, last])
     codes = torch.stack([torch.lerp(start, end, float(share)) for share in found.shares])
     gap = (codes - project(bank, codes, k).projected).norm(dim=-1).cpu().double().numpy()
-    usual = np.array([artist.usual[part][0] for part in PARTS])
+    usual = np.array([synthesizer.usual[part][0] for part in PARTS])
     return Frames(found.shares, found.sketches, found.faces, (gap / usual).mean(axis=1))
 
 
 def copy_paste(
-    artist: Artist,
+    synthesizer: Synthesizer,
     base: np.ndarray,
     parts: Mapping[str, np.ndarray],
     *,
@@ -138,13 +140,13 @@ def copy_paste(
 
     Parameters
     ----------
-    artist : Artist
+    synthesizer : Synthesizer
     base : ndarray of uint8, shape (size, size)
         Gives every part that is not named.
     parts : mapping of str to ndarray of uint8, shape (size, size)
         Part, and the drawing it is taken from.
     wb, k
-        See `Artist.draw`.
+        See `Synthesizer.draw`.
 
     Returns
     -------
@@ -155,14 +157,14 @@ def copy_paste(
     Raises
     ------
     UserError
-        For an unknown part, and as `Artist.draw`.
+        For an unknown part, and as `Synthesizer.draw`.
     """
     unknown = next((part for part in parts if part not in PARTS), None)
     if unknown is not None:
         raise UserError(f"part '{unknown}' is unknown; use {', '.join(PARTS)}")
-    _, _, blended = artist.steer(np.stack([base, *parts.values()]), wb=wb, k=k)
+    _, _, blended = synthesizer.project_sketches(np.stack([base, *parts.values()]), wb=wb, k=k)
     codes = compose(blended, list(parts))
-    return artist.redraw(codes)[0], artist.faces(codes)[0]
+    return synthesizer.redraw(codes)[0], synthesizer.faces(codes)[0]
 
 
 def compose(codes: Tensor, parts: list[str]) -> Tensor:
@@ -174,7 +176,7 @@ def compose(codes: Tensor, parts: list[str]) -> Tensor:
     return result
 
 
-def _walk(artist: Artist, first: Tensor, last: Tensor, frames: int) -> Frames:
+def _walk(synthesizer: Synthesizer, first: Tensor, last: Tensor, frames: int) -> Frames:
     import torch
 
     if not 2 <= frames <= MOST_FRAMES:
@@ -183,8 +185,8 @@ def _walk(artist: Artist, first: Tensor, last: Tensor, frames: int) -> Frames:
     sketches, faces = [], []
     for start in range(0, frames, BATCH):
         codes = torch.stack([torch.lerp(first, last, float(share)) for share in shares[start : start + BATCH]])
-        sketches.append(artist.redraw(codes))
-        faces.append(artist.faces(codes))
+        sketches.append(synthesizer.redraw(codes))
+        faces.append(synthesizer.faces(codes))
     return Frames(shares, np.concatenate(sketches), np.concatenate(faces))
 
 

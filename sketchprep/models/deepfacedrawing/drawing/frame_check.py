@@ -15,10 +15,19 @@ from sketchprep.ops.ink import INK, ink_box
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sketchprep.models.deepfacedrawing.drawing.bank import Bank
+    from sketchprep.models.deepfacedrawing.drawing.bank import ComponentBank
     from sketchprep.models.deepfacedrawing.drawing.manifold import Projection
 
-__all__ = ["REMEDY", "Usual", "advice", "distances", "ink_fault", "strange_parts", "unexplained", "usual_of"]
+__all__ = [
+    "REMEDY",
+    "ReconstructionStats",
+    "advice",
+    "distances",
+    "ink_fault",
+    "strange_parts",
+    "unexplained",
+    "usual_of",
+]
 
 # As shares of the frame: the least ink, the least extent of a drawn face, how far its middle may be off, and the least
 # height of a drawing that is not taken for a part of one.
@@ -33,7 +42,7 @@ REMEDY = "try --align ink, or name five points with --align x,y,…"
 
 
 @dataclass(frozen=True)
-class Usual:
+class ReconstructionStats:
     """How well a bank explains faces that are not in it.
 
     Attributes
@@ -74,7 +83,7 @@ def ink_fault(sketch: np.ndarray) -> str | None:
     return None
 
 
-def distances(bank: Bank, codes: Tensor, projection: Projection) -> np.ndarray:
+def distances(bank: ComponentBank, codes: Tensor, projection: Projection) -> np.ndarray:
     """Distance of codes to the nearest face of the bank, by part: float64, shape (B, 5)."""
     import torch
 
@@ -82,15 +91,15 @@ def distances(bank: Bank, codes: Tensor, projection: Projection) -> np.ndarray:
     return (codes.cpu().double() - nearest.double()).norm(dim=-1).numpy()
 
 
-_known: WeakKeyDictionary[Bank, dict[int, Usual | None]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[ComponentBank, dict[int, ReconstructionStats | None]] = WeakKeyDictionary()
 
 
-def usual_of(bank: Bank, k: int) -> Usual | None:
+def usual_of(bank: ComponentBank, k: int) -> ReconstructionStats | None:
     """Measure what is usual by the bank's own faces, each without itself; kept for the next time.
 
     Parameters
     ----------
-    bank : Bank
+    bank : ComponentBank
         Or a split of one.
     k : int
         Neighbours.
@@ -106,7 +115,7 @@ def usual_of(bank: Bank, k: int) -> Usual | None:
     return kept[k]
 
 
-def _measured(bank: Bank, k: int) -> Usual:
+def _measured(bank: ComponentBank, k: int) -> ReconstructionStats:
     import torch
 
     from sketchprep.models.deepfacedrawing.drawing.manifold import nearest, weights
@@ -126,7 +135,7 @@ def _measured(bank: Bank, k: int) -> Usual:
         projected = (weights(code, others).unsqueeze(-2) @ others).squeeze(-2)
         shares[:, at] = _shares(code, projected, centre[at])
     middle = np.maximum(np.median(shares, axis=0), 1e-6)
-    return Usual(centre, middle, shares / middle)
+    return ReconstructionStats(centre, middle, shares / middle)
 
 
 def _shares(codes: Tensor, projected: Tensor, centre: Tensor) -> np.ndarray:
@@ -134,13 +143,13 @@ def _shares(codes: Tensor, projected: Tensor, centre: Tensor) -> np.ndarray:
     return ((codes - projected).norm(dim=-1) / (codes - centre).norm(dim=-1).clamp_min(1e-12)).numpy()
 
 
-def unexplained(codes: Tensor, projection: Projection, usual: Usual) -> np.ndarray:
+def unexplained(codes: Tensor, projection: Projection, usual: ReconstructionStats) -> np.ndarray:
     """What the bank leaves unexplained of codes, by part, as times what it usually does: float64, shape (B, 5)."""
     return _shares(codes, projection.projected, usual.centre) / usual.shares
 
 
 def strange_parts(
-    found: np.ndarray, usual: Usual | None, blank: np.ndarray, *, margin: float = STRANGE
+    found: np.ndarray, usual: ReconstructionStats | None, blank: np.ndarray, *, margin: float = STRANGE
 ) -> dict[str, float]:
     """The inner parts of a drawing, if they are explained much worse on the whole than the bank's own faces are.
 
@@ -148,7 +157,7 @@ def strange_parts(
     ----------
     found : ndarray of float, shape (5,)
         From `unexplained`, of one drawing.
-    usual : Usual or None
+    usual : ReconstructionStats or None
     blank : ndarray of bool, shape (5,)
         Parts that are not drawn; they do not count.
     margin : float

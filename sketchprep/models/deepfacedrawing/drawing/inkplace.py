@@ -16,7 +16,7 @@ from sketchprep.ops.ink import broaden, ink_box
 from sketchprep.ops.warp import warp
 
 if TYPE_CHECKING:
-    from sketchprep.models.deepfacedrawing.drawing.synthesizer import Artist
+    from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer
 
 __all__ = ["LINE_512", "head_matrices", "ink_matrix", "most_familiar"]
 
@@ -39,7 +39,7 @@ def head_matrices(box: tuple[float, float, float, float], size: int) -> list[np.
     return found
 
 
-def most_familiar(artist: Artist, sketches: np.ndarray) -> int:
+def most_familiar(synthesizer: Synthesizer, sketches: np.ndarray) -> int:
     """Which of several sketches (B, size, size) of one drawing the bank's faces are nearest to.
 
     A drawing that is moved keeps its complexity, so plain distances tell more here than shares of them.
@@ -47,16 +47,16 @@ def most_familiar(artist: Artist, sketches: np.ndarray) -> int:
     from sketchprep.models.deepfacedrawing.drawing.frame_check import distances
     from sketchprep.models.deepfacedrawing.drawing.synthesizer import blank_parts
 
-    assert artist.bank is not None
-    codes = artist.encode(sketches)
-    far = distances(artist.bank, codes, artist.project(codes, k=1))
-    far /= [artist.usual[part][0] if artist.usual else 1.0 for part in PARTS]
+    assert synthesizer.bank is not None
+    codes = synthesizer.encode(sketches)
+    far = distances(synthesizer.bank, codes, synthesizer.project(codes, k=1))
+    far /= [synthesizer.usual[part][0] if synthesizer.usual else 1.0 for part in PARTS]
     # A part that is drawn at one place and falls beside its window at another must not make that the better one.
     far[np.stack([blank_parts(sketch) for sketch in sketches])] = far.max()
     return int(np.argmin(far.mean(axis=1)))
 
 
-def ink_matrix(page: np.ndarray, size: int, artist: Artist | None = None) -> np.ndarray:
+def ink_matrix(page: np.ndarray, size: int, synthesizer: Synthesizer | None = None) -> np.ndarray:
     """Find where a drawing's ink goes.
 
     Parameters
@@ -65,7 +65,7 @@ def ink_matrix(page: np.ndarray, size: int, artist: Artist | None = None) -> np.
         Black on white; with ink on it.
     size : int
         Height and width of the frame in pixels.
-    artist : Artist, optional
+    synthesizer : Synthesizer, optional
         Of this size.  Without one that has a bank the ink's box goes where most heads are.
 
     Returns
@@ -75,7 +75,7 @@ def ink_matrix(page: np.ndarray, size: int, artist: Artist | None = None) -> np.
     """
     box = ink_box(page)
     matrices = head_matrices(box, size)
-    if artist is None or artist.bank is None:
+    if synthesizer is None or synthesizer.bank is None:
         return matrices[0]
     shrunk = min(1.0, LOOKED_AT / max(page.shape))
     height, width = (max(1, round(side * shrunk)) for side in page.shape)
@@ -85,4 +85,4 @@ def ink_matrix(page: np.ndarray, size: int, artist: Artist | None = None) -> np.
         there = matrix / [shrunk, shrunk, 1]
         ready = broaden(small, LINE_512 * size / 512 / there[0, 0])
         tried.append(warp(ready, there, size, border="white"))
-    return matrices[most_familiar(artist, np.stack(tried))]
+    return matrices[most_familiar(synthesizer, np.stack(tried))]

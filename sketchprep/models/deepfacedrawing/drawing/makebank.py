@@ -11,13 +11,13 @@ import numpy as np
 
 from sketchprep.errors import UserError
 from sketchprep.models.deepfacedrawing.drawing.manifold import build_bank, project
-from sketchprep.models.deepfacedrawing.drawing.synthesizer import BANK, Artist, encoders_digest
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import BANK, Synthesizer, encoders_digest
 from sketchprep.ops.face_parts import PARTS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sketchprep.models.deepfacedrawing.drawing.bank import Bank
+    from sketchprep.models.deepfacedrawing.drawing.bank import ComponentBank
 
 __all__ = ["make_model_bank"]
 
@@ -34,7 +34,7 @@ def make_model_bank(
     limit: int | None = None,
     device: str = "auto",
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[Bank, Path]:
+) -> tuple[ComponentBank, Path]:
     """Encode a dataset's sketches for a model and write the bank.
 
     Parameters
@@ -56,7 +56,7 @@ def make_model_bank(
 
     Returns
     -------
-    bank : Bank
+    bank : ComponentBank
         With its `facts`: the dataset, its recipe, and by part the median and the 95th percentile of the distance of
         held-out sketches to their nearest face.
     path : Path
@@ -92,16 +92,18 @@ def make_model_bank(
         batch=BATCH,
         progress=progress,
     )
-    bank = replace(bank, facts={**_facts(data), "usual": usual_distances(Artist(loaded, bank), data, sketch=sketch)})
+    bank = replace(
+        bank, facts={**_facts(data), "usual": usual_distances(Synthesizer(loaded, bank), data, sketch=sketch)}
+    )
     return bank, bank.save(path)
 
 
-def usual_distances(artist: Artist, data: str | Path, *, sketch: str = "sketch") -> dict[str, list[float]]:
+def usual_distances(synthesizer: Synthesizer, data: str | Path, *, sketch: str = "sketch") -> dict[str, list[float]]:
     """Distance of held-out sketches to the nearest face of the bank, by part: median and 95th percentile.
 
     Parameters
     ----------
-    artist : Artist
+    synthesizer : Synthesizer
         With a bank.
     data : path
         Its dataset; where that holds nothing out, a face's distance to itself does not count.
@@ -111,14 +113,14 @@ def usual_distances(artist: Artist, data: str | Path, *, sketch: str = "sketch")
     from sketchprep.models.deepfacedrawing.drawing.frame_check import distances
     from sketchprep.training.paired_data import held_out
 
-    assert artist.bank is not None
-    faces = held_out(data, size=artist.size, sketch=sketch, photos=False, limit=HELD_OUT)
-    known = set(artist.bank.ids)
+    assert synthesizer.bank is not None
+    faces = held_out(data, size=synthesizer.size, sketch=sketch, photos=False, limit=HELD_OUT)
+    known = set(synthesizer.bank.ids)
     found = []
     pictures = faces.fixed(HELD_OUT)["sketch"][:, 0]
     for start in range(0, len(pictures), BATCH):
-        codes = artist.encode(pictures[start : start + BATCH])
-        bank, names = artist.bank, faces.ids[start : start + BATCH]
+        codes = synthesizer.encode(pictures[start : start + BATCH])
+        bank, names = synthesizer.bank, faces.ids[start : start + BATCH]
         if known & set(names) and len(bank) > len(known & set(names)):
             bank = without(bank, names)
         found.append(distances(bank, codes, project(bank, codes, 1)))
@@ -126,7 +128,7 @@ def usual_distances(artist: Artist, data: str | Path, *, sketch: str = "sketch")
     return {part: [float(v) for v in levels[:, at]] for at, part in enumerate(PARTS)}
 
 
-def without(bank: Bank, ids: list[str]) -> Bank:
+def without(bank: ComponentBank, ids: list[str]) -> ComponentBank:
     """The bank without some of its faces."""
     import torch
 

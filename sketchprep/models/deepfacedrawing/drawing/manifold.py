@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sketchprep.errors import UserError
-from sketchprep.models.deepfacedrawing.drawing.bank import Bank, load_bank, make_bank
+from sketchprep.models.deepfacedrawing.drawing.bank import ComponentBank, load_bank, make_bank
 from sketchprep.models.deepfacedrawing.drawing.build_bank import build_bank
 from sketchprep.ops.face_parts import PARTS
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
-    "Bank",
+    "ComponentBank",
     "Projection",
     "blend",
     "build_bank",
@@ -56,13 +56,13 @@ class Projection:
 
 
 def nearest(
-    bank: Bank, queries: Tensor, k: int = NEIGHBOURS, *, parts: Sequence[str] | None = None
+    bank: ComponentBank, queries: Tensor, k: int = NEIGHBOURS, *, parts: Sequence[str] | None = None
 ) -> tuple[Tensor, Tensor]:
     """The k nearest codes of the bank, part by part: exactly those that a search in float64 finds.
 
     Parameters
     ----------
-    bank : Bank
+    bank : ComponentBank
         Or a split of one.
     queries : Tensor of float32, shape (B, P, latent)
         Finite.
@@ -149,7 +149,7 @@ def weights(queries: Tensor, neighbours: Tensor, *, reg: float = 1e-3) -> Tensor
 
 
 def project(
-    bank: Bank,
+    bank: ComponentBank,
     codes: Tensor,
     k: int = NEIGHBOURS,
     *,
@@ -160,7 +160,7 @@ def project(
 
     Parameters
     ----------
-    bank : Bank
+    bank : ComponentBank
     codes : Tensor of float32, shape (B, P, latent)
     k : int
         Neighbours; the paper takes 10.

@@ -14,9 +14,9 @@ import numpy as np
 from sketchprep.ops.face_parts import PARTS, windows
 
 if TYPE_CHECKING:
-    from sketchprep.models.deepfacedrawing.drawing.bank import Bank
+    from sketchprep.models.deepfacedrawing.drawing.bank import ComponentBank
     from sketchprep.models.deepfacedrawing.drawing.manifold import Projection
-    from sketchprep.models.deepfacedrawing.drawing.synthesizer import Artist
+    from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer
 
 __all__ = ["LARGEST_WEIGHT", "lay", "shadows", "soft_mask", "under"]
 
@@ -30,12 +30,12 @@ FADE = 0.06  # of the frame: how far beside a window the remainder is seen fully
 SOFT = (0.55, 0.97)
 
 
-def shadows(artist: Artist, projection: Projection) -> np.ndarray:
+def shadows(synthesizer: Synthesizer, projection: Projection) -> np.ndarray:
     """Blend what the neighbours look like.
 
     Parameters
     ----------
-    artist : Artist
+    synthesizer : Synthesizer
         With a bank.
     projection : Projection
         Of B drawings.
@@ -51,9 +51,9 @@ def shadows(artist: Artist, projection: Projection) -> np.ndarray:
     there.  It fades out towards the border of its window (`soft_mask`) and counts half; the remainder's counts fully,
     less a fifth where parts lie, and fades out beside their windows.
     """
-    assert artist.bank is not None
-    found = {part: _darkness(artist, artist.bank, projection, part) for part in PARTS}
-    return lay(found, artist.size)
+    assert synthesizer.bank is not None
+    found = {part: _darkness(synthesizer, synthesizer.bank, projection, part) for part in PARTS}
+    return lay(found, synthesizer.size)
 
 
 def lay(darkness: Mapping[str, np.ndarray], size: int, *, faintness: float = FAINTNESS) -> np.ndarray:
@@ -98,7 +98,7 @@ def soft_mask(side: int) -> np.ndarray:
     return mask
 
 
-def _darkness(artist: Artist, bank: Bank, projection: Projection, part: str) -> np.ndarray:
+def _darkness(synthesizer: Synthesizer, bank: ComponentBank, projection: Projection, part: str) -> np.ndarray:
     """Sum of the neighbours' darkness, float32, shape (B, s, s), 0 to 1."""
     import torch
 
@@ -106,7 +106,7 @@ def _darkness(artist: Artist, bank: Bank, projection: Projection, part: str) -> 
     indices, shares = projection.indices[:, at].cpu(), projection.weights[:, at].cpu().clamp(0, LARGEST_WEIGHT)
     # Drawings of one batch have neighbours in common, and those without weight need no drawing.
     wanted = torch.unique(indices[shares > 0])
-    decoder = artist.model.image_decoders[part]
+    decoder = synthesizer.model.image_decoders[part]
     device = next(decoder.parameters()).device
     result = torch.zeros(0)
     with torch.inference_mode():

@@ -22,9 +22,9 @@ from sketchprep.ops.warp import warp
 from sketchprep.sketching.photo_sketch import RECIPE, PhotoSketcher
 
 if TYPE_CHECKING:
-    from sketchprep.models.deepfacedrawing.drawing.synthesizer import Artist
+    from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer
 
-__all__ = ["KINDS", "Incoming", "Intake", "looks_like_photo", "parse_align"]
+__all__ = ["KINDS", "AlignedSketch", "SketchReader", "looks_like_photo", "parse_align"]
 
 Kind = Literal["auto", "sketch", "photo"]
 KINDS = ("auto", "sketch", "photo")
@@ -36,7 +36,7 @@ CLEANED_SIDE = 1024
 
 
 @dataclass(frozen=True)
-class Incoming:
+class AlignedSketch:
     """A picture in the frame.
 
     Attributes
@@ -57,7 +57,7 @@ class Incoming:
     notes: tuple[str, ...] = ()
 
 
-class Intake:
+class SketchReader:
     """Brings pictures to the frame, one after the other.
 
     Parameters
@@ -78,7 +78,7 @@ class Intake:
         ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
     offline : bool
         Never fetch missing weights.
-    artist : Artist, optional
+    synthesizer : Synthesizer, optional
         Of this size: its bank tells where the ink goes, whether or not it has a neck and high hair.
 
     Raises
@@ -97,14 +97,14 @@ class Intake:
         recipe: str | Mapping[str, Any] = RECIPE,
         device: str = "auto",
         offline: bool = False,
-        artist: Artist | None = None,
+        synthesizer: Synthesizer | None = None,
     ) -> None:
         if kind not in KINDS:
             raise UserError(f"--input {kind}: unknown; use {', '.join(KINDS)}")
         if isinstance(align, str) and align not in ("ink", "face"):
             raise UserError(f"--align {align}: unknown; use ink, face, or five points x,y,x,y,…")
         self.size, self.align, self.clean, self.kind = size, align, clean, kind
-        self.device, self.offline, self.artist = device, offline, artist
+        self.device, self.offline, self.synthesizer = device, offline, synthesizer
         self.photos = PhotoSketcher(size, recipe=recipe, device=device, offline=offline)
 
     @cached_property
@@ -116,7 +116,7 @@ class Intake:
         dtype = runtime.resolve_dtype("auto", where)
         return stages.load_network("simplify", {"weights": None}, device=where, dtype=dtype, offline=self.offline)
 
-    def bring(self, image: np.ndarray) -> Incoming:
+    def read(self, image: np.ndarray) -> AlignedSketch:
         """Bring a picture to the frame.
 
         Parameters
@@ -142,14 +142,14 @@ class Intake:
             points = self.photos.landmarks(_colour(image)) if points is None else points
             if points is not None:
                 sketch, matrix = self.photos.sketch(_colour(image), points)
-                return Incoming(sketch, "photo", matrix)
+                return AlignedSketch(sketch, "photo", matrix)
             if self.kind == "photo":
                 raise SampleError("no-face", "no face was found in the photo; give its points with --align x,y,…")
             unsure = ("looks like a photo, but no face was found in it, so it is taken for a drawing",)
             return self._drawing(image, unsure)
         return self._drawing(image, ())
 
-    def _drawing(self, image: np.ndarray, notes: tuple[str, ...]) -> Incoming:
+    def _drawing(self, image: np.ndarray, notes: tuple[str, ...]) -> AlignedSketch:
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
         page = darkened(to_black_on_white(grey))
         if not (page < INK).any():
@@ -160,8 +160,8 @@ class Intake:
         if self.clean:
             page = broaden(self._cleaned(page), needed)
         if self.align is None:
-            return Incoming(images.resize(_square(page), (self.size, self.size)), "sketch", matrix, notes)
-        return Incoming(warp(page, matrix, self.size, border="white"), "sketch", matrix, notes)
+            return AlignedSketch(images.resize(_square(page), (self.size, self.size)), "sketch", matrix, notes)
+        return AlignedSketch(warp(page, matrix, self.size, border="white"), "sketch", matrix, notes)
 
     def _points(self, image: np.ndarray) -> np.ndarray | None:
         if self.align is None:
@@ -176,7 +176,7 @@ class Intake:
         if self.align is None:
             return _square_matrix(page.shape, self.size)
         if isinstance(self.align, str) and self.align == "ink":
-            return ink_matrix(page, self.size, self.artist)
+            return ink_matrix(page, self.size, self.synthesizer)
         if isinstance(self.align, str):
             points = self.photos.landmarks(page)
             if points is None:

@@ -14,8 +14,8 @@ from sketchprep.errors import SampleError, UserError
 from sketchprep.io import files, images
 from sketchprep.models.deepfacedrawing.drawing import frame_check
 from sketchprep.models.deepfacedrawing.drawing.manifold import NEIGHBOURS
-from sketchprep.models.deepfacedrawing.drawing.sketch_input import Intake
-from sketchprep.models.deepfacedrawing.drawing.synthesizer import WB, Artist, Wb, blank_parts
+from sketchprep.models.deepfacedrawing.drawing.sketch_input import SketchReader
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import WB, Synthesizer, Wb, blank_parts
 from sketchprep.records import Failure
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def synthesize_files(
     pictures: Sequence[Path],
     out: Path,
     *,
-    artist: Artist,
-    intake: Intake | None = None,
+    synthesizer: Synthesizer,
+    reader: SketchReader | None = None,
     wb: Wb = WB,
     k: int = NEIGHBOURS,
     batch: int = 8,
@@ -71,11 +71,11 @@ def synthesize_files(
         Drawings or photos; one that is named twice is drawn once.
     out : Path
         Folder for the results; two inputs of one name are refused before anything is written.
-    artist : Artist
-    intake : Intake, optional
+    synthesizer : Synthesizer
+    reader : SketchReader, optional
         How pictures are brought to the frame.
     wb, k
-        See `Artist.draw`.
+        See `Synthesizer.draw`.
     batch : int
         Faces drawn at once.
     shadow : bool
@@ -93,21 +93,23 @@ def synthesize_files(
     """
     if batch < 1:
         raise UserError(f"--batch {batch}: must be at least 1")
-    if shadow and artist.bank is None:
+    if shadow and synthesizer.bank is None:
         raise UserError("--shadow needs a bank; make one with `sketchprep bank --run RUN --data OUT`")
     # Whatever is wrong with wb, k or the bank is better said before the first picture.
-    artist.steer(np.full((1, artist.size, artist.size), 255, np.uint8), wb=wb, k=k)
+    synthesizer.project_sketches(np.full((1, synthesizer.size, synthesizer.size), 255, np.uint8), wb=wb, k=k)
     pictures = list(dict.fromkeys(pictures))
     targets = dict(zip(pictures, files.targets(pictures, out), strict=True))
     shades = dict(zip(pictures, files.targets(pictures, out, suffix=SHADOW), strict=True))
-    intake = intake or Intake(artist.size)
+    reader = reader or SketchReader(synthesizer.size)
     result = Synthesis()
     rows: list[list[np.ndarray]] = []
-    for some in _batches(pictures, intake, batch, result):
-        drawn = artist.draw(np.stack([sketch for _, sketch in some]), wb=wb, k=k)
-        result.notes += _place_notes(artist, drawn, [path for path, _ in some], REMEDIES.get(str(intake.align), ""))
-        extra = _shadows(artist, drawn) if shadow else None
-        redrawn = artist.redraw(drawn.blended)
+    for some in _batches(pictures, reader, batch, result):
+        drawn = synthesizer.draw(np.stack([sketch for _, sketch in some]), wb=wb, k=k)
+        result.notes += _place_notes(
+            synthesizer, drawn, [path for path, _ in some], REMEDIES.get(str(reader.align), "")
+        )
+        extra = _shadows(synthesizer, drawn) if shadow else None
+        redrawn = synthesizer.redraw(drawn.blended)
         for at, (path, sketch) in enumerate(some):
             files.write(images.encode_png(drawn.faces[at]), targets[path])
             result.faces.append(targets[path])
@@ -123,7 +125,7 @@ def synthesize_files(
     return result
 
 
-def read_sketch(path: Path, intake: Intake) -> tuple[np.ndarray, tuple[str, ...]]:
+def read_sketch(path: Path, reader: SketchReader) -> tuple[np.ndarray, tuple[str, ...]]:
     """Read one picture into the frame: uint8 (size, size), and what the user should know of it.
 
     Raises
@@ -131,16 +133,16 @@ def read_sketch(path: Path, intake: Intake) -> tuple[np.ndarray, tuple[str, ...]
     SampleError
         If it cannot be used.
     """
-    found = intake.bring(images.decode(files.read(path)))
+    found = reader.read(images.decode(files.read(path)))
     return found.sketch, found.notes
 
 
-def check(artist: Artist, drawn: Drawn, at: int, *, remedy: str = frame_check.REMEDY) -> str | None:
+def check(synthesizer: Synthesizer, drawn: Drawn, at: int, *, remedy: str = frame_check.REMEDY) -> str | None:
     """One sentence if drawing `at` of a batch does not seem to sit in the frame, with what to do; else None."""
     sketch = drawn.sketches[at]
     strange: dict[str, float] = {}
-    if artist.bank is not None and drawn.projection is not None:
-        usual = frame_check.usual_of(artist.bank, drawn.projection.indices.shape[-1])
+    if synthesizer.bank is not None and drawn.projection is not None:
+        usual = frame_check.usual_of(synthesizer.bank, drawn.projection.indices.shape[-1])
         if usual is not None:
             found = frame_check.unexplained(drawn.codes, drawn.projection, usual)[at]
             strange = frame_check.strange_parts(found, usual, blank_parts(sketch))
@@ -148,12 +150,12 @@ def check(artist: Artist, drawn: Drawn, at: int, *, remedy: str = frame_check.RE
 
 
 def _batches(
-    pictures: Sequence[Path], intake: Intake, batch: int, result: Synthesis
+    pictures: Sequence[Path], reader: SketchReader, batch: int, result: Synthesis
 ) -> Iterator[list[tuple[Path, np.ndarray]]]:
     ready: list[tuple[Path, np.ndarray]] = []
     for path in pictures:
         try:
-            sketch, notes = read_sketch(path, intake)
+            sketch, notes = read_sketch(path, reader)
         except SampleError as error:
             result.failures.append(Failure(str(path), "file", "synthesize", error.kind, error.message, error.rejected))
             continue
@@ -166,13 +168,15 @@ def _batches(
         yield ready
 
 
-def _place_notes(artist: Artist, drawn: Drawn, paths: list[Path], remedy: str) -> list[tuple[Path, str]]:
-    found = ((path, check(artist, drawn, at, remedy=remedy)) for at, path in enumerate(paths))
+def _place_notes(synthesizer: Synthesizer, drawn: Drawn, paths: list[Path], remedy: str) -> list[tuple[Path, str]]:
+    found = ((path, check(synthesizer, drawn, at, remedy=remedy)) for at, path in enumerate(paths))
     return [(path, note) for path, note in found if note is not None]
 
 
-def _shadows(artist: Artist, drawn: Drawn) -> list[np.ndarray]:
+def _shadows(synthesizer: Synthesizer, drawn: Drawn) -> list[np.ndarray]:
     from sketchprep.models.deepfacedrawing.drawing.shadow import shadows, under
 
-    projection = drawn.projection or artist.project(drawn.codes)
-    return [under(shade, sketch) for shade, sketch in zip(shadows(artist, projection), drawn.sketches, strict=True)]
+    projection = drawn.projection or synthesizer.project(drawn.codes)
+    return [
+        under(shade, sketch) for shade, sketch in zip(shadows(synthesizer, projection), drawn.sketches, strict=True)
+    ]

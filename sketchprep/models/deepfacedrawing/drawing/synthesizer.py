@@ -1,7 +1,7 @@
 """From a sketch to a face: encode its parts, draw their codes towards the bank, blend, and draw the photo.
 
-Chen et al., "DeepFaceDrawing" (SIGGRAPH 2020).  An `Artist` loads model and bank once and draws many; each stage can be
-called by itself.
+Chen et al., "DeepFaceDrawing" (SIGGRAPH 2020).  A `Synthesizer` loads model and bank once and draws many; each stage
+can be called by itself.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from sketchprep.ops.ink import INK
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sketchprep.models.deepfacedrawing.drawing.bank import Bank
+    from sketchprep.models.deepfacedrawing.drawing.bank import ComponentBank
     from sketchprep.models.deepfacedrawing.networks.model import FaceModel
 
-__all__ = ["BANK", "WB", "Artist", "Drawn", "Wb", "blank_parts", "encoders_digest", "open_artist", "parse_wb"]
+__all__ = ["BANK", "WB", "Drawn", "Synthesizer", "Wb", "blank_parts", "encoders_digest", "open_synthesizer", "parse_wb"]
 
 BANK = "bank.safetensors"
 # How far the face follows the drawing rather than the bank: lines that are 8 px of 512 off come nearest to those meant
@@ -62,13 +62,13 @@ class Drawn:
     faces: np.ndarray
 
 
-class Artist:
+class Synthesizer:
     """A face model with its bank.
 
     Parameters
     ----------
     model : FaceModel
-    bank : Bank, optional
+    bank : ComponentBank, optional
         Or a split of one; without it only the drawing itself can be followed (``wb=1``).
 
     Raises
@@ -78,11 +78,11 @@ class Artist:
 
     Examples
     --------
-    >>> artist = open_artist(run="runs/deepfacedrawing")  # doctest: +SKIP
-    >>> artist.draw(sketches, wb={"all": 0.3, "mouth": 0.8}).faces  # doctest: +SKIP
+    >>> synthesizer = open_artist(run="runs/deepfacedrawing")  # doctest: +SKIP
+    >>> synthesizer.draw(sketches, wb={"all": 0.3, "mouth": 0.8}).faces  # doctest: +SKIP
     """
 
-    def __init__(self, model: FaceModel, bank: Bank | None = None) -> None:
+    def __init__(self, model: FaceModel, bank: ComponentBank | None = None) -> None:
         self.model, self.bank = model, bank
         if bank is not None and bank.encoders != encoders_digest(model):
             raise UserError("the bank was made by other encoders; make it again with `sketchprep bank`")
@@ -147,10 +147,10 @@ class Artist:
         ValueError
             For pictures of another size or type.
         """
-        codes, projection, blended = self.steer(sketches, wb=wb, k=k)
+        codes, projection, blended = self.project_sketches(sketches, wb=wb, k=k)
         return Drawn(sketches, codes, projection, blended, self.faces(blended))
 
-    def steer(
+    def project_sketches(
         self, sketches: np.ndarray, *, wb: Wb = WB, k: int = NEIGHBOURS
     ) -> tuple[Tensor, Projection | None, Tensor]:
         """Everything of `draw` but the faces: codes, their projection, and both blended."""
@@ -174,14 +174,14 @@ class Artist:
         return found if isinstance(found, dict) and set(found) == set(PARTS) else {}
 
 
-def open_artist(
+def open_synthesizer(
     run: str | Path | None = None,
     *,
     model: str | Path | None = None,
     bank: str | Path | None = None,
     split: str | None = None,
     device: str = "auto",
-) -> Artist:
+) -> Synthesizer:
     """Load a model and the bank beside it.
 
     Parameters
@@ -226,7 +226,7 @@ def open_artist(
             raise UserError(f"--bank {split}: there is no bank {beside}; make it with `sketchprep bank`")
         for name in split.split(","):
             found = found.split(name)
-    return Artist(loaded, found)
+    return Synthesizer(loaded, found)
 
 
 def encoders_digest(model: FaceModel) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from sketchprep.models.deepfacedrawing.training.settings import Settings
-    from sketchprep.training.paired_data import Faces
+    from sketchprep.training.paired_data import PairedFaces
 
 __all__ = ["CeTask", "drawn_error"]
 
@@ -33,13 +33,13 @@ class CeTask(Task):
     Parameters
     ----------
     settings : Settings
-    faces, held_out : Faces
+    faces, held_out : PairedFaces
         Sketches to learn from, and others to measure on.
     """
 
     name = "ce"
 
-    def __init__(self, settings: Settings, faces: Faces, held_out: Faces) -> None:
+    def __init__(self, settings: Settings, faces: PairedFaces, held_out: PairedFaces) -> None:
         self.settings, self.faces, self.held_out = settings, faces, held_out
         # What is measured, drawn and handed to stage 2 are the averages.
         self.averaged = settings.parts  # type: ignore[misc]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sketchprep.models.deepfacedrawing.networks.modules import FaceGenerator
     from sketchprep.models.deepfacedrawing.training.settings import Settings
-    from sketchprep.training.paired_data import Faces
+    from sketchprep.training.paired_data import PairedFaces
 
 __all__ = ["FmIsTask", "begin_with_decoders", "check_feature_decoders"]
 
@@ -36,7 +36,13 @@ class FmIsTask(FaceGan):
     name = "fm-is"
 
     def __init__(
-        self, settings: Settings, faces: Faces, encoders: str | Path, *, held_out: Faces | None = None, seed: int = 0
+        self,
+        settings: Settings,
+        faces: PairedFaces,
+        encoders: str | Path,
+        *,
+        held_out: PairedFaces | None = None,
+        seed: int = 0,
     ) -> None:
         super().__init__(settings, faces, held_out=held_out, seed=seed)
         check_feature_decoders(settings)

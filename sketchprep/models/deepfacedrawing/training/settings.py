@@ -13,7 +13,7 @@ from sketchprep.training.augment import Augment
 
 if TYPE_CHECKING:
     from sketchprep.models.deepfacedrawing.networks.modules import Architecture
-    from sketchprep.training.paired_data import Faces
+    from sketchprep.training.paired_data import PairedFaces
 
 __all__ = ["ARCHITECTURE", "ENCODER", "Settings", "part_list"]
 
@@ -142,11 +142,11 @@ class Settings(BaseModel):
         """The keys of the architecture that stage 1 depends on."""
         return {key: getattr(self, key) for key in ENCODER}
 
-    def faces(self, data: str | Path, *, seed: int = 0, photos: bool = True) -> Faces:
-        """The pairs of a dataset to train on; raises as `paired_data.Faces`, and if there is only one."""
-        from sketchprep.training.paired_data import Faces
+    def faces(self, data: str | Path, *, seed: int = 0, photos: bool = True) -> PairedFaces:
+        """The pairs of a dataset to train on; raises as `paired_data.PairedFaces`, and if there is only one."""
+        from sketchprep.training.paired_data import PairedFaces
 
-        faces = Faces(
+        faces = PairedFaces(
             data, size=self.size, split=self.split, sketch=self.sketch, seed=seed, photos=photos, augment=self.augment,
             limit=self.limit,
         )  # fmt: skip
@@ -157,7 +157,7 @@ class Settings(BaseModel):
             )
         return faces
 
-    def held_out(self, data: str | Path, *, photos: bool = True) -> Faces:
+    def held_out(self, data: str | Path, *, photos: bool = True) -> PairedFaces:
         """The pairs of a dataset to judge by, see `sketchprep.training.paired_data.held_out`."""
         from sketchprep.training.paired_data import held_out
 

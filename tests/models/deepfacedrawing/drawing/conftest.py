@@ -10,7 +10,7 @@ import torch
 from drawn_faces import draw
 from small_face_model import ARCHITECTURE, SIZE, fresh, write_run
 
-from sketchprep.models.deepfacedrawing.drawing.synthesizer import Artist, open_artist
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer, open_synthesizer
 from sketchprep.models.deepfacedrawing.networks.modules import Autoencoder, part_images
 
 STEPS = {"remainder": 25}  # the large part is dear
@@ -25,7 +25,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         trained = train(part, images).state_dict()
         state |= {f"encoders.parts.{part}.{k[8:]}": v for k, v in trained.items() if k.startswith("encoder.")}
         state |= {f"image_decoders.{part}.{k[8:]}": v for k, v in trained.items() if k.startswith("decoder.")}
-    return write_run(tmp_path_factory.mktemp("studio"), state, train=48, test=12)
+    return write_run(tmp_path_factory.mktemp("service"), state, train=48, test=12)
 
 
 def train(part: str, images: torch.Tensor) -> Autoencoder:
@@ -41,8 +41,8 @@ def train(part: str, images: torch.Tensor) -> Autoencoder:
 
 
 @pytest.fixture(scope="session")
-def artist(run: Path) -> Artist:
-    return open_artist(run, device="cpu")
+def synthesizer(run: Path) -> Synthesizer:
+    return open_synthesizer(run, device="cpu")
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from sketchprep.core import resources, weights
 from sketchprep.core.weights_manifest import manifest
 from sketchprep.io import images
 from sketchprep.models.deepfacedrawing.drawing import pretrained
-from sketchprep.models.deepfacedrawing.drawing.synthesizer import Artist, open_artist
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer, open_synthesizer
 from sketchprep.ops.face_parts import PARTS
 from sketchprep.ops.warp import transform_points
 from sketchprep.sketching.landmarks import Landmarker
@@ -37,8 +37,8 @@ class Portrait:
 
 
 @pytest.fixture(scope="module")
-def artist() -> Artist:
-    return open_artist(device="cpu")
+def synthesizer() -> Synthesizer:
+    return open_synthesizer(device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +47,10 @@ def landmarker() -> Landmarker:
 
 
 @pytest.fixture(scope="module")
-def portraits(artist: Artist) -> list[Portrait]:
+def portraits(synthesizer: Synthesizer) -> list[Portrait]:
     """The bundled photos sketched as the model's data were: none of these people is among those."""
-    assert artist.bank is not None
-    sketcher = PhotoSketcher(artist.size, recipe=recipe_of(artist.bank.facts))
+    assert synthesizer.bank is not None
+    sketcher = PhotoSketcher(synthesizer.size, recipe=recipe_of(synthesizer.bank.facts))
     found = []
     for path in sorted((resources.PACKAGE / "data/portraits").glob("*.jpg")):
         photo = images.decode(path.read_bytes())
@@ -93,28 +93,30 @@ def test_nothing_of_the_photos_is_in_the_files() -> None:
         assert {name.split(".")[0] for name in file.keys()} == {"encoders", "generator", "image_decoders"}  # noqa: SIM118
 
 
-def test_its_bank_has_at_most_4000_faces_known_by_number(artist: Artist) -> None:
-    assert artist.bank is not None
-    assert 1000 <= len(artist.bank) <= 4000
-    assert all(name.isdecimal() for name in artist.bank.ids)
-    assert len(artist.bank.split("Male=1")) + len(artist.bank.split("Male=0")) == len(artist.bank)
+def test_its_bank_has_at_most_4000_faces_known_by_number(synthesizer: Synthesizer) -> None:
+    assert synthesizer.bank is not None
+    assert 1000 <= len(synthesizer.bank) <= 4000
+    assert all(name.isdecimal() for name in synthesizer.bank.ids)
+    assert len(synthesizer.bank.split("Male=1")) + len(synthesizer.bank.split("Male=0")) == len(synthesizer.bank)
 
 
 def test_faces_of_strangers_are_faces_and_lie_where_the_sketch_does(
-    artist: Artist, portraits: list[Portrait], landmarker: Landmarker
+    synthesizer: Synthesizer, portraits: list[Portrait], landmarker: Landmarker
 ) -> None:
-    faces = artist.draw(np.stack([one.sketch for one in portraits])).faces
+    faces = synthesizer.draw(np.stack([one.sketch for one in portraits])).faces
     distances = []
     for face, one in zip(faces, portraits, strict=True):
         boxes = landmarker.faces(face)
         if len(boxes) == 1:
             off = np.linalg.norm(landmarker.points(face, boxes[0]) - one.points, axis=1).mean()
-            distances.append(off / artist.size)
+            distances.append(off / synthesizer.size)
     assert len(distances) >= 0.95 * len(portraits)
     assert np.mean(distances) < 0.04
 
 
-def test_each_drawing_gives_one_face_of_its_own(artist: Artist, landmarker: Landmarker, tmp_path: Path) -> None:
+def test_each_drawing_gives_one_face_of_its_own(
+    synthesizer: Synthesizer, landmarker: Landmarker, tmp_path: Path
+) -> None:
     words = ["synthesize", *map(str, DRAWINGS), "-o", str(tmp_path), "--device", "cpu"]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
@@ -126,7 +128,7 @@ def test_each_drawing_gives_one_face_of_its_own(artist: Artist, landmarker: Land
             assert np.abs(face.astype(int) - other).mean() > 4
 
 
-def test_a_second_time_gives_the_same_bytes(artist: Artist, portraits: list[Portrait]) -> None:
+def test_a_second_time_gives_the_same_bytes(synthesizer: Synthesizer, portraits: list[Portrait]) -> None:
     sketches = np.stack([one.sketch for one in portraits[:2]])
-    again = open_artist(device="cpu").draw(sketches).faces
-    assert np.array_equal(artist.draw(sketches).faces, again)
+    again = open_synthesizer(device="cpu").draw(sketches).faces
+    assert np.array_equal(synthesizer.draw(sketches).faces, again)

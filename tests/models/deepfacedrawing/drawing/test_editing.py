@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from sketchprep.errors import UserError
-from sketchprep.models.deepfacedrawing.drawing.bank import Bank
+from sketchprep.models.deepfacedrawing.drawing.bank import ComponentBank
 from sketchprep.models.deepfacedrawing.drawing.edit_files import gif
 from sketchprep.models.deepfacedrawing.drawing.editing import copy_paste, interpolate, morph
-from sketchprep.models.deepfacedrawing.drawing.synthesizer import Artist
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer
 from sketchprep.ops.face_parts import windows
 
 
@@ -20,24 +20,24 @@ def differing(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return first.astype(int) != second
 
 
-def test_a_morph_goes_from_one_drawing_to_the_other(artist: Artist, sketches: np.ndarray) -> None:
-    found = morph(artist, sketches[0], sketches[1], frames=11, wb=0.5, k=5)
-    ends = artist.draw(sketches[:2], wb=0.5, k=5)
+def test_a_morph_goes_from_one_drawing_to_the_other(synthesizer: Synthesizer, sketches: np.ndarray) -> None:
+    found = morph(synthesizer, sketches[0], sketches[1], frames=11, wb=0.5, k=5)
+    ends = synthesizer.draw(sketches[:2], wb=0.5, k=5)
     for at, end in ((0, 0), (-1, 1)):
         assert np.abs(found.faces[at].astype(int) - ends.faces[end]).max() <= 2
-        assert np.abs(found.sketches[at].astype(int) - artist.redraw(ends.blended)[end]).max() <= 2
+        assert np.abs(found.sketches[at].astype(int) - synthesizer.redraw(ends.blended)[end]).max() <= 2
     whole = np.abs(found.sketches[0].astype(float) - found.sketches[-1]).mean()
     steps = np.abs(np.diff(found.sketches.astype(float), axis=0)).mean(axis=(1, 2))
     assert whole > 0.5
     assert steps.max() < 0.4 * whole  # no jump
 
 
-def test_a_part_is_copied_and_nothing_else(artist: Artist, sketches: np.ndarray) -> None:
+def test_a_part_is_copied_and_nothing_else(synthesizer: Synthesizer, sketches: np.ndarray) -> None:
     base, other = sketches[:2]
-    plain, _ = copy_paste(artist, base, {"mouth": base}, wb=0)
-    drawn = artist.redraw(artist.draw(base[None], wb=0).blended)[0]
+    plain, _ = copy_paste(synthesizer, base, {"mouth": base}, wb=0)
+    drawn = synthesizer.redraw(synthesizer.draw(base[None], wb=0).blended)[0]
     assert np.abs(plain.astype(int) - drawn).max() <= 1
-    mixed, face = copy_paste(artist, base, {"mouth": other}, wb=0)
+    mixed, face = copy_paste(synthesizer, base, {"mouth": other}, wb=0)
     assert face.shape == (64, 64, 3)
     changed = np.abs(mixed.astype(int) - plain) > 1
     mouth = windows(64)["mouth"]
@@ -45,36 +45,38 @@ def test_a_part_is_copied_and_nothing_else(artist: Artist, sketches: np.ndarray)
     changed[mouth.slices] = False
     assert not changed.any()
     # All five parts of another drawing are that drawing.
-    everything, _ = copy_paste(artist, base, dict.fromkeys(windows(64), other), wb=0)
-    assert np.abs(everything.astype(int) - artist.redraw(artist.draw(other[None], wb=0).blended)[0]).max() <= 1
+    everything, _ = copy_paste(synthesizer, base, dict.fromkeys(windows(64), other), wb=0)
+    assert (
+        np.abs(everything.astype(int) - synthesizer.redraw(synthesizer.draw(other[None], wb=0).blended)[0]).max() <= 1
+    )
 
 
-def test_an_unknown_part_is_refused(artist: Artist, sketches: np.ndarray) -> None:
+def test_an_unknown_part_is_refused(synthesizer: Synthesizer, sketches: np.ndarray) -> None:
     with pytest.raises(UserError, match="part 'ear' is unknown; use left_eye"):
-        copy_paste(artist, sketches[0], {"ear": sketches[1]})
+        copy_paste(synthesizer, sketches[0], {"ear": sketches[1]})
 
 
-def test_a_walk_begins_and_ends_at_faces_of_the_bank(artist: Artist) -> None:
-    assert isinstance(artist.bank, Bank)
-    found = interpolate(artist, "face-3", "face-20", frames=5)
-    ends = artist.faces(artist.bank.codes[[3, 20]])
+def test_a_walk_begins_and_ends_at_faces_of_the_bank(synthesizer: Synthesizer) -> None:
+    assert isinstance(synthesizer.bank, ComponentBank)
+    found = interpolate(synthesizer, "face-3", "face-20", frames=5)
+    ends = synthesizer.faces(synthesizer.bank.codes[[3, 20]])
     assert np.abs(found.faces[[0, -1]].astype(int) - ends).max() <= 2
     assert found.distance is not None
     assert found.distance.shape == (5,)
     assert (found.distance > 0).all()  # the ends are not their own neighbours
 
 
-def test_walks_without_a_bank_or_to_strangers_are_refused(artist: Artist) -> None:
+def test_walks_without_a_bank_or_to_strangers_are_refused(synthesizer: Synthesizer) -> None:
     with pytest.raises(UserError, match=r"no face 'face-99'; it has for instance face-9"):
-        interpolate(artist, "face-1", "face-99")
+        interpolate(synthesizer, "face-1", "face-99")
     with pytest.raises(UserError, match="faces of the bank"):
-        interpolate(Artist(artist.model), "face-1", "face-2")
+        interpolate(Synthesizer(synthesizer.model), "face-1", "face-2")
 
 
 @pytest.mark.parametrize("frames", [1, 0, -4, 100_000])
-def test_a_wrong_number_of_frames_is_refused(artist: Artist, sketches: np.ndarray, frames: int) -> None:
+def test_a_wrong_number_of_frames_is_refused(synthesizer: Synthesizer, sketches: np.ndarray, frames: int) -> None:
     with pytest.raises(UserError, match=f"--frames {frames}: must be from 2"):
-        morph(artist, sketches[0], sketches[1], frames=frames)
+        morph(synthesizer, sketches[0], sketches[1], frames=frames)
 
 
 def test_a_gif_goes_there_and_back() -> None:

@@ -12,7 +12,7 @@ import torch
 from sketchprep.models.deepfacedrawing.drawing.frame_check import ink_fault, strange_parts, unexplained, usual_of
 from sketchprep.models.deepfacedrawing.drawing.manifold import make_bank, project
 from sketchprep.models.deepfacedrawing.drawing.synthesize_files import check
-from sketchprep.models.deepfacedrawing.drawing.synthesizer import Artist
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer
 from sketchprep.ops.face_parts import windows
 
 
@@ -21,27 +21,27 @@ def moved(sketch: np.ndarray, x: int, y: int, scale: float = 1.0) -> np.ndarray:
     return cv2.warpAffine(sketch, matrix, (64, 64), flags=cv2.INTER_AREA, borderValue=255)
 
 
-def said(artist: Artist, sketch: np.ndarray) -> str | None:
-    return check(artist, artist.draw(sketch[None]), 0)
+def said(synthesizer: Synthesizer, sketch: np.ndarray) -> str | None:
+    return check(synthesizer, synthesizer.draw(sketch[None]), 0)
 
 
-def test_drawings_in_the_frame_pass(artist: Artist, sketches: np.ndarray) -> None:
-    assert [said(artist, sketch) for sketch in sketches] == [None] * 4
+def test_drawings_in_the_frame_pass(synthesizer: Synthesizer, sketches: np.ndarray) -> None:
+    assert [said(synthesizer, sketch) for sketch in sketches] == [None] * 4
 
 
-def test_small_and_shifted_drawings_are_told_what_to_do(artist: Artist, sketches: np.ndarray) -> None:
+def test_small_and_shifted_drawings_are_told_what_to_do(synthesizer: Synthesizer, sketches: np.ndarray) -> None:
     for other in (moved(sketches[0], 0, 0, 0.4), moved(sketches[0], 18, 0), moved(sketches[0], 0, -22)):
-        sentence = said(artist, other)
+        sentence = said(synthesizer, other)
         assert sentence is not None
         assert sentence.startswith("may not sit in the frame")
         assert "--align" in sentence
         assert "\n" not in sentence
 
 
-def test_the_distance_tells_where_the_ink_does_not(artist: Artist, sketches: np.ndarray) -> None:
+def test_the_distance_tells_where_the_ink_does_not(synthesizer: Synthesizer, sketches: np.ndarray) -> None:
     upside_down = sketches[0][::-1].copy()
     assert ink_fault(upside_down) is None
-    sentence = said(artist, upside_down)
+    sentence = said(synthesizer, upside_down)
     assert sentence is not None
     assert "times as far from the bank" in sentence
 
@@ -55,13 +55,13 @@ def test_the_ink_of_half_a_drawing_is_no_fault(sketches: np.ndarray, rows: slice
         assert fault is None or "fills only" in fault
 
 
-def test_parts_still_to_be_drawn_are_no_fault(artist: Artist, sketches: np.ndarray) -> None:
+def test_parts_still_to_be_drawn_are_no_fault(synthesizer: Synthesizer, sketches: np.ndarray) -> None:
     for sketch in sketches:
         part = sketch.copy()
         for name in ("mouth", "nose"):
             part[windows(64)[name].slices] = 255
         part[: windows(64)["nose"].slices[0].stop] = sketch[: windows(64)["nose"].slices[0].stop]
-        assert said(artist, part) is None
+        assert said(synthesizer, part) is None
 
 
 def some_bank(scale: float = 1.0, rows: int = 400) -> tuple[torch.Tensor, torch.Tensor]:
@@ -110,9 +110,9 @@ def test_a_split_has_its_own_measure_and_a_tiny_bank_none() -> None:
     assert strange_parts(np.full(5, 9.0), None, np.zeros(5, bool)) == {}
 
 
-def test_parts_that_are_not_drawn_do_not_count(artist: Artist) -> None:
-    assert artist.bank is not None
-    usual = usual_of(replace(artist.bank), 10)
+def test_parts_that_are_not_drawn_do_not_count(synthesizer: Synthesizer) -> None:
+    assert synthesizer.bank is not None
+    usual = usual_of(replace(synthesizer.bank), 10)
     assert usual is not None
     found = np.array([99.0, 1, 1, 99, 999])
     assert set(strange_parts(found, usual, np.zeros(5, bool))) == {"left_eye", "right_eye", "nose", "mouth"}

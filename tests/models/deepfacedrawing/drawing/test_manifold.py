@@ -11,7 +11,7 @@ import torch
 from sketchprep.errors import UserError
 from sketchprep.models.deepfacedrawing.drawing import build_bank, manifold
 from sketchprep.models.deepfacedrawing.drawing import screen as screens
-from sketchprep.models.deepfacedrawing.drawing.bank import Bank, load_bank, make_bank
+from sketchprep.models.deepfacedrawing.drawing.bank import ComponentBank, load_bank, make_bank
 from sketchprep.models.deepfacedrawing.drawing.neighbours import search
 from sketchprep.models.deepfacedrawing.drawing.screen import KINDS, Screen
 from sketchprep.ops.face_parts import PARTS
@@ -47,7 +47,7 @@ def some_codes(kind: str, rows: int = ROWS, latent: int = LATENT) -> torch.Tenso
     return torch.from_numpy(codes.astype(np.float32))
 
 
-def bank_of(codes: torch.Tensor, **attributes: np.ndarray) -> Bank:
+def bank_of(codes: torch.Tensor, **attributes: np.ndarray) -> ComponentBank:
     return make_bank(codes, [f"face-{i}" for i in range(len(codes))], HASH, attributes)
 
 
@@ -301,7 +301,7 @@ def test_bad_queries() -> None:
         manifold.weights(bank.codes[0], bank.codes[:, 0], reg=0)
 
 
-def marked(rows: int = 1200) -> Bank:
+def marked(rows: int = 1200) -> ComponentBank:
     r = rng(9)
     male, hat = r.integers(-1, 2, rows), r.integers(-1, 2, rows)
     return bank_of(some_codes("normal", rows=rows), Male=male, Hat=hat)

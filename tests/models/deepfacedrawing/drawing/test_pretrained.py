@@ -141,11 +141,11 @@ def test_doctor_lists_it_with_its_restriction(package: Path) -> None:
 
 
 def test_in_python_it_opens_without_arguments(package: Path) -> None:
-    from sketchprep.models.deepfacedrawing.drawing.synthesizer import open_artist
+    from sketchprep.models.deepfacedrawing.drawing.synthesizer import open_synthesizer
 
-    artist = open_artist(device="cpu")
-    assert artist.bank is not None
-    assert len(artist.bank) == 12
+    synthesizer = open_synthesizer(device="cpu")
+    assert synthesizer.bank is not None
+    assert len(synthesizer.bank) == 12
 
 
 def test_without_one_the_folders_runs_are_taken(none: None) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from sketchprep.models.deepfacedrawing.drawing.manifold import Projection
 from sketchprep.models.deepfacedrawing.drawing.shadow import FAINTNESS, shadows, soft_mask, under
-from sketchprep.models.deepfacedrawing.drawing.synthesizer import Artist
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer
 from sketchprep.ops.face_parts import windows
 
 
@@ -19,9 +19,9 @@ def test_a_mask_is_soft_and_symmetric() -> None:
     assert np.abs(np.diff(mask, axis=1)).max() < 0.35
 
 
-def test_the_shadow_is_faint_and_shows_the_neighbours(artist: Artist, sketches: np.ndarray) -> None:
-    projection = artist.project(artist.encode(sketches), k=6)
-    found = shadows(artist, projection)
+def test_the_shadow_is_faint_and_shows_the_neighbours(synthesizer: Synthesizer, sketches: np.ndarray) -> None:
+    projection = synthesizer.project(synthesizer.encode(sketches), k=6)
+    found = shadows(synthesizer, projection)
     assert found.shape == sketches.shape
     assert found.dtype == np.uint8
     assert found.min() >= round(255 * (1 - FAINTNESS))
@@ -31,27 +31,29 @@ def test_the_shadow_is_faint_and_shows_the_neighbours(artist: Artist, sketches: 
         assert shade[ink].mean() < shade[paper].mean() - 10
 
 
-def test_only_the_neighbours_named_are_seen(artist: Artist, sketches: np.ndarray) -> None:
-    assert artist.bank is not None
-    projection = artist.project(artist.encode(sketches[:1]), k=2)
+def test_only_the_neighbours_named_are_seen(synthesizer: Synthesizer, sketches: np.ndarray) -> None:
+    assert synthesizer.bank is not None
+    projection = synthesizer.project(synthesizer.encode(sketches[:1]), k=2)
     one = Projection(projection.projected, projection.indices, projection.weights.clone())
     one.weights[..., 0], one.weights[..., 1] = 1.4, -0.4
-    alone = artist.project(artist.encode(sketches[:1]), k=1)
-    assert np.array_equal(shadows(artist, one), shadows(artist, alone))  # below 0 nothing, above a half no more
+    alone = synthesizer.project(synthesizer.encode(sketches[:1]), k=1)
+    assert np.array_equal(
+        shadows(synthesizer, one), shadows(synthesizer, alone)
+    )  # below 0 nothing, above a half no more
     nose = windows(64)["nose"]
     moved = Projection(one.projected, one.indices.clone(), one.weights)
-    moved.indices[0, 2] = (moved.indices[0, 2] + 7) % len(artist.bank)
-    changed = shadows(artist, one)[0] != shadows(artist, moved)[0]
+    moved.indices[0, 2] = (moved.indices[0, 2] + 7) % len(synthesizer.bank)
+    changed = shadows(synthesizer, one)[0] != shadows(synthesizer, moved)[0]
     assert changed[nose.slices].any()
     changed[nose.slices] = False
     assert not changed.any()
 
 
-def test_a_batch_has_the_shadows_of_its_sketches(artist: Artist, sketches: np.ndarray) -> None:
-    codes = artist.encode(sketches)
-    together = shadows(artist, artist.project(codes))
+def test_a_batch_has_the_shadows_of_its_sketches(synthesizer: Synthesizer, sketches: np.ndarray) -> None:
+    codes = synthesizer.encode(sketches)
+    together = shadows(synthesizer, synthesizer.project(codes))
     for at in range(len(sketches)):
-        single = shadows(artist, artist.project(codes[at : at + 1]))[0]
+        single = shadows(synthesizer, synthesizer.project(codes[at : at + 1]))[0]
         assert np.abs(single.astype(int) - together[at]).max() <= 1
 
 

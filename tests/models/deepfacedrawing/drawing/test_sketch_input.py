@@ -12,8 +12,8 @@ from drawn_faces import draw
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import images
 from sketchprep.models.deepfacedrawing.drawing.inkplace import BOTTOMS, TOPS
-from sketchprep.models.deepfacedrawing.drawing.sketch_input import Intake, looks_like_photo, parse_align
-from sketchprep.models.deepfacedrawing.drawing.synthesizer import Artist
+from sketchprep.models.deepfacedrawing.drawing.sketch_input import SketchReader, looks_like_photo, parse_align
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer
 from sketchprep.ops.ink import INK, broaden, ink_box
 from sketchprep.ops.warp import transform_points
 
@@ -45,22 +45,22 @@ def test_paper_polarity_and_colour_make_no_difference(page: np.ndarray) -> None:
         "red": red,
     }
     for name, image in pages.items():
-        found = Intake(128).bring(image)
+        found = SketchReader(128).read(image)
         assert found.kind == "sketch", name
         assert overlap(found.sketch, expected) > 0.9, name
         assert found.sketch.min() < 60, name
 
 
 def test_a_sketch_in_the_frame_is_only_shrunk(page: np.ndarray) -> None:
-    assert np.array_equal(Intake(512).bring(page).sketch, page)
-    assert np.array_equal(Intake(256).bring(page).sketch, images.resize(page, (256, 256)))
+    assert np.array_equal(SketchReader(512).read(page).sketch, page)
+    assert np.array_equal(SketchReader(256).read(page).sketch, images.resize(page, (256, 256)))
 
 
 def test_fine_lines_on_a_large_page_stay_black() -> None:
     large = np.full((2600, 2600), 255, np.uint8)
     cv2.circle(large, (1300, 1300), 900, 0, 3, cv2.LINE_AA)
     shrunk = images.resize(large, (128, 128))
-    found = Intake(128).bring(large).sketch
+    found = SketchReader(128).read(large).sketch
     assert np.percentile(shrunk[shrunk < 255], 5) > 150
     assert np.percentile(found[found < 255], 20) < 100
     radius = np.hypot(*(np.argwhere(found < 128) - 63.5).T)
@@ -82,7 +82,7 @@ def test_paper_is_added_to_make_a_page_square(page: np.ndarray, shape: tuple[int
     sheet = np.full(shape, 255, np.uint8)
     top, left = (height - 300) // 2, (width - 300) // 2
     sheet[top : top + 300, left : left + 300] = small
-    found = Intake(256).bring(sheet)
+    found = SketchReader(256).read(sheet)
     scale = 256 / max(shape)
     x0, _, x1, _ = ink_box(found.sketch)
     assert abs((x0 + x1) / 2 - 128) < 3
@@ -94,7 +94,7 @@ def test_paper_is_added_to_make_a_page_square(page: np.ndarray, shape: tuple[int
 def test_grain_and_grey_of_the_paper_become_white(page: np.ndarray) -> None:
     grain = np.random.default_rng(1).normal(234, 3, page.shape)
     paper = np.clip(np.minimum(page, grain), 0, 255).astype(np.uint8)
-    found = Intake(128).bring(paper).sketch
+    found = SketchReader(128).read(paper).sketch
     assert (found == 255).mean() > 0.6
     assert overlap(found, images.resize(page, (128, 128))) > 0.9
 
@@ -105,7 +105,7 @@ def test_cleaning_leaves_lines_and_takes_specks_away() -> None:
     rng = np.random.default_rng(2)
     for x, y in rng.integers(190, 320, (25, 2)):
         rough[y : y + 3, x : x + 3] = 60
-    plain, cleaned = (Intake(256, clean=clean).bring(rough).sketch for clean in (False, True))
+    plain, cleaned = (SketchReader(256, clean=clean).read(rough).sketch for clean in (False, True))
     inside = (slice(95, 160), slice(95, 160))
     assert (plain[inside] < 128).sum() >= 20
     assert (cleaned[inside] < 200).sum() < 5
@@ -113,7 +113,7 @@ def test_cleaning_leaves_lines_and_takes_specks_away() -> None:
     assert len(np.unique((angles * 8 / np.pi).round())) >= 16  # the outline is there all around
 
 
-def test_the_bank_tells_that_a_neck_is_drawn(artist: Artist) -> None:
+def test_the_bank_tells_that_a_neck_is_drawn(synthesizer: Synthesizer) -> None:
     """The ink's box alone would take the end of the neck for the chin."""
     for number in (101, 102, 103):
         face = draw(number, 512)[1]
@@ -122,9 +122,9 @@ def test_the_bank_tells_that_a_neck_is_drawn(artist: Artist) -> None:
         sheet = np.full((700, 900), 255, np.uint8)
         sheet[150:406, 400:656] = images.resize(face, (256, 256))
         off = {}
-        for name, words in {"by the bank": {"artist": artist}, "by its box": {}}.items():
-            matrix = Intake(artist.size, align="ink", kind="sketch", **words).bring(sheet).matrix
-            eyes = np.array([[400 + x / 2, 150 + 247 / 2, 1] for x in (193, 319)]) @ matrix.T * 512 / artist.size
+        for name, words in {"by the bank": {"synthesizer": synthesizer}, "by its box": {}}.items():
+            matrix = SketchReader(synthesizer.size, align="ink", kind="sketch", **words).read(sheet).matrix
+            eyes = np.array([[400 + x / 2, 150 + 247 / 2, 1] for x in (193, 319)]) @ matrix.T * 512 / synthesizer.size
             off[name] = float(np.abs(eyes - [[193, 247], [319, 247]]).max())
         assert off["by the bank"] < 16
         assert off["by its box"] > 30
@@ -133,7 +133,7 @@ def test_the_bank_tells_that_a_neck_is_drawn(artist: Artist) -> None:
 def test_align_ink_moves_a_small_drawing_to_where_a_head_is(page: np.ndarray) -> None:
     sheet = np.full((900, 640), 255, np.uint8)
     sheet[500:800, 300:600] = images.resize(page, (300, 300))
-    x0, y0, x1, y1 = ink_box(Intake(256, align="ink").bring(sheet).sketch)
+    x0, y0, x1, y1 = ink_box(SketchReader(256, align="ink").read(sheet).sketch)
     middle, top, chin = 128, TOPS[0] / 2, BOTTOMS[0] / 2
     assert abs((x0 + x1) / 2 - middle) < 3
     assert (abs(y0 - top), abs(y1 - chin)) < (4, 4)
@@ -143,12 +143,12 @@ def test_five_points_bring_eyes_and_mouth_to_their_places(page: np.ndarray) -> N
     matrix = cv2.getRotationMatrix2D((256, 256), 20, 0.6)
     turned = cv2.warpAffine(page, matrix, (512, 512), borderValue=255)
     points = transform_points(matrix, POINTS)
-    found = Intake(256, align=points).bring(turned)
+    found = SketchReader(256, align=points).read(turned)
     placed = transform_points(found.matrix, points)
     eyes = placed[:2]
     assert abs(eyes[0, 1] - eyes[1, 1]) < 0.5
     assert abs(eyes[1, 0] - eyes[0, 0] - 64) < 1.5
-    level = Intake(256, align=POINTS).bring(page).sketch
+    level = SketchReader(256, align=POINTS).read(page).sketch
     assert overlap(found.sketch, level) > 0.85
 
 
@@ -161,13 +161,13 @@ def test_five_points_bring_eyes_and_mouth_to_their_places(page: np.ndarray) -> N
 )  # fmt: skip
 def test_pages_without_a_drawing_are_refused(image: np.ndarray, kind: str) -> None:
     with pytest.raises(SampleError) as error:
-        Intake(128).bring(image)
+        SketchReader(128).read(image)
     assert error.value.kind == kind
 
 
 def test_points_outside_the_picture_are_refused(page: np.ndarray) -> None:
     with pytest.raises(SampleError, match="do not lie in the picture of 512×512"):
-        Intake(128, align=POINTS + 300).bring(page)
+        SketchReader(128, align=POINTS + 300).read(page)
 
 
 def test_align_is_read_as_it_is_written() -> None:
@@ -186,30 +186,30 @@ def test_align_is_read_as_it_is_written() -> None:
 
 def test_unknown_words_are_refused() -> None:
     with pytest.raises(UserError, match="--input painting"):
-        Intake(128, kind="painting")
+        SketchReader(128, kind="painting")
     with pytest.raises(UserError, match="--align middle"):
-        Intake(128, align="middle")
+        SketchReader(128, align="middle")
     with pytest.raises(UserError, match="--recipe nothing"):
-        Intake(128, recipe="nothing")
+        SketchReader(128, recipe="nothing")
     with pytest.raises(UserError, match=r"align\.template=ffhq"):
-        Intake(128, recipe="apdrawing-pretrain")
+        SketchReader(128, recipe="apdrawing-pretrain")
 
 
 def test_a_photo_is_sketched_in_the_frame(frontal: list[Path]) -> None:
     photo = images.decode(frontal[0].read_bytes())
     assert looks_like_photo(photo)
-    intake = Intake(256)
-    found = intake.bring(photo)
+    reader = SketchReader(256)
+    found = reader.read(photo)
     assert found.kind == "photo"
     assert (found.sketch > 230).mean() > 0.5
-    points = intake.photos.landmarks(photo)
+    points = reader.photos.landmarks(photo)
     assert points is not None
     placed = transform_points(found.matrix, points)
     eyes = [placed[36:42].mean(axis=0), placed[42:48].mean(axis=0)]
     assert abs(eyes[1][0] - eyes[0][0] - 64) < 4
     for x, y in eyes:  # there is an eye where the landmarks are
         assert (found.sketch[int(y) - 8 : int(y) + 8, int(x) - 14 : int(x) + 14] < 128).mean() > 0.05
-    forced = Intake(256, kind="sketch").bring(photo)
+    forced = SketchReader(256, kind="sketch").read(photo)
     assert forced.kind == "sketch"
 
 
@@ -218,7 +218,7 @@ def test_a_photo_without_a_face_is_said_so() -> None:
     noise = cv2.GaussianBlur(rng.integers(0, 255, (300, 300, 3), dtype=np.uint8), (0, 0), 6)
     scene = cv2.normalize(noise, None, 0, 255, cv2.NORM_MINMAX)
     with pytest.raises(SampleError, match="no face was found in the photo"):
-        Intake(128, kind="photo").bring(scene)
-    found = Intake(128).bring(scene)
+        SketchReader(128, kind="photo").read(scene)
+    found = SketchReader(128).read(scene)
     assert found.kind == "sketch"
     assert "no face was found" in found.notes[0]

@@ -18,7 +18,7 @@ from sketchprep.models.deepfacedrawing.training.settings import Settings
 from sketchprep.ops.face_parts import PARTS, windows
 from sketchprep.training.loop import fit
 from sketchprep.training.options import Options, Schedule
-from sketchprep.training.paired_data import Augment, Faces, held_out
+from sketchprep.training.paired_data import Augment, PairedFaces, held_out
 
 SMALL = {"size": 64, "latent": 32, "width": 8, "innermost": 16, "narrow": 4, "upsample": "resize", "lr": 2e-3}
 QUICK = Options(
@@ -34,7 +34,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def task_of(data: Path, **values: object) -> CeTask:
     settings = Settings.model_validate({**SMALL, **values})
-    faces = Faces(data, size=64, photos=False, augment=settings.augment)
+    faces = PairedFaces(data, size=64, photos=False, augment=settings.augment)
     return CeTask(settings, faces, held_out(data, size=64, photos=False))
 
 

@@ -14,7 +14,7 @@ import sketchprep
 from sketchprep.core.resources import resource
 from sketchprep.models.deepfacedrawing.networks.model import load_face_model
 from sketchprep.models.deepfacedrawing.training.train import train_deepfacedrawing
-from sketchprep.training.paired_data import Faces
+from sketchprep.training.paired_data import PairedFaces
 
 FACES, BATCH = 8, 4
 # The preset's networks and losses, half of the steps for either stage: stage 2 keeps what the decoders of stage 1 know,
@@ -38,7 +38,7 @@ def test_tiny_draws_eight_faces_by_heart(tmp_path: Path) -> None:
 
     told = {stage: (run / stage / "stats.jsonl").read_text().splitlines()[-1] for stage in ("ce", "fm-is")}
     assert sum(json.loads(line)["images"] // BATCH for line in told.values()) <= 800  # steps of both stages together
-    pairs = Faces(tmp_path / "data", size=128).fixed(FACES)
+    pairs = PairedFaces(tmp_path / "data", size=128).fixed(FACES)
     drawn = load_face_model(run).draw(pairs["sketch"][:, 0])
     photos = pairs["photo"].transpose(0, 2, 3, 1)
     assert len(photos) == FACES

@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from sketchprep.core.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from sketchprep.datasets.build.build import build as build

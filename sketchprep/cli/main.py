@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from sketchprep import __version__
 from sketchprep.cli import build, datasets, serve
 from sketchprep.core.cli_options import OFFLINE
+from sketchprep.core.version import VERSION
 from sketchprep.errors import UserError
 from sketchprep.models.deepfacedrawing import cli_export, train_commands
 from sketchprep.models.deepfacedrawing import commands as cli_draw
@@ -37,7 +37,7 @@ class Main(click.Group):
 
 
 @click.group(cls=Main, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, prog_name="sketchprep")
+@click.version_option(VERSION, prog_name="sketchprep")
 def main() -> None:
     """Face photos in, paired photo/sketch datasets out."""
 

@@ -12,9 +12,9 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sketchprep import __version__
 from sketchprep.core import runtime, weights
 from sketchprep.core.clashes import clashes, installed_version
+from sketchprep.core.version import VERSION
 from sketchprep.core.weights_manifest import manifest
 
 __all__ = ["Row", "Section", "render", "report"]
@@ -80,7 +80,7 @@ def _requirements() -> list[str]:
 def _versions() -> Section:
     rows = [
         Row("python", f"{platform.python_version()} ({sys.executable})"),
-        Row("sketchprep", __version__),
+        Row("sketchprep", VERSION),
     ]
     for name in sorted(_requirements(), key=str.lower):
         version = installed_version(name)

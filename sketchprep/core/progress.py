@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from sketchprep.io import shards
+from sketchprep.io.files import process_name
 
 __all__ = ["Meter", "Poller", "Reports", "bar", "read_reports"]
 
@@ -70,7 +70,7 @@ class Meter:
             "pid": os.getpid(),
             "peak_mb": round(_peak_mb(), 1),
         }
-        temporary = self.path.with_suffix(f".{shards.process_name()}.tmp")
+        temporary = self.path.with_suffix(f".{process_name()}.tmp")
         temporary.write_text(json.dumps(values))
         temporary.replace(self.path)
 

@@ -29,6 +29,7 @@ from sketchprep.core import resources
 from sketchprep.core.weights_download import check, download, sha256_of, take_member
 from sketchprep.core.weights_manifest import Archive, Bundled, Weight, manifest
 from sketchprep.errors import UserError
+from sketchprep.io.files import commit
 
 __all__ = ["AssetState", "cache_folder", "fetch", "is_offline", "names", "path", "state"]
 
@@ -282,12 +283,7 @@ def _make_ready(name: str, weight: Weight, source: Path, partial: Path) -> None:
         check(converted, weight.bytes, weight.sha256)
         taken = converted
     ready.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(taken, ready)
-    folder = os.open(ready.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    commit(taken, ready)
 
 
 def _licence(weight: Weight) -> str:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
-import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sketchprep.errors import UserError
-from sketchprep.io import shards
+from sketchprep.io.files import atomic, disk_sentence
 
-__all__ = ["Claim", "ParquetStream", "Report", "claim", "disk_sentence", "hold_alone", "write_once"]
+__all__ = ["Claim", "ParquetStream", "Report", "claim", "hold_alone"]
 
 LOCK = ".lock"
 
@@ -67,7 +65,7 @@ class Claim:
     def write(self, result: Mapping[str, Any] | None = None) -> None:
         """Write the marker: begun, or with `result` finished."""
         values = {"settings": self._settings, "finished": result is not None, "result": dict(result or {})}
-        with shards.atomic(self._path) as temporary:
+        with atomic(self._path) as temporary:
             temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -175,31 +173,6 @@ def _earlier(out: Path, marker: str, settings: Mapping[str, Any]) -> dict[str, A
     if differing:
         raise UserError(f"-o {out}: holds something made otherwise ({'; '.join(differing[:8])}); choose a new folder")
     return result if finished else None
-
-
-def disk_sentence(out: Path, error: OSError) -> str:
-    """One sentence for an error of the file system while a folder is being filled."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk that holds {out} is full; make space and run the same command again"
-    return f"{out} cannot be written ({error.strerror or error}); mend that and run the same command again"
-
-
-def write_once(path: Path, data: bytes) -> None:
-    """Write a file so that it is either whole or not there, making its folder if need be.
-
-    Unlike `store.atomic` it does not wait for the disk: an export of many small files can be run again.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            temporary.write_bytes(data)
-        except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(data)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 class ParquetStream:

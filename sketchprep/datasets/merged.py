@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sketchprep.datasets.build.merge import UNMERGED, Totals
-from sketchprep.io import shards, tables
+from sketchprep.io import tables
+from sketchprep.io.files import atomic
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,7 +31,7 @@ def write(out: Path, totals: Totals, seconds: Mapping[str, float], measured: int
         "measured": measured,
     }
     (out / "log").mkdir(exist_ok=True)
-    with shards.atomic(out / FILE) as temporary:
+    with atomic(out / FILE) as temporary:
         temporary.write_text(json.dumps(values))
 
 

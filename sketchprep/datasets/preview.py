@@ -11,7 +11,8 @@ import numpy as np
 
 from sketchprep.datasets.reader import PairDataset
 from sketchprep.errors import UserError
-from sketchprep.io import images, shards
+from sketchprep.io import images
+from sketchprep.io.files import atomic
 
 if TYPE_CHECKING:
     from sketchprep.datasets.reader import Pair
@@ -134,7 +135,7 @@ def save(image: np.ndarray, path: Path, *, option: str = "-o") -> None:
     """Write a contact sheet as JPEG or PNG, by the ending of its name; `option` is what an error calls it by."""
     data = images.encode_png(image, level=6) if path.suffix.lower() == ".png" else images.encode_jpeg(image)
     try:
-        with shards.atomic(path) as temporary:
+        with atomic(path) as temporary:
             temporary.write_bytes(data)
     except OSError as error:
         raise UserError(f"{option} {path}: cannot be written ({error.strerror})") from None

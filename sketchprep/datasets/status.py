@@ -18,7 +18,7 @@ from sketchprep.datasets.build.merge import Totals, complete_shards, read_failur
 from sketchprep.datasets.reader import read_recipe
 from sketchprep.datasets.remoteview import view
 from sketchprep.errors import UserError
-from sketchprep.io import shards as store
+from sketchprep.io.files import atomic
 from sketchprep.io.object_store import location
 from sketchprep.io.shards import read_shard_meta
 from sketchprep.io.tables import rows_of
@@ -245,7 +245,7 @@ def write_card(out: Path, totals: Totals | None = None) -> None:
     stored = read_recipe(out)
     header = yaml.safe_dump(_card_header(found, stored), sort_keys=False, allow_unicode=True)
     text = f"---\n{header}---\n\n{_card_body(found, stored)}"
-    with store.atomic(out / "README.md") as temporary:
+    with atomic(out / "README.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -267,7 +267,7 @@ def _card_header(found: Status, stored: dict[str, Any]) -> dict[str, Any]:
 
 
 def _card_body(found: Status, stored: dict[str, Any]) -> str:
-    from sketchprep import __version__
+    from sketchprep.core.version import VERSION
 
     recipe = stored["recipe"]
     splits = ", ".join(f"{n:,} {name}" for name, n in sorted(found.splits.items()))
@@ -279,7 +279,7 @@ def _card_body(found: Status, stored: dict[str, Any]) -> str:
 {recipe["description"]}
 
 {found.pairs:,} pairs at {recipe["size"]}×{recipe["size"]} px in the frame `{recipe["align"]["template"]}`, \
-made by sketchprep {__version__}. Planned: {splits}. Left out: {kinds}.
+made by sketchprep {VERSION}. Planned: {splits}. Left out: {kinds}.
 
 ![photo beside each stored sketch](preview.jpg)
 

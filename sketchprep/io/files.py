@@ -1,15 +1,136 @@
-"""Picture files named on the command line: read them, name their results, write those at once or not at all."""
+"""Files: atomic writes, bounded reads, and the results of commands that take pictures."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
+import platform
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
 from sketchprep.errors import SampleError, UserError
-from sketchprep.io import shards
 
-__all__ = ["read", "targets", "try_folder", "write"]
+__all__ = [
+    "MAX_BYTES",
+    "atomic",
+    "commit",
+    "disk_sentence",
+    "process_name",
+    "read",
+    "read_regular",
+    "targets",
+    "try_folder",
+    "write",
+    "write_once",
+]
+
+MAX_BYTES = 512 * 2**20
+
+
+def process_name() -> str:
+    """Name of this process among all that may share a folder, on this machine and on others."""
+    return f"{platform.node()}-{os.getpid()}"
+
+
+class atomic:
+    """Context manager: gives a temporary path beside `path`, then fsyncs and renames it, or removes it on error."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.temporary = path.with_name(f".{path.name}.{process_name()}.tmp")
+
+    def __enter__(self) -> Path:
+        return self.temporary
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self.temporary.unlink(missing_ok=True)
+            return
+        commit(self.temporary, self.path)
+
+
+def commit(temporary: Path, path: Path) -> None:
+    """Push a finished file to the disk and rename it to `path`."""
+    try:
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_once(path: Path, data: bytes) -> None:
+    """Write a file so that it is either whole or not there, making its folder if need be.
+
+    Unlike `atomic` it does not wait for the disk: an export of many small files can be run again.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        try:
+            temporary.write_bytes(data)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(data)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def disk_sentence(out: Path, error: OSError) -> str:
+    """One sentence for an error of the file system while a folder is being filled."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk that holds {out} is full; make space and run the same command again"
+    return f"{out} cannot be written ({error.strerror or error}); mend that and run the same command again"
+
+
+def read_regular(path: str | Path, name: str, *, limit: int = MAX_BYTES) -> bytes:
+    """Bytes of a regular file; a pipe, a device or a link is not opened.
+
+    Parameters
+    ----------
+    path : str or Path
+        Without links, see `os.path.realpath`.
+    name : str
+        What to call the file in a message.
+    limit : int
+        Largest size in bytes.
+
+    Raises
+    ------
+    SampleError
+        Kinds ``"missing"``, ``"unreadable"``, ``"not-a-file"`` and ``"too-large"``.
+    """
+    try:
+        # Without O_NONBLOCK, opening a named pipe would wait for a writer for ever.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            return _read_open(handle, name, limit)
+        finally:
+            os.close(handle)
+    except FileNotFoundError:
+        raise SampleError("missing", f"{name!r} is not there") from None
+    except OSError as error:
+        raise SampleError("unreadable", f"{name!r} cannot be read: {error.strerror or error}") from None
+
+
+def _read_open(handle: int, name: str, limit: int) -> bytes:
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        raise SampleError("not-a-file", f"{name!r} is not a regular file")
+    if status.st_size > limit:
+        raise SampleError("too-large", f"{name!r} has {status.st_size:,} bytes; the limit is {limit:,}")
+    with open(handle, "rb", closefd=False) as file:
+        # A file that grows meanwhile is cut here and fails to decode.
+        return file.read(limit)
 
 
 def targets(inputs: Sequence[Path], out: Path, *, suffix: str = ".png") -> list[Path]:
@@ -63,9 +184,8 @@ def read(path: Path) -> bytes:
     """
     if path.is_dir():
         raise SampleError("not-a-file", f"it is a folder; name the pictures in it, for instance {path / '*.png'}")
-    from sketchprep.datasets.sources.file_tree import Folder
-
-    return Folder(path.resolve().parent).read(path.resolve().name)
+    real = os.path.realpath(path)
+    return read_regular(real, os.path.basename(real))
 
 
 def write(data: bytes, target: Path) -> None:
@@ -78,7 +198,7 @@ def write(data: bytes, target: Path) -> None:
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with shards.atomic(target) as temporary:
+        with atomic(target) as temporary:
             temporary.write_bytes(data)
     except OSError as error:
         raise UserError(f"{target} cannot be written ({error.strerror}); check -o and the space on the disk") from None

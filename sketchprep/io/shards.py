@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import platform
 import tarfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sketchprep.errors import UserError
+from sketchprep.io.files import atomic
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -167,44 +167,6 @@ def write_parquet(
     with atomic(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
         before(temporary)
-
-
-def process_name() -> str:
-    """Name of this process among all that may share a folder, on this machine and on others."""
-    return f"{platform.node()}-{os.getpid()}"
-
-
-class atomic:
-    """Context manager: gives a temporary path beside `path`, then fsyncs and renames it, or removes it on error."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.temporary = path.with_name(f".{path.name}.{process_name()}.tmp")
-
-    def __enter__(self) -> Path:
-        return self.temporary
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            self.temporary.unlink(missing_ok=True)
-            return
-        commit(self.temporary, self.path)
-
-
-def commit(temporary: Path, path: Path) -> None:
-    """Push a finished file to the disk and give it its name."""
-    try:
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def read_shard_meta(path: Path) -> dict[str, Any]:

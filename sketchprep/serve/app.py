@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.websockets import WebSocketDisconnect
 
-from sketchprep import __version__
+from sketchprep.core.version import VERSION
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import images
 from sketchprep.models.deepfacedrawing.drawing.synthesizer import parse_wb
@@ -67,7 +67,7 @@ def create_app(service: DrawingService, *, hosts: Iterable[str] = LOOPBACK) -> F
             await asyncio.gather(preparing, return_exceptions=True)
 
     app = FastAPI(
-        title="sketchprep", version=__version__, description="Draws faces from sketches.", docs_url=None,
+        title="sketchprep", version=VERSION, description="Draws faces from sketches.", docs_url=None,
         redoc_url=None, openapi_url="/api/openapi.json", lifespan=lifespan,
     )  # fmt: skip
     app.add_middleware(Guard, hosts=hosts)

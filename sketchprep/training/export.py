@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sketchprep.io import shards
+from sketchprep.io.files import atomic
 from sketchprep.training import run_dir
 from sketchprep.training.checkpoint import Checkpoint
 
@@ -45,8 +45,8 @@ def write_with_card(path: Path, save: Callable[[Path], None], card: Callable[[in
         If they cannot be written.
     """
     with run_dir.disk_errors(path):
-        with shards.atomic(path) as temporary:
+        with atomic(path) as temporary:
             save(temporary)
-        with shards.atomic(path.with_suffix(".md")) as temporary:
+        with atomic(path.with_suffix(".md")) as temporary:
             temporary.write_text(card(path.stat().st_size), encoding="utf-8")
     return path

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sketchprep.errors import UserError
-from sketchprep.io import shards
+from sketchprep.io.files import atomic
 
 __all__ = ["Log"]
 
@@ -136,7 +136,7 @@ class Log:
 
         path = self._run / SAMPLES / f"{images:09d}.jpg"
         path.parent.mkdir(exist_ok=True)
-        with shards.atomic(path) as temporary:
+        with atomic(path) as temporary:
             temporary.write_bytes(imageio.encode_jpeg(picture if picture.ndim == 3 else np.dstack([picture] * 3)))
         for mirror in self._mirrors:
             mirror.grid(images, picture)
@@ -159,7 +159,7 @@ def _forget_after(path: Path, images: int) -> None:
                 kept.append(line + "\n")
         except (ValueError, KeyError, TypeError):
             continue  # cut off by the interruption
-    with shards.atomic(path) as temporary:
+    with atomic(path) as temporary:
         temporary.write_text("".join(kept), encoding="utf-8")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sketchprep.errors import UserError
-from sketchprep.io import shards
+from sketchprep.io.files import atomic
 from sketchprep.training.onnx_notes import NAMES, describe, notes_of, readme
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def export_onnx(
             results.append(exported)
             if done is not None:
                 done(exported)
-        with shards.atomic(out / README) as temporary:
+        with atomic(out / README) as temporary:
             temporary.write_text(readme(out, notes, tolerance=TOLERANCE), encoding="utf-8")
     except OSError as error:
         raise UserError(
@@ -139,7 +139,7 @@ def _export(network: Network, path: Path, opset: int) -> tuple[Exported, dict[st
     program = _traced(network, opset)
     notes = notes_of(network)
     describe(program.model, notes)
-    with shards.atomic(path) as temporary:
+    with atomic(path) as temporary:
         program.save(temporary, external_data=False)
         difference = _difference(network, temporary, opset)
         if not difference <= TOLERANCE:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sketchprep import __version__
+from sketchprep.core.version import VERSION
 
 if TYPE_CHECKING:
     from sketchprep.models.deepfacedrawing.onnx import Network
@@ -26,7 +26,7 @@ def notes_of(network: Network) -> dict[str, str]:
         f"  licence: {network.licence}",
     ]
     return {
-        "producer": f"sketchprep {__version__}",
+        "producer": f"sketchprep {VERSION}",
         "network": network.name,
         "architecture": json.dumps(network.architecture, sort_keys=True),
         "facts": json.dumps(network.facts, sort_keys=True),
@@ -49,7 +49,7 @@ def describe(model: Any, notes: dict[str, str]) -> None:
         graph.metadata_props.clear()
     model.metadata_props.clear()
     model.metadata_props.update(notes)
-    model.producer_name, model.producer_version = "sketchprep", __version__
+    model.producer_name, model.producer_version = "sketchprep", VERSION
     model.doc_string = notes["usage"]
 
 
@@ -61,7 +61,7 @@ def readme(out: Path, notes: dict[str, dict[str, str]], *, tolerance: float) -> 
     example = [note["example"] for note in known.values()]
     if "face" in known and "encoders" not in known:
         example.insert(0, 'codes = np.load("codes.npy")  # of encoders.onnx')
-    parts = [_README.format(version=__version__, tolerance=tolerance, usage=usage)]
+    parts = [_README.format(version=VERSION, tolerance=tolerance, usage=usage)]
     parts += [_CODES] if "face" in known else []
     return "\n".join([*parts, _EXAMPLE.format(example="\n\n".join(example))])
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from sketchprep import __version__
-from sketchprep.core.workdir import cannot_be_written, disk_sentence, hold_alone
+from sketchprep.core.version import VERSION
+from sketchprep.core.workdir import cannot_be_written, hold_alone
 from sketchprep.errors import UserError
-from sketchprep.io import shards
+from sketchprep.io.files import atomic, disk_sentence
 from sketchprep.sketching.recipe import differences
 from sketchprep.training import checkpoint
 
@@ -109,7 +109,7 @@ def claim(path: Path, settings: dict[str, Any], how: dict[str, Any], machine: di
             _refuse_others(path, before, settings)
             _refuse_others(latest.path, latest.settings, settings)
         with disk_errors(path):
-            _write(path / MARKER, {"sketchprep": __version__, "settings": settings, "how": how, "machine": machine})
+            _write(path / MARKER, {"sketchprep": VERSION, "settings": settings, "how": how, "machine": machine})
         yield Run(path, settings, latest)
 
 
@@ -124,7 +124,7 @@ def _refuse_others(path: Path, before: dict[str, Any] | None, now: dict[str, Any
 
 
 def _write(path: Path, values: dict[str, Any]) -> None:
-    with shards.atomic(path) as temporary:
+    with atomic(path) as temporary:
         temporary.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 

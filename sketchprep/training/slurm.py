@@ -10,7 +10,7 @@ from sketchprep.cluster import settings, slurm
 from sketchprep.cluster.script import head, lines, module, site_lines
 from sketchprep.cluster.settings import TrainSettings
 from sketchprep.errors import UserError
-from sketchprep.io import shards
+from sketchprep.io.files import atomic
 
 __all__ = ["folder_of", "script", "submit"]
 
@@ -94,7 +94,7 @@ def submit(words: Sequence[str], run: Path, slurm_words: Iterable[str] = (), *, 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "train.sh"
-        with shards.atomic(path) as temporary:
+        with atomic(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror}); choose another --run") from None

@@ -8,6 +8,7 @@ import tarfile
 import pytest
 
 from sketchprep.io import shards
+from sketchprep.io.files import atomic
 
 
 def write(path, pairs):
@@ -52,7 +53,7 @@ def test_an_interrupted_write_leaves_the_old_file_and_no_litter(tmp_path) -> Non
     path.write_text("old")
 
     def interrupted() -> None:
-        with shards.atomic(path) as temporary:
+        with atomic(path) as temporary:
             temporary.write_text("half")
             raise KeyboardInterrupt
 

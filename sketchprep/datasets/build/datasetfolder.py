@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from sketchprep.core.workdir import disk_sentence, hold_alone
+from sketchprep.core.workdir import hold_alone
 from sketchprep.datasets.build import passes
 from sketchprep.datasets.build.slurm import refuse_if_active
 from sketchprep.datasets.reader import read_recipe
 from sketchprep.errors import UserError
-from sketchprep.io import shards
+from sketchprep.io.files import atomic, disk_sentence
 from sketchprep.sketching import recipe
 
 if TYPE_CHECKING:
@@ -78,5 +78,5 @@ def _check_recipe(out: Path, rec: Recipe, depends_on: dict[str, Any]) -> None:
 
 def _write(path: Path, values: dict[str, Any]) -> None:
     text = yaml.safe_dump({**values, "hash": recipe.digest(values)}, sort_keys=False, allow_unicode=True)
-    with shards.atomic(path) as temporary:
+    with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

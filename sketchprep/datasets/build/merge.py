@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sketchprep.datasets import plan
 from sketchprep.datasets.build import doubles
 from sketchprep.io import shards
+from sketchprep.io.files import atomic
 from sketchprep.io.tables import RowGroups
 
 if TYPE_CHECKING:
@@ -83,8 +84,8 @@ def merge(out: Path, planned: pa.Table | Path, names: Iterable[str]) -> Totals:
     names, totals = list(names), Totals()
     late = doubles.find(out, planned, names)
     with (
-        shards.atomic(out / "index.parquet") as index_path,
-        shards.atomic(out / "failures.parquet") as failures_path,
+        atomic(out / "index.parquet") as index_path,
+        atomic(out / "failures.parquet") as failures_path,
         RowGroups(index_path, _index_schema(), GROUP_ROWS) as index,
         RowGroups(failures_path, shards.failure_schema(), GROUP_ROWS) as failures,
     ):

@@ -11,7 +11,8 @@ from sketchprep.datasets import plan
 from sketchprep.datasets.build.draft import REASON, Draft
 from sketchprep.datasets.sources.tables import samples_of
 from sketchprep.errors import SampleError
-from sketchprep.io import shards, tables
+from sketchprep.io import tables
+from sketchprep.io.files import atomic
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -66,7 +67,7 @@ def draft(
 
 def write(path: Path, made: Draft, before: Path | None = None) -> None:
     """Write a draft as ``plan.parquet``, after the rows of `before`."""
-    with shards.atomic(path) as temporary, plan.row_groups(temporary) as groups:
+    with atomic(path) as temporary, plan.row_groups(temporary) as groups:
         for table in () if before is None else tables.tables(before):
             groups.add(table)
         for table in made.tables(*_continued(before)):

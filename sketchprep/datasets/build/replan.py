@@ -14,7 +14,7 @@ from sketchprep.datasets.build import planner
 from sketchprep.datasets.build.listing import Listing
 from sketchprep.datasets.sources.tables import samples_of
 from sketchprep.errors import UserError
-from sketchprep.io import shards
+from sketchprep.io.files import atomic
 from sketchprep.io.tables import tables
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def rehash(path: Path, sources: Sequence[Source], keys: Collection[tuple[str, st
     wanted = {name for name, _ in keys}
     listing = Listing(tuple(source for source in sources if source.name in wanted))
     now = {(s.source, s.id): s for s in _picked(listing, keys)}
-    with shards.atomic(path) as temporary, plan.row_groups(temporary) as groups:
+    with atomic(path) as temporary, plan.row_groups(temporary) as groups:
         for table in tables(path):
             found = [now.get(key) for key in zip(plan.column(table, "source"), plan.column(table, "id"), strict=True)]
             if any(found):

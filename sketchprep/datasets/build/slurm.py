@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 
 from sketchprep.cluster import script, slurm
 from sketchprep.cluster.settings import Settings
-from sketchprep.core.workdir import disk_sentence
 from sketchprep.datasets import plan
 from sketchprep.datasets.build import fingerprint, halfway, passes
 from sketchprep.datasets.build.merge import complete_shards
 from sketchprep.errors import UserError
 from sketchprep.io import object_store
-from sketchprep.io import shards as store
+from sketchprep.io.files import atomic, disk_sentence
 
 if TYPE_CHECKING:
     from sketchprep.datasets.build.worker import Job
@@ -249,5 +248,5 @@ def _next_number(folder: Path) -> int:
 
 
 def _write(path: Path, text: str) -> None:
-    with store.atomic(path) as temporary:
+    with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sketchprep.core.progress import Meter
-from sketchprep.core.workdir import disk_sentence
 from sketchprep.datasets.build import halfway, passes
 from sketchprep.datasets.build.item import WorkItem, draw, encode, members, start
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import shards
+from sketchprep.io.files import commit, disk_sentence, process_name
 from sketchprep.sketching.sketcher import Tools, limit_threads, tools_for
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _run_shard(job: Job, shard: ShardPlan) -> str:
     folder = job.out / (halfway.FOLDER if half else "shards")
     reports = job.out / (halfway.REPORTS if half else "log")
     marker = job.out / "shards" / f"{shard.name}.parquet"
-    temporary = folder / f".{shard.name}.{shards.process_name()}.tmp"
+    temporary = folder / f".{shard.name}.{process_name()}.tmp"
     if _orphaned(job):  # a killed driver's worker would go on in nobody's name
         os._exit(1)
     _clear(folder, shard.name)
@@ -135,7 +135,7 @@ def _make(tools: Tools, shard: ShardPlan, temporary: Path, marker: Path, meter: 
     if marker.exists():  # another process was faster; finished shards are never written twice
         temporary.unlink(missing_ok=True)
         return
-    shards.commit(temporary, marker.with_suffix(".tar"))
+    commit(temporary, marker.with_suffix(".tar"))
     pairs = sum(row["kind"] is None for row in rows)
     meta = {"photos": len(rows), "pairs": pairs, "tar_bytes": size, "tar_sha256": digest}
     shards.write_parquet(shards.rows_table(rows), marker, meta, lambda made: _publish(tools.job, marker, made))
@@ -162,7 +162,7 @@ def _make_half(tools: Tools, shard: ShardPlan, temporary: Path, marker: Path, me
     except BaseException:
         writer.abandon()
         raise
-    shards.commit(temporary, halfway.path(tools.job.out, shard.name))
+    commit(temporary, halfway.path(tools.job.out, shard.name))
 
 
 def _clear(folder: Path, name: str) -> None:

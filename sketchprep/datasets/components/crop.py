@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sketchprep.core.workdir import Claim, ParquetStream, Report, claim
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import shards
+from sketchprep.io.files import commit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -264,7 +265,7 @@ class _Run:
                 shutil.rmtree(target, ignore_errors=True)
                 path.replace(target)
             else:
-                shards.commit(path, target)
+                commit(path, target)
         self.folder.rmdir()
         arrays = {f"{part}.{kind}.npy": [a.rows, *a.shape] for (part, kind), a in self.arrays.items()}
         self.held.write({"pictures": written, "failed": self.failures.count, "arrays": arrays})

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from sketchprep.core.workdir import write_once
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import images, shards
+from sketchprep.io.files import atomic, write_once
 from sketchprep.records import Failure
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Exporter:
     def write_ids(self, failed: Set[int]) -> None:
         """Write ``ids.csv``: which pair each file name stands for."""
         with (
-            shards.atomic(self.out / "ids.csv") as temporary,
+            atomic(self.out / "ids.csv") as temporary,
             temporary.open("w", encoding="utf-8", newline="") as file,
         ):
             writer = csv.writer(file)

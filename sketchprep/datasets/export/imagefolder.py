@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sketchprep.datasets.export.base import LIGHT, Exporter, needed, picture_bytes, quoted
 from sketchprep.io import shards
+from sketchprep.io.files import atomic
 
 if TYPE_CHECKING:
     from sketchprep.datasets.reader import Pair
@@ -47,7 +48,7 @@ class ImageFolder(Exporter):
         columns = self._columns()
         for split in self.splits():
             with (
-                shards.atomic(self.out / split / "metadata.jsonl") as temporary,
+                atomic(self.out / split / "metadata.jsonl") as temporary,
                 temporary.open("w", encoding="utf-8") as file,
             ):
                 for row in self.rows([*LIGHT, "attributes", "pose"], failed):

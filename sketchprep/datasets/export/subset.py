@@ -13,6 +13,7 @@ from sketchprep.datasets.components.inputs import rescale_points, resize_labels
 from sketchprep.datasets.export.base import SPLITS, Exporter, Outcome, picture_bytes, quoted
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import images, shards
+from sketchprep.io.files import atomic, commit
 from sketchprep.records import Failure
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Shards(Exporter):
             sort_keys=False,
             allow_unicode=True,
         )
-        with shards.atomic(self.out / "recipe.yaml") as temporary:
+        with atomic(self.out / "recipe.yaml") as temporary:
             temporary.write_text(text, encoding="utf-8")
 
     def _write_shard(self, name: str, numbers: Sequence[int], display: Any) -> None:
@@ -100,7 +101,7 @@ class Shards(Exporter):
             writer.abandon()
             temporary.unlink(missing_ok=True)
             raise
-        shards.commit(temporary, folder / f"{name}.tar")
+        commit(temporary, folder / f"{name}.tar")
         pairs = sum(row["kind"] is None for row in rows)
         meta = {"photos": len(rows), "pairs": pairs, "tar_bytes": size, "tar_sha256": sha256}
         shards.write_parquet(shards.rows_table(rows), folder / f"{name}.parquet", meta)

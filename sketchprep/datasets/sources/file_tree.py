@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from sketchprep.errors import SampleError, UserError
+from sketchprep.io.files import MAX_BYTES, read_regular
 from sketchprep.io.object_store import Url, is_url
 
 __all__ = ["MAX_BYTES", "PICTURES", "Entry", "Folder", "Listing", "Refusal", "Tree", "open_tree"]
 
-MAX_BYTES = 512 * 2**20
 PICTURES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".heif"))
 
 
@@ -169,12 +169,7 @@ class Folder(Tree):
         real = self._real(path)
         if not self._inside(real):
             raise SampleError("leaves-root", f"{path!r} is a link that leaves the source's root: copy the file into it")
-        try:
-            return _read_regular(real, path, limit)
-        except FileNotFoundError:
-            raise SampleError("missing", f"{path!r} is not there") from None
-        except OSError as error:
-            raise SampleError("unreadable", f"{path!r} cannot be read: {error.strerror or error}") from None
+        return read_regular(real, path, limit=limit)
 
     def files(self, under: str = "") -> Listing:
         """See `Tree.files`.
@@ -247,22 +242,6 @@ class Folder(Tree):
             listing.refuse(path, "link-loop", "the link leads to a folder that holds it")
         elif _valid_name(path, listing):
             links.append((path, target))
-
-
-def _read_regular(real: str, path: str, limit: int) -> bytes:
-    # Without O_NONBLOCK, opening a named pipe would wait for a writer for ever.
-    handle = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise SampleError("not-a-file", f"{path!r} is not a regular file")
-        if status.st_size > limit:
-            raise SampleError("too-large", f"{path!r} has {status.st_size:,} bytes; the limit is {limit:,}")
-        with open(handle, "rb", closefd=False) as file:
-            # A file that grows meanwhile is cut here and fails to decode.
-            return file.read(limit)
-    finally:
-        os.close(handle)
 
 
 def _valid_name(path: str, listing: Listing) -> bool:

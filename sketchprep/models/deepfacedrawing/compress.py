@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sketchprep.errors import UserError
-from sketchprep.io import shards
+from sketchprep.io.files import atomic
 from sketchprep.models.deepfacedrawing.drawing.manifold import NEIGHBOURS, blend, make_bank
 from sketchprep.models.deepfacedrawing.drawing.synthesizer import (
     BANK,
@@ -138,7 +138,7 @@ def export_model(
         raise UserError(f"-o {out}: is the run itself; choose another folder")
     made = _make(whole, out, _rows(len(whole.bank.ids), faces, seed), megabytes, attributes)
     card = small_card(whole.model.facts, made, run=Path(run), notes=said, evaluation=measured)
-    with shards.atomic(out / CARD) as temporary:
+    with atomic(out / CARD) as temporary:
         temporary.write_text(card, encoding="utf-8")
     return replace(made, sizes={**made.sizes, "card": (out / CARD).stat().st_size})
 
@@ -158,7 +158,7 @@ def _make(whole: Synthesizer, out: Path, rows: np.ndarray, megabytes: float, att
     architecture = replace(whole.model.architecture, latent=max(ranks.values()))
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with shards.atomic(out / MODEL) as temporary:
+        with atomic(out / MODEL) as temporary:
             save_face_model(small, architecture, temporary, facts={**facts, "codes": ranks, "shadows": image_ranks})
     except OSError as error:
         raise UserError(f"-o {out}: cannot be written ({error.strerror or error}); choose another folder") from None

@@ -10,7 +10,8 @@ import yaml
 
 from sketchprep.core.resources import resource
 from sketchprep.errors import UserError
-from sketchprep.io import images, shards
+from sketchprep.io import images
+from sketchprep.io.files import atomic
 from sketchprep.models.deepfacedrawing.training.export import licences
 from sketchprep.models.deepfacedrawing.training.settings import ARCHITECTURE, Settings
 from sketchprep.training import checkpoint, curves, devices, presets, run_dir
@@ -158,7 +159,7 @@ def train_baseline(
         export_baseline(result.run, about={"preset": preset, "licences": licences(data)})
         picture = curves.draw({network: result.run / "stats.jsonl"})
         if picture is not None:
-            with run_dir.disk_errors(result.run), shards.atomic(result.run / CURVES) as temporary:
+            with run_dir.disk_errors(result.run), atomic(result.run / CURVES) as temporary:
                 temporary.write_bytes(images.encode_png(picture, level=6))
     return result
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sketchprep.errors import UserError
-from sketchprep.io import shards
+from sketchprep.io.files import atomic
 from sketchprep.models.deepfacedrawing.drawing.bank_narrow import narrowed, widened
 from sketchprep.ops.face_parts import PARTS
 
@@ -153,7 +153,7 @@ class ComponentBank:
         about["facts"] = json.dumps(self.facts, ensure_ascii=False, sort_keys=True)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with shards.atomic(path) as temporary:
+            with atomic(path) as temporary:
                 save_file(tensors, temporary, metadata=about)
                 _sort_header(temporary)
         except OSError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sketchprep.errors import UserError
-from sketchprep.io import shards
+from sketchprep.io.files import atomic
 from sketchprep.ops.face_parts import PARTS
 from sketchprep.training import checkpoint, run_dir
 
@@ -177,7 +177,7 @@ def write(parts: Mapping[str, Part], run: Path) -> Path:
             halves = {name: part.tensors(half) for name, part in parts.items()}
             tensors = {f"parts.{name}.{key}": v for name, values in halves.items() for key, v in values.items()}
             data = save(tensors, metadata={"sketchprep": json.dumps(notes, sort_keys=True)})
-            with shards.atomic(run / file) as temporary:
+            with atomic(run / file) as temporary:
                 temporary.write_bytes(data)
     return run / ENCODERS
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sketchprep.errors import UserError
-from sketchprep.io import images, shards
+from sketchprep.io import images
+from sketchprep.io.files import atomic
 from sketchprep.models.deepfacedrawing.training import stage1_weights
 from sketchprep.models.deepfacedrawing.training.settings import Settings
 from sketchprep.models.deepfacedrawing.training.stages import CE, FM_IS, STAGES, Plan, plan, stages_wanted
@@ -287,7 +288,7 @@ class _Training:
         picture = curves.draw({folder.name: folder / "stats.jsonl" for folder in folders})
         if picture is None:
             return False
-        with run_dir.disk_errors(self.run), shards.atomic(self.run / CURVES) as temporary:
+        with run_dir.disk_errors(self.run), atomic(self.run / CURVES) as temporary:
             temporary.write_bytes(images.encode_png(picture, level=6))
         return True
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import numpy as np
 
 from sketchprep.core.resources import resource
 from sketchprep.errors import SampleError, UserError
+from sketchprep.io.files import atomic
 from sketchprep.models.simplifier.data import split, svg_line_art
 from sketchprep.models.simplifier.data.strokes import Stroke
 
@@ -167,18 +167,10 @@ def luminance(photo: np.ndarray) -> np.ndarray:
 
 
 def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write by rename: a file under the final name is whole."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(buffer.getvalue())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
 
 
 def open_portraits(cache: str | Path, *, held_out: bool = False) -> list[Portrait]:

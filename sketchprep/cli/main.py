@@ -54,9 +54,9 @@ def sources(name: str | None, root: str | None) -> None:
             kind = corpora.source_class(known)
             click.echo(f"{known:<15} {kind.about}\n{'':<15} licence: {kind.licence}")
         return
-    from sketchprep.datasets.sources.describe import render_description
+    from sketchprep.datasets.sources.describe import describe, render_description
 
-    click.echo(render_description(corpora.open_source(name, root).describe()))
+    click.echo(render_description(describe(corpora.open_source(name, root))))
 
 
 @click.command()

@@ -120,7 +120,7 @@ class FolderInput:
     has_labels = False
 
     def __init__(self, root: Path, size: int | None, kind: str | None, *, find_landmarks: bool) -> None:
-        from sketchprep.datasets.sources.file_tree import open_tree
+        from sketchprep.datasets.sources import open_tree
 
         self._tree = open_tree(root)
         self._listing: Listing = self._tree.files()

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sketchprep.errors import UserError
-from sketchprep.io.object_store import is_url, location
+from sketchprep.io.object_store import Url, is_url, location
 
 if TYPE_CHECKING:
     from sketchprep.datasets.sources.base import Source
+    from sketchprep.datasets.sources.file_tree import Tree
 
-__all__ = ["names", "open_source", "resolve_root", "source_class"]
+__all__ = ["names", "open_source", "open_tree", "resolve_root", "source_class"]
 
 _CLASSES = {
     "celebamask-hq": ("celebamask_hq", "CelebAMaskHQ"),
@@ -77,6 +78,31 @@ def resolve_root(name: str, root: str | os.PathLike[str] | None = None) -> Path:
         if os.path.exists(path):
             return path
     raise UserError(f"--source {name}: neither {folder} nor {folder}.zip exists; {cls.obtain}")
+
+
+def open_tree(root: Path) -> Tree:
+    """Open a corpus' folder or zip, or what lies below a URL.
+
+    Raises
+    ------
+    UserError
+        If `root` does not exist or is neither.
+    """
+    if is_url(root):
+        from sketchprep.datasets.sources.object_store_tree import Bucket
+
+        return Bucket(Url(str(root)))
+    if os.path.isdir(root):
+        from sketchprep.datasets.sources.file_tree import Folder
+
+        return Folder(root)
+    if not os.path.exists(root):
+        raise UserError(
+            f"--root {root} does not exist, or you may not enter it: give the folder or the zip that holds the corpus"
+        )
+    from sketchprep.datasets.sources.zip_tree import Archive
+
+    return Archive(root)
 
 
 def open_source(name: str, root: str | os.PathLike[str] | None = None, **options: Any) -> Source:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sketchprep.datasets.sources.file_tree import Listing, open_tree
+from sketchprep.datasets.sources import open_tree
+from sketchprep.datasets.sources.file_tree import Listing
 from sketchprep.datasets.sources.tables import batches_of
 from sketchprep.errors import UserError
 from sketchprep.io.object_store import location
@@ -35,7 +36,7 @@ class Scan:
         What was met and is not used: links that leave the root, names that are not valid UTF-8, folders that cannot be
         listed, photos without their sketch.  Sorted by id; ``stage`` is ``"list"``.
     notes : dict
-        Facts for `Source.describe`, as plain JSON values.
+        Facts for `sketchprep.datasets.sources.describe`, as plain JSON values.
     """
 
     samples: list[Sample] = field(default_factory=list)
@@ -175,14 +176,9 @@ class Source(ABC):
         """
         return {}
 
-    def describe(self) -> dict[str, Any]:
-        """Summarise what was found, what is missing and what that switches off, as plain JSON values.
-
-        See `sketchprep.datasets.sources.describe.render_description` for the text made of it.
-        """
-        from sketchprep.datasets.sources.describe import summarise
-
-        return summarise(self)
+    def details(self) -> dict[str, Any]:
+        """Return what only this corpus can say of itself, as plain JSON values for its description."""
+        return {}
 
     def _refuse(self, id: str, kind: str, message: str, *, rejected: bool = False) -> Failure:
         return Failure(id, self.name, "list", kind, message, rejected)

@@ -176,18 +176,18 @@ class CelebAMaskHQ(Source):
         }
         return table.rows
 
-    def describe(self) -> dict[str, Any]:
-        """Summarise as every source does, and count the masks by class."""
-        summary = super().describe()
-        if self.mask_folder is not None:
-            labels = self.mask_names()
-            numbers = {sample.id for sample in self.samples()}
-            names = [e.path.rpartition("/")[2] for e in self.tree.files(self.prefix + self.mask_folder).files]
-            split = [name.removesuffix(".png").split("_", 1) for name in names]
-            ours = [(parts[0], parts[1]) for parts in split if parts[0] in numbers and parts[-1] in labels]
-            summary["masks"] = {
-                "files": len(names),
-                "photos with masks": len({number for number, _ in ours}),
-                "by class": {label: sum(1 for _, one in ours if one == label) for label in labels},
-            }
-        return summary
+    def details(self) -> dict[str, Any]:
+        """Count the masks by class."""
+        if self.mask_folder is None:
+            return {}
+        labels = self.mask_names()
+        numbers = {sample.id for sample in self.samples()}
+        names = [e.path.rpartition("/")[2] for e in self.tree.files(self.prefix + self.mask_folder).files]
+        split = [name.removesuffix(".png").split("_", 1) for name in names]
+        ours = [(parts[0], parts[1]) for parts in split if parts[0] in numbers and parts[-1] in labels]
+        masks = {
+            "files": len(names),
+            "photos with masks": len({number for number, _ in ours}),
+            "by class": {label: sum(1 for _, one in ours if one == label) for label in labels},
+        }
+        return {"masks": masks}

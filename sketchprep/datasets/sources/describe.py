@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from sketchprep.datasets.sources.base import Source
     from sketchprep.records import Sample
 
-__all__ = ["render_description", "summarise"]
+__all__ = ["describe", "render_description"]
 
 QUANTILES = (0, 5, 25, 50, 75, 95, 100)
 LIMITS = (5, 10, 15, 20, 30, 45)
 AXES = ("yaw", "pitch", "roll")
 
 
-def summarise(source: Source) -> dict[str, Any]:
-    """Count and measure what `source` lists; no picture is opened.
+def describe(source: Source) -> dict[str, Any]:
+    """Summarise what a source lists, what is missing and what that switches off; no picture is opened.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def summarise(source: Source) -> dict[str, Any]:
         "poses": _poses([sample.pose for sample in samples if sample.pose is not None]),
         "splits": dict(sorted(Counter(sample.split for sample in samples if sample.split).items())),
     }
-    return {key: value for key, value in summary.items() if value or key == "photos"}
+    return {key: value for key, value in summary.items() if value or key == "photos"} | source.details()
 
 
 def _attributes(samples: Sequence[Sample], names: Sequence[str]) -> dict[str, float]:

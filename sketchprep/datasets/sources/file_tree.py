@@ -12,9 +12,8 @@ from pathlib import Path, PurePosixPath
 
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io.files import MAX_BYTES, read_regular
-from sketchprep.io.object_store import Url, is_url
 
-__all__ = ["MAX_BYTES", "PICTURES", "Entry", "Folder", "Listing", "Refusal", "Tree", "open_tree"]
+__all__ = ["MAX_BYTES", "PICTURES", "Entry", "Folder", "Listing", "Refusal", "Tree"]
 
 PICTURES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".heif"))
 
@@ -84,29 +83,6 @@ class Tree(ABC):
             Kinds ``"missing"``, ``"unreadable"``, ``"not-a-file"``, ``"leaves-root"``, ``"too-large"`` and, for a zip,
             ``"corrupt"``, ``"encrypted"`` and ``"unsupported"``.
         """
-
-
-def open_tree(root: Path) -> Tree:
-    """Open a corpus' folder or zip, or what lies below a URL.
-
-    Raises
-    ------
-    UserError
-        If `root` does not exist or is neither.
-    """
-    if is_url(root):
-        from sketchprep.datasets.sources.object_store_tree import Bucket
-
-        return Bucket(Url(str(root)))
-    if os.path.isdir(root):
-        return Folder(root)
-    if not os.path.exists(root):
-        raise UserError(
-            f"--root {root} does not exist, or you may not enter it: give the folder or the zip that holds the corpus"
-        )
-    from sketchprep.datasets.sources.zip_tree import Archive
-
-    return Archive(root)
 
 
 def printable(path: str) -> str:

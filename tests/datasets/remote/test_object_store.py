@@ -10,7 +10,6 @@ from store_site import SECRET, Fault
 
 from sketchprep.datasets import sources
 from sketchprep.datasets.build import lease
-from sketchprep.datasets.sources.file_tree import open_tree
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import object_store
 from sketchprep.io.attempts import Gone
@@ -112,7 +111,7 @@ def test_a_bucket_lists_what_lies_below_its_prefix_and_nothing_else(bucket) -> N
     ):
         object_store.write(bucket.url / key, b"x" * 10)
     object_store._system(bucket.url).pipe_file(f"{str(bucket.url)[5:]}/photos/in/../f.jpg", b"x")
-    tree = open_tree(bucket.url / "photos")
+    tree = sources.open_tree(bucket.url / "photos")
     listing = tree.files()
     assert [(entry.path, entry.size) for entry in listing.files] == [("a.jpg", 10), ("in/b.PNG", 10)]
     assert [(item.path, item.kind) for item in listing.refused] == [("in/../f.jpg", "bad-name")]

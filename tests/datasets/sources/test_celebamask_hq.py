@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from sketchprep.datasets.sources import open_source
+from sketchprep.datasets.sources.describe import describe
 from sketchprep.errors import SampleError, UserError
 from sketchprep.sketching.selection import check_annotations, check_masks
 
@@ -101,7 +102,7 @@ def test_photos_alone_are_enough_and_what_is_off_is_said(plant):
     assert all(s.attributes is s.pose is s.split is None for s in source.samples())
     assert len(source.attribute_names()) == 40
     assert "Eyeglasses" in source.attribute_names()
-    missing = {item["file"]: item["off"] for item in source.describe()["missing"]}
+    missing = {item["file"]: item["off"] for item in describe(source)["missing"]}
     assert len(missing) == 4
     assert "hats" in missing["CelebAMask-HQ-attribute-anno.txt"]
     assert "official split" in missing["CelebA-HQ-to-CelebA-mapping.txt"]
@@ -113,7 +114,7 @@ def test_the_sample_of_the_pose_file_is_not_taken_for_it(plant):
 
 
 def test_counts_of_what_does_not_match(plant):
-    description = open_source("celebamask-hq", plant(PHOTOS | TEXTS | MASKS)).describe()
+    description = describe(open_source("celebamask-hq", plant(PHOTOS | TEXTS | MASKS)))
     json.dumps(description)
     assert description["photos"] == 4
     assert description["annotations"] == {
@@ -148,7 +149,7 @@ def test_zip_equals_folder_at_the_top_or_one_level_down(plant, zipped, top):
         )
         assert archive.digest(theirs) == folder.digest(ours)
         assert archive.masks(theirs).keys() == folder.masks(ours).keys()
-    assert archive.describe()["masks"] == folder.describe()["masks"]
+    assert describe(archive)["masks"] == describe(folder)["masks"]
 
 
 def test_the_folder_above_is_accepted(plant):
@@ -250,7 +251,7 @@ def test_a_full_size_table_keeps_only_rows_of_photos(plant):
         ("Male",),
         ("Male",),
     ]
-    assert source.describe()["annotations"]["attribute rows without a photo"] == 29_996
+    assert describe(source)["annotations"]["attribute rows without a photo"] == 29_996
 
 
 def test_annotations_decide_without_opening_photos(plant):

@@ -4,7 +4,7 @@ import json
 
 from sketchprep.datasets.sources import open_source
 from sketchprep.datasets.sources.base import Scan, Source
-from sketchprep.datasets.sources.describe import render_description, summarise
+from sketchprep.datasets.sources.describe import describe, render_description
 from sketchprep.records import Failure, Sample
 
 
@@ -18,7 +18,7 @@ class Poses(Source):
 
 
 def test_pose_quantiles_and_shares(tmp_path):
-    poses = summarise(Poses(tmp_path))["poses"]
+    poses = describe(Poses(tmp_path))["poses"]
     assert poses["quantiles"]["yaw"] == {
         "0 %": -50.0,
         "5 %": -45.0,
@@ -45,7 +45,7 @@ def test_text_tells_figures_and_what_is_off(plant):
     photos = {f"CelebA-HQ-img/{n}.jpg": n for n in range(4)}
     texts = {"CelebAMask-HQ-attribute-anno.txt": "2\nEyeglasses Male\n0.jpg 1 -1\n1.jpg -1 -1\n"}
     root = plant(photos | texts | {"CelebA-HQ-img/foo.jpg": 1})
-    description = open_source("celebamask-hq", root).describe()
+    description = describe(open_source("celebamask-hq", root))
     text = render_description(json.loads(json.dumps(description)))
     assert "photos    4, " in text
     assert "refused   bad-name 1" in text
@@ -55,13 +55,13 @@ def test_text_tells_figures_and_what_is_off(plant):
 
 
 def test_an_empty_folder_can_be_described(tmp_path):
-    description = open_source("folder", tmp_path).describe()
+    description = describe(open_source("folder", tmp_path))
     assert description["photos"] == 0
     assert "photos    0" in render_description(description)
 
 
 def test_poses_are_rendered_as_a_table(tmp_path):
-    text = render_description(Poses(tmp_path).describe())
+    text = render_description(describe(Poses(tmp_path)))
     assert "poses of 101 photos" in text
     assert "  yaw        -50.0   -45.0" in text
     assert "within 5° 0.0 %, 10° 20.8 %" in text

@@ -5,7 +5,8 @@ import pickle
 
 import pytest
 
-from sketchprep.datasets.sources.file_tree import Folder, open_tree
+from sketchprep.datasets.sources import open_tree
+from sketchprep.datasets.sources.file_tree import Folder
 from sketchprep.errors import SampleError, UserError
 
 NAMES = [

@@ -7,6 +7,7 @@ import pytest
 
 from sketchprep.core.resources import resource
 from sketchprep.datasets.sources import open_source
+from sketchprep.datasets.sources.describe import describe
 from sketchprep.errors import SampleError, UserError
 from sketchprep.sketching.selection import check_annotations
 
@@ -48,7 +49,7 @@ def test_a_table_of_attributes(plant):
     found = {sample.id: sample.attributes for sample in source.samples()}
     assert found == {"a.jpg": ("Eyeglasses", "Wearing_Hat"), "b, c.jpg": (), "d.jpg": None}
     assert source.attribute_names() == ("Wearing_Hat", "Eyeglasses")
-    rows = source.describe()["annotations"]
+    rows = describe(source)["annotations"]
     assert list(rows.values()) == [3, 1, 1]
 
 
@@ -85,7 +86,7 @@ def test_portraits_are_complete_annotated_and_free():
     assert len({source.digest(sample) for sample in samples}) == 24
     assert source.frame is None
     assert "CC0" in (resource("data/portraits") / "LICENSE").read_text()
-    assert source.describe()["annotations"]["attribute rows without a photo"] == 0
+    assert describe(source)["annotations"]["attribute rows without a photo"] == 0
 
 
 def test_portraits_open_as_square_pictures_that_can_be_stored_unchanged():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sketchprep.datasets.sources import open_source
+from sketchprep.datasets.sources.describe import describe
 from sketchprep.errors import SampleError, UserError
 
 
@@ -148,7 +149,7 @@ def test_zip_equals_folder_and_pickling_keeps_the_options(plant, zipped):
 
 
 def test_description_says_how_pairs_were_found(plant):
-    description = open_source("pairs", plant({"A/1.jpg": 1, "B/1.png": 1, "B/2.png": 1})).describe()
+    description = describe(open_source("pairs", plant({"A/1.jpg": 1, "B/1.png": 1, "B/2.png": 1})))
     assert description["layout"] == "photos in A, sketches in B"
     assert description["pairs"] == description["photos"] == 1
     assert description["refused"] == {"no-photo": 1}

@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sketchprep.datasets.sources import open_source
-from sketchprep.datasets.sources.file_tree import Folder, open_tree
+from sketchprep.datasets.sources import open_source, open_tree
+from sketchprep.datasets.sources.file_tree import Folder
 from sketchprep.datasets.sources.zip_tree import Archive
 from sketchprep.errors import SampleError, UserError
 

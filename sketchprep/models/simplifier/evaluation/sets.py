@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from sketchprep.datasets.sources.file_tree import PICTURES, Tree, open_tree
+from sketchprep.datasets.sources import open_tree
+from sketchprep.datasets.sources.file_tree import PICTURES, Tree
 from sketchprep.errors import SampleError, UserError
 from sketchprep.models.simplifier.evaluation.settings import Settings
 

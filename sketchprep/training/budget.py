@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sketchprep.training import checkpoint, devices
-from sketchprep.training import run_dir as runs
+from sketchprep.training import checkpoint, devices, run_dir
 from sketchprep.training.data_loader import Feed
-from sketchprep.training.start import seed_step
-from sketchprep.training.state import State
-from sketchprep.training.task import step as take_step
+from sketchprep.training.state import State, seed_step
+from sketchprep.training.state import step as take_step
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -72,7 +70,7 @@ def measure(task: Task, options: Options, fabric: Fabric) -> Cost:
         steps, start, waited = -WARM_UP_STEPS, time.monotonic(), 0.0
         while steps < LEAST_STEPS or time.monotonic() - start < SECONDS:
             if steps == 0:
-                _settle(fabric)
+                _synchronize(fabric)
                 start, waited = time.monotonic(), feed.take_waited()
             batches = feed.step()
             seed_step(options.seed, (steps + WARM_UP_STEPS) * per_step, fabric.global_rank)
@@ -83,7 +81,7 @@ def measure(task: Task, options: Options, fabric: Fabric) -> Cost:
             # All processes must take the same number of steps.
             if fabric.broadcast(steps >= LEAST_STEPS and time.monotonic() - start >= SECONDS):
                 break
-        _settle(fabric)
+        _synchronize(fabric)
         seconds, waited = time.monotonic() - start, feed.take_waited()
     cost = Cost(steps * per_step / seconds, waited / seconds, devices.peak_memory(fabric), options.images)
     del state, batches
@@ -91,7 +89,7 @@ def measure(task: Task, options: Options, fabric: Fabric) -> Cost:
     return fabric.broadcast(cost)
 
 
-def _settle(fabric: Fabric) -> None:
+def _synchronize(fabric: Fabric) -> None:
     if fabric.device.type == "cuda":
         import torch
 
@@ -109,10 +107,10 @@ def dry_run(task: Task, options: Options) -> Cost:
     return Cost(cost.images_per_second, cost.waiting, cost.peak_memory, fitting)
 
 
-def in_images(task: Task, options: Options, fabric: Fabric, run_dir: Path, began: float) -> Options:
-    """Replace a time budget's open end by the images that fit into it.
+def in_images(task: Task, options: Options, fabric: Fabric, run: Path, began: float) -> Options:
+    """Convert a time budget (`max_minutes`) to the number of images that fit into it.
 
-    A run that was begun keeps the number found then, so that its schedule ends where it was going to.
+    A resumed run keeps the number computed at its start, so that its schedule ends where it was going to.
 
     Parameters
     ----------
@@ -121,8 +119,8 @@ def in_images(task: Task, options: Options, fabric: Fabric, run_dir: Path, began
     """
     if options.max_minutes is None:
         return options
-    before = runs.stored(run_dir)
-    if before is not None and checkpoint.load_latest(run_dir) is not None:
+    before = run_dir.stored(run)
+    if before is not None and checkpoint.load_latest(run) is not None:
         planned = before["options"]
         same = planned["max_minutes"] == options.max_minutes
         return options.model_copy(update={"images": planned["images"]}) if same else options

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-__all__ = ["Checkpoint", "fill", "load_latest", "prune", "read", "save"]
+__all__ = ["Checkpoint", "fill", "load_latest", "path_of", "prune", "read", "save"]
 
 FOLDER, STATE, FORMAT = "checkpoints", "state.json", "sketchprep-checkpoint-1"
 
@@ -40,7 +40,7 @@ class Checkpoint:
         Position in the run.
     task : str
     settings : dict
-        What the run was begun with.
+        What the run was started with.
     scores : dict of str to float
     files : dict of str to str
         Sha256 by file name.
@@ -83,6 +83,11 @@ class Checkpoint:
         return data
 
 
+def path_of(run: Path, images: int) -> Path:
+    """Folder of the checkpoint at a position of a run."""
+    return run / FOLDER / f"{images:09d}"
+
+
 def save(
     run: Path,
     parts: Mapping[str, Mapping[str, Any]],
@@ -92,7 +97,7 @@ def save(
     settings: Mapping[str, Any],
     scores: Mapping[str, float] | None = None,
 ) -> Path:
-    """Write a checkpoint beside the others and give it its name once all of it is on the disk.
+    """Write a checkpoint under a temporary name, then rename it into place.
 
     Parameters
     ----------
@@ -108,9 +113,9 @@ def save(
     Raises
     ------
     OSError
-        If the disk is full or the folder cannot be written; no half of a checkpoint is left behind.
+        If the disk is full or the folder cannot be written; nothing partial is left behind.
     """
-    target = run / FOLDER / f"{images:09d}"
+    target = path_of(run, images)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
@@ -206,7 +211,7 @@ def read(path: Path, *, option: str = "") -> Checkpoint:
 
 
 def _partial(path: Path, reason: str) -> UserError:
-    return UserError(f"{path} is no whole checkpoint: {reason}; remove that folder to go on from the one before")
+    return UserError(f"{path} is no whole checkpoint: {reason}; remove that folder to resume from the one before")
 
 
 def _folders(run: Path) -> list[Path]:

@@ -43,16 +43,16 @@ def trains(command: Callable[..., None]) -> Callable[..., None]:
             return
         if slurm:
             raise UserError(f"--slurm {slurm[0]}: goes with --executor slurm")
-        from sketchprep.training import processes
+        from sketchprep.training import devices
 
-        silent = processes.started().processes > 1 and not processes.first_process()
+        silent = devices.detect_launcher().processes > 1 and not devices.first_process()
         try:
             with contextlib.redirect_stdout(io.StringIO()) if silent else contextlib.nullcontext():
                 command(**options)
         except SystemExit:
-            processes.leave_together()
+            devices.leave_together()
             raise
-        processes.leave_together()
+        devices.leave_together()
 
     return wrapper
 

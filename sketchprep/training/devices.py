@@ -1,4 +1,4 @@
-"""Where a run computes: device, precision, processes and threads, through Lightning Fabric."""
+"""Where a run computes: device, precision, threads and processes, through Lightning Fabric."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sketchprep.core import runtime
 from sketchprep.errors import UserError
-from sketchprep.training import processes
-from sketchprep.training.processes import first_process
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
+    from lightning.fabric.plugins.environments import ClusterEnvironment
 
     from sketchprep.training.options import Options
 
 __all__ = [
+    "Launcher",
     "averaged",
+    "detect_launcher",
     "first_process",
     "launch",
+    "leave_together",
     "machine",
     "memory_errors",
     "patient_threads",
@@ -75,27 +78,27 @@ def launch(options: Options) -> Fabric:
     # Lightning's hint to use srun wherever it is installed; one process on such a machine is no mistake.
     warnings.filterwarnings("ignore", message="The `srun` command is available")
     kind, _, index = options.device.partition(":")
-    started = processes.started()
-    if kind == "cuda" and (seen := torch.cuda.device_count()) < started.on_each_node:
+    launcher = detect_launcher()
+    if kind == "cuda" and (seen := torch.cuda.device_count()) < launcher.per_node:
         raise UserError(
-            f"each of {started.on_each_node} processes on this node sees {seen} GPUs; it must see those of the others "
+            f"each of {launcher.per_node} processes on this node sees {seen} GPUs; it must see those of the others "
             "too: ask Slurm for --gpus-per-node, not --gpus-per-task, or start one process a GPU"
         )
-    alone = kind == "cuda" and started.processes == 1
+    alone = kind == "cuda" and launcher.processes == 1
     fabric = Fabric(
         accelerator=kind,
-        devices=[int(index or 0)] if alone else started.on_each_node,
-        num_nodes=started.nodes,
-        strategy="ddp" if started.processes > 1 else "auto",
+        devices=[int(index or 0)] if alone else launcher.per_node,
+        num_nodes=launcher.nodes,
+        strategy="ddp" if launcher.processes > 1 else "auto",
         precision=FABRIC_PRECISION[options.precision],  # type: ignore[arg-type]
-        plugins=[started.environment()],
+        plugins=[launcher.environment()],
     )
     fabric.launch()
     return fabric
 
 
 def machine(fabric: Fabric) -> dict[str, Any]:
-    """What the run computes on, for its records; a run may go on elsewhere."""
+    """What the run computes on, for its records; it may be resumed on other hardware."""
     import lightning
     import torch
 
@@ -149,6 +152,86 @@ def _memory_sentence(options: Options) -> str:
     batch = max(b for b in range(1, options.batch // 2 + 1) if options.batch % b == 0)
     accumulate = options.accumulate * options.batch // batch
     return (
-        f"{where} is too small for batch={options.batch}; go on with batch={batch} accumulate={accumulate}, "
+        f"{where} is too small for batch={options.batch}; resume with batch={batch} accumulate={accumulate}, "
         "which is the same step in smaller pieces"
     )
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """What started the processes of a run, and how many.
+
+    Attributes
+    ----------
+    processes, nodes : int
+    by : str
+        ``"torchrun"``, ``"srun"``, or empty for a process of its own.
+    """
+
+    processes: int = 1
+    nodes: int = 1
+    by: str = ""
+
+    @property
+    def per_node(self) -> int:
+        """Processes on each node."""
+        return self.processes // self.nodes
+
+    def environment(self) -> ClusterEnvironment:
+        """Where Fabric reads the ranks; set explicitly, since Fabric takes any Slurm allocation for srun's work."""
+        from lightning.fabric.plugins import environments
+
+        if self.by == "torchrun":
+            return environments.TorchElasticEnvironment()
+        if self.by == "srun":
+            # Fabric asks for it, but srun sets it only where the option was given.
+            os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(self.per_node))
+            return environments.SLURMEnvironment(auto_requeue=False)
+        return environments.LightningEnvironment()
+
+
+def detect_launcher() -> Launcher:
+    """Detect torchrun or srun by their environment variables; a bare process in a Slurm allocation is alone.
+
+    Raises
+    ------
+    UserError
+        If nodes have different numbers of processes.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        launcher = Launcher(_number("WORLD_SIZE"), _number("GROUP_WORLD_SIZE"), "torchrun")
+    elif _number("SLURM_STEP_NUM_TASKS") > 1:
+        launcher = Launcher(_number("SLURM_STEP_NUM_TASKS"), _number("SLURM_STEP_NUM_NODES"), "srun")
+    else:
+        return Launcher()
+    if launcher.processes % launcher.nodes:
+        raise UserError(
+            f"{launcher.by} started {launcher.processes} processes on {launcher.nodes} nodes; start the same number on "
+            "each, with --ntasks-per-node or --nproc-per-node"
+        )
+    return launcher
+
+
+def first_process() -> bool:
+    """Whether this process has global rank 0, the one that writes."""
+    return os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"
+
+
+def leave_together() -> None:
+    """Wait at a barrier for all processes of the run, then destroy the process group.
+
+    torchrun and srun kill all processes as soon as one exits with an error code; and a collective operation whose peer
+    is gone aborts.
+    """
+    if "torch" not in sys.modules:
+        return
+    import torch
+
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+
+
+def _number(name: str) -> int:
+    value = os.environ.get(name, "")
+    return int(value) if value.isdecimal() else 1

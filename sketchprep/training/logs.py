@@ -1,20 +1,24 @@
-"""What a run tells: stats.jsonl, log.txt, sample grids, a bar; TensorBoard and W&B as mirrors if asked for."""
+"""A run's records: stats.jsonl, log.txt, sample grids, a progress bar; TensorBoard and W&B as mirrors."""
 
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sketchprep.errors import UserError
 from sketchprep.io.files import atomic
 
-__all__ = ["Log"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Log", "LossMonitor"]
 
 LINE_SECONDS = 10.0
 STATS, TEXT, SAMPLES = "stats.jsonl", "log.txt", "samples"
@@ -27,7 +31,7 @@ class Log:
     ----------
     run : Path
     images, total : int
-        Where the run goes on, and its length.
+        Position from which it resumes, and its length.
     mirrors : tuple of {"tensorboard", "wandb"}
     quiet : bool
         Neither bar nor lines; the files are written all the same.
@@ -55,7 +59,7 @@ class Log:
     def __enter__(self) -> Log:
         if self._silent:
             return self
-        _forget_after(self._run / STATS, self._first)
+        _truncate_after(self._run / STATS, self._first)
         if not self._quiet and sys.stderr.isatty():
             from tqdm import tqdm
 
@@ -119,7 +123,7 @@ class Log:
             **losses,
             **{f"score.{name}": float(f"{value:.6g}") for name, value in scores.items()},
             "images_per_second": round(speed, 2),
-            "seconds_waiting": round(waited, 3),
+            "seconds_queued": round(waited, 3),
             "peak_memory": memory,
         }
         with (self._run / STATS).open("a", encoding="utf-8") as file:
@@ -148,8 +152,8 @@ class Log:
             print(text, file=sys.stderr, flush=True)
 
 
-def _forget_after(path: Path, images: int) -> None:
-    """Drop what an interrupted run told of steps after its last checkpoint: they will be told again."""
+def _truncate_after(path: Path, images: int) -> None:
+    """Drop lines of steps after the last checkpoint, which a resumed run takes and logs again."""
     if not path.exists():
         return
     kept = []
@@ -203,3 +207,58 @@ class _WandB:
 
 
 _MIRRORS = {"tensorboard": _TensorBoard, "wandb": _WandB}
+
+
+class LossMonitor:
+    """Means of the losses between two lines of the statistics, and a guard against losses that are not finite.
+
+    A step's losses are read once the next step has been issued, so that a GPU never waits for Python.
+    """
+
+    def __init__(self) -> None:
+        self._queued: tuple[int, int, dict[str, Tensor]] | None = None
+        self._sums: dict[str, float] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, step: int, images: int, losses: Mapping[str, Tensor]) -> None:
+        """Queue the losses of the step that ended at `images`, and read those of the step before.
+
+        Raises
+        ------
+        UserError
+            If one of the step before is not finite, naming it.
+        """
+        self.flush()
+        self._queued = (step, images, dict(losses))
+
+    def flush(self) -> None:
+        """Read the queued losses; to be called before anything is saved.
+
+        Raises
+        ------
+        UserError
+            If a loss is not finite.
+        """
+        if self._queued is None:
+            return
+        import torch
+
+        step, images, losses = self._queued
+        self._queued = None
+        values = torch.stack([value.reshape(()) for value in losses.values()]).tolist()
+        for name, value in zip(losses, values, strict=True):
+            if not math.isfinite(value):
+                raise UserError(
+                    f"the loss {name} became {value} in step {step:,} (up to image {images:,}); the checkpoints before "
+                    "it are kept; start a new run from one with --init-from and a lower learning rate, gradient "
+                    "clipping (clip=1), or precision=float32"
+                )
+            self._sums[name] = self._sums.get(name, 0.0) + value
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def means(self) -> dict[str, float]:
+        """Mean of each loss since the last call."""
+        self.flush()
+        means = {name: self._sums[name] / self._counts[name] for name in self._sums}
+        self._sums, self._counts = {}, {}
+        return means

@@ -1,9 +1,9 @@
 """The training loop that all models share.
 
-`fit` is the whole of it: claim the run's folder, set up, go on from the newest checkpoint, then step after step: get
-batches, let every phase take its step, move the averages, and now and then tell, draw and save.  Everything a step
-does follows from (seed, images seen): the batch, the learning rate, the state of the random generators.  So a run that
-was killed goes on from its last checkpoint to the same weights, bit for bit on a CPU without compilation.
+`fit` is the whole of it: claim the run's folder, build the state, load the newest checkpoint, then step by step: load
+batches, let every phase take its optimiser step, update the averages, and at intervals log, sample and save.  A step
+is a function of (seed, images seen): its batch, learning rate and random numbers.  So a killed run resumes from its
+last checkpoint to the same weights, bit for bit on a CPU without compilation.
 """
 
 from __future__ import annotations
@@ -14,15 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sketchprep.training import budget, checkpoint, devices
-from sketchprep.training import run_dir as runs
 from sketchprep.training.data_loader import Feed
-from sketchprep.training.logs import Log
-from sketchprep.training.schedule import due, factor
+from sketchprep.training.logs import Log, LossMonitor
+from sketchprep.training.options import due, factor
+from sketchprep.training.run_dir import Run, check_init_from, disk_errors, resume_or_start
 from sketchprep.training.signals import StopSignals
-from sketchprep.training.start import check_weights, seed_step, start
-from sketchprep.training.state import State
-from sketchprep.training.task import step as take_step
-from sketchprep.training.watch import LossMonitor
+from sketchprep.training.state import State, seed_step
+from sketchprep.training.state import step as take_step
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -41,7 +39,7 @@ class Result:
     Attributes
     ----------
     run : Path
-    checkpoint : Path or None
+    checkpoint : Path
         The newest.
     images, total : int
         Seen, and of the whole run.
@@ -52,7 +50,7 @@ class Result:
     """
 
     run: Path
-    checkpoint: Path | None
+    checkpoint: Path
     images: int
     total: int
     seconds: float
@@ -67,7 +65,7 @@ class Result:
     def text(self) -> str:
         """Describe the result in a line."""
         if self.stopped_by:
-            return f"{self.run}: stopped at {self.images:,} of {self.total:,} images; run the same command to go on"
+            return f"{self.run}: stopped at {self.images:,} of {self.total:,} images; run the same command to resume"
         return f"{self.run}: finished, {self.total:,} images; {self.seconds / 60:.1f} minutes this time"
 
 
@@ -79,18 +77,18 @@ def fit(
     init_from: str | Path | None = None,
     quiet: bool = False,
 ) -> Result:
-    """Train a task; the same call again goes on from the last checkpoint.
+    """Train a task; the same call again resumes from the last checkpoint.
 
     Parameters
     ----------
     task : Task
         Networks, phases and data.
     run_dir : path
-        Holds ``run.yaml``, ``stats.jsonl``, ``log.txt``, ``samples/`` and ``checkpoints/``; made if need be.
+        Holds ``run.yaml``, ``stats.jsonl``, ``log.txt``, ``samples/`` and ``checkpoints/``; created if missing.
     options : Options
         How long, with what batch, precision and schedule, and what is written when.
     init_from : path, optional
-        Checkpoint or run whose weights, averaged where they are, a new run begins with.
+        Checkpoint or run whose weights, averaged where there are such, initialise a new run.
     quiet : bool
         Neither bar nor lines on the terminal; the files are written all the same.
 
@@ -107,7 +105,7 @@ def fit(
     """
     began = time.monotonic()
     run_dir, init_from = Path(run_dir), Path(init_from) if init_from else None
-    check_weights(run_dir, init_from)
+    check_init_from(run_dir, init_from)
     options = devices.resolve(options)
     fabric = devices.launch(options)
     options = budget.in_images(task, options, fabric, run_dir, began)
@@ -116,24 +114,24 @@ def fit(
 
     with (
         devices.memory_errors(options),
-        start(task, run_dir, options, fabric, init_from) as (run, state, first),
-        runs.disk_errors(run_dir),
+        resume_or_start(task, run_dir, options, fabric, init_from) as (run, state, first),
+        disk_errors(run_dir),
         Log(run_dir, first, total, mirrors=options.mirrors, quiet=quiet, silent=not fabric.is_global_zero) as log,
         Feed.of(task, first, options, fabric) as feed,
         StopSignals() as stop,
     ):
-        log.line(f"{task.name}: {'goes on' if first else 'begins'} at {first:,} of {total:,} images, {run_dir}")
+        log.line(f"{task.name}: {'resumes' if first else 'starts'} at {first:,} of {total:,} images, {run_dir}")
         watch, images, signal = LossMonitor(), first, 0
         if first == 0:
             _draw(task, state, fabric, log, images)
 
         while images < total and not signal:
-            # Get the pictures of this step, and make its random numbers and its rate follow from its position.
+            # Load the batches of this step; its random numbers and learning rate follow from its position.
             batches = feed.step()
             seed_step(options.seed, images, fabric.global_rank)
             rate = state.set_rate(factor(options.schedule, images + per_step / 2, total))
 
-            # Let each phase that is due move its modules; then let the averages follow.
+            # Each phase that is due updates its modules; the moving averages follow.
             losses: dict[str, Tensor] = {}
             for phase in state.phases:
                 if images // per_step % phase.every == 0:
@@ -142,8 +140,8 @@ def fit(
             state.average.update(images, per_step)
             watch.add(images // per_step, images, losses)
 
-            # Tell, draw and save.  A checkpoint comes after its line in the statistics, so that a run that goes on
-            # from it tells the same as one that never stopped; and only after its losses proved to be numbers.
+            # Log, sample and save.  A checkpoint comes after its line in the statistics, so that a run resumed from it
+            # logs the same as one that never stopped; and only after its losses proved finite.
             signal = stop.asked(fabric)
             last = images >= total or signal > 0
             save = last or due(options.save_every, images, per_step)
@@ -158,8 +156,8 @@ def fit(
                 _save(task, run, state, options, fabric, images, scores)
             log.progress(images)
 
-        newest = checkpoint.load_latest(run_dir)
-        result = Result(run_dir, newest.path if newest else None, images, total, time.monotonic() - began, signal)
+        newest = checkpoint.path_of(run_dir, images)
+        result = Result(run_dir, newest, images, total, time.monotonic() - began, signal)
         log.line(result.text)
     return result
 
@@ -183,7 +181,7 @@ def _scores(task: Task, state: State, fabric: Fabric) -> dict[str, float]:
 
 def _save(
     task: Task,
-    run: runs.Run,
+    run: Run,
     state: State,
     options: Options,
     fabric: Fabric,

@@ -1,17 +1,18 @@
-"""Settings of a training run, and which of them decide its result."""
+"""Options of a training run, which of them decide its result, and the learning rate schedule."""
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["FREE", "Options", "Schedule"]
+__all__ = ["FREE", "Options", "Schedule", "due", "factor"]
 
 Images = Annotated[int, Field(ge=1)]
 
-# May differ when a run goes on: they change how it is done, not what is computed.  `batch` and `accumulate` are
-# judged by their product, so that a run that ran out of memory can go on with half the batch and twice the steps.
+# May differ when a run resumes: they change how it is done, not what is computed.  `batch` and `accumulate` are
+# compared by their product, so that a run that ran out of memory can resume with half the batch and twice the passes.
 FREE = ("device", "threads", "workers", "compile", "stats_every", "samples_every", "save_every", "keep", "mirrors")
 
 
@@ -98,3 +99,34 @@ class Options(_Model):
     def step_images(self, processes: int) -> int:
         """Images of one optimiser step."""
         return self.batch * self.accumulate * processes
+
+
+def factor(schedule: Schedule, at: float, total: int) -> float:
+    """Factor on the learning rate, a function of the images seen, so that no scheduler state needs saving.
+
+    Parameters
+    ----------
+    at : float
+        Images seen; a step is taken at its middle, so that neither the first nor the last is idle.
+    total : int
+        Images of the whole run; from there on the factor is `schedule.end`.
+
+    Returns
+    -------
+    float
+        0..1.
+    """
+    if at < schedule.warm_up:
+        return at / schedule.warm_up
+    if schedule.kind == "constant":
+        return 1.0
+    if schedule.kind == "cosine":
+        done = min(1.0, (at - schedule.warm_up) / max(1, total - schedule.warm_up))
+        return schedule.end + (1 - schedule.end) * 0.5 * (1 + math.cos(math.pi * done))
+    fallen = min(1.0, max(0.0, at / total - schedule.hold) / (1 - schedule.hold))
+    return 1 - (1 - schedule.end) * fallen
+
+
+def due(every: int, images: int, step: int) -> bool:
+    """Whether the step that ended at `images` reached or passed a multiple of `every`."""
+    return images // every > (images - step) // every

@@ -1,4 +1,4 @@
-"""A run's folder: held by one process, marked by run.yaml with what it was begun with."""
+"""A run's folder: held by one process, marked by run.yaml with its settings, and resumed from its newest checkpoint."""
 
 from __future__ import annotations
 
@@ -16,13 +16,18 @@ from sketchprep.core.workdir import cannot_be_written, hold_alone
 from sketchprep.errors import UserError
 from sketchprep.io.files import atomic, disk_sentence
 from sketchprep.sketching.recipe import differences
-from sketchprep.training import checkpoint
+from sketchprep.training import checkpoint, devices
+from sketchprep.training.options import FREE
+from sketchprep.training.state import State
 
 if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+    from torch import Tensor, nn
+
     from sketchprep.training.options import Options
     from sketchprep.training.task import Task
 
-__all__ = ["Run", "binding", "claim", "disk_errors", "make", "stored"]
+__all__ = ["Run", "binding", "check_init_from", "claim", "disk_errors", "make", "resume_or_start", "stored"]
 
 MARKER = "run.yaml"
 
@@ -37,7 +42,7 @@ class Run:
     settings : dict
         What a resumed run must agree in; kept in every checkpoint.
     latest : Checkpoint or None
-        Where the run goes on.
+        Where the run resumes.
     """
 
     path: Path
@@ -46,7 +51,7 @@ class Run:
 
 
 def binding(task: Task, options: Options, processes: int, init_from: Path | None) -> dict[str, Any]:
-    """All that decides the result of a run, as plain JSON values."""
+    """Everything that decides the result of a run, as plain JSON values."""
     values = {
         "task": {"name": task.name, **task.describe()},
         "options": options.binding(processes),
@@ -56,7 +61,7 @@ def binding(task: Task, options: Options, processes: int, init_from: Path | None
 
 
 def stored(path: Path) -> dict[str, Any] | None:
-    """Settings of a run that was begun in this folder, whether it has a checkpoint or not, else None.
+    """Settings of the run that was started in this folder, with or without a checkpoint; None if there is none.
 
     Raises
     ------
@@ -74,7 +79,7 @@ def stored(path: Path) -> dict[str, Any] | None:
 
 
 def make(path: Path) -> None:
-    """Make a run's folder before anything is written there; UserError if it cannot be."""
+    """Create a run's folder; UserError if it cannot be."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -83,12 +88,12 @@ def make(path: Path) -> None:
 
 @contextlib.contextmanager
 def claim(path: Path, settings: dict[str, Any], how: dict[str, Any], machine: dict[str, Any]) -> Iterator[Run]:
-    """Hold a run's folder alone, new or begun with the same settings.
+    """Lock a run's folder, new or started with the same settings.
 
     Parameters
     ----------
     path : Path
-        Made if need be.
+        Created if missing.
     settings : dict
         See `binding`.
     how, machine : dict
@@ -97,14 +102,14 @@ def claim(path: Path, settings: dict[str, Any], how: dict[str, Any], machine: di
     Raises
     ------
     UserError
-        If the folder holds something else, was begun with other settings (the keys are named), is held by another
+        If the folder holds something else, was started with other settings (the keys are named), is held by another
         process or cannot be written, or if its newest checkpoint is partial.
     """
     before = stored(path)
     busy = "another process is training there; wait for it, or choose a new one"
     with hold_alone(path, MARKER, option="--run", busy=busy):
         latest = checkpoint.load_latest(path)
-        # Without a checkpoint nothing is lost by beginning anew, and a mistake in the first command can be mended.
+        # Without a checkpoint nothing is lost by starting over, so a mistake in the first command can be mended.
         if latest is not None:
             _refuse_others(path, before, settings)
             _refuse_others(latest.path, latest.settings, settings)
@@ -118,7 +123,7 @@ def _refuse_others(path: Path, before: dict[str, Any] | None, now: dict[str, Any
     if differing:
         shown = "; ".join(differing[:8]) + (f"; and {len(differing) - 8} more" if len(differing) > 8 else "")
         raise UserError(
-            f"{path}: was begun with other settings ({shown}); use those again, or begin a new run with --run, "
+            f"{path}: was started with other settings ({shown}); use those again, or start a new run with --run, "
             "from these weights with --init-from if you like"
         )
 
@@ -134,4 +139,73 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"{disk_sentence(path, error)}: it goes on from the last checkpoint") from error
+        raise UserError(f"{disk_sentence(path, error)}: it resumes from the last checkpoint") from error
+
+
+def check_init_from(run_dir: Path, init_from: Path | None) -> None:
+    """Refuse unreadable initial weights before anything expensive happens; a run that resumes needs none."""
+    if init_from is not None and checkpoint.load_latest(run_dir) is None:
+        checkpoint.read(init_from, option="--init-from")
+
+
+@contextlib.contextmanager
+def resume_or_start(
+    task: Task, run_dir: Path, options: Options, fabric: Fabric, init_from: Path | None
+) -> Iterator[tuple[Run, State, int]]:
+    """Hold a run's folder; yield the run, its state and the images seen so far.
+
+    Only rank 0 claims the folder and writes there; all ranks read the same checkpoint.
+    """
+    settings = binding(task, options, fabric.world_size, init_from)
+    how = options.model_dump(mode="json", include={*FREE, "batch", "accumulate"})
+    with contextlib.ExitStack() as stack:
+        if fabric.is_global_zero:
+            run = stack.enter_context(claim(run_dir, settings, how, devices.machine(fabric)))
+            fabric.barrier()
+        else:
+            fabric.barrier()
+            run = Run(run_dir, settings, checkpoint.load_latest(run_dir))
+        state = State(task, options, fabric)
+        if run.latest is not None:
+            _resume(state, run.latest)
+        elif init_from is not None:
+            _init_from(task, state, init_from)
+        yield run, state, run.latest.images if run.latest else 0
+
+
+def _resume(state: State, latest: checkpoint.Checkpoint) -> None:
+    """Load everything: networks, averages, optimisers."""
+    for names, modules, suffix in (
+        (state.trained, state.modules, ""),
+        (state.average.modules, state.average.modules, ".ema"),
+    ):
+        for name in names:
+            part = f"{name}{suffix}"
+            if part not in latest.modules():
+                raise UserError(f"{latest.path} lacks the part {part}; it belongs to another kind of run")
+            checkpoint.fill(modules[name], latest.tensors(part), f"{latest.path}/{part}")
+    for name, values in latest.optimisers().items():
+        state.optimisers[name].load_state_dict(values)
+
+
+def _init_from(task: Task, state: State, path: Path) -> None:
+    """Load only weights for a new run, averaged ones where there are; what this run freezes keeps its own."""
+    source = checkpoint.read(path, option="--init-from")
+    parts = set(source.modules())
+    shared = [name for name in state.modules if name in parts]
+    if not shared:
+        raise UserError(f"--init-from {path}: holds {', '.join(sorted(parts))}, nothing that {task.name} trains")
+    for name in shared:
+        part = f"{name}.ema" if f"{name}.ema" in parts else name
+        tensors = {**source.tensors(part), **_frozen(state.modules[name])}
+        for module in [state.modules[name], *([m] if (m := state.average.modules.get(name)) is not None else [])]:
+            checkpoint.fill(module, tensors, f"--init-from {source.path}/{part}")
+
+
+def _frozen(module: nn.Module) -> dict[str, Tensor]:
+    """State of the inner modules that stay in eval mode while the whole is trained."""
+    if not module.training:
+        return {}
+    frozen = [name for name, inner in module.named_modules() if not inner.training]
+    state = module.state_dict()
+    return {key: value for key, value in state.items() if any(key.startswith(f"{name}.") for name in frozen)}

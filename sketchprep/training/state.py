@@ -1,9 +1,9 @@
-"""Everything that training changes, on its device: modules, their averages, optimisers."""
+"""What training changes (modules, their averages, optimisers), and the optimiser step that changes it."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from sketchprep.training.options import Options
-    from sketchprep.training.task import Phase, Task
+    from sketchprep.training.task import Batch, Phase, Task
 
-__all__ = ["State", "checksum"]
+__all__ = ["State", "checksum", "seed_step", "step"]
 
 
 class State:
@@ -123,9 +123,9 @@ def _in_precision(module: Callable[..., Any], fabric: Fabric, training: bool) ->
             self.module = module
             self.training = training
 
-        def forward(self, *args: Any, **words: Any) -> Any:
+        def forward(self, *args: Any, **kwargs: Any) -> Any:
             with fabric.autocast():
-                out = self.module(*args, **words)
+                out = self.module(*args, **kwargs)
             return _float(out)
 
     return InPrecision()
@@ -138,7 +138,7 @@ def _float(out: Any) -> Any:
 
 
 def checksum(module: nn.Module) -> str:
-    """Sha256 over all parameters and buffers: proof that a frozen module has not moved."""
+    """SHA-256 of all parameters and buffers: equal before and after training for a frozen module."""
     import torch
 
     digest = hashlib.sha256()
@@ -147,3 +147,67 @@ def checksum(module: nn.Module) -> str:
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def step(
+    fabric: Fabric, state: State, phase: Phase, batches: Sequence[Batch], *, clip: float | None = None
+) -> dict[str, Tensor]:
+    """Take one optimiser step of a phase over accumulated batches.
+
+    Parameters
+    ----------
+    batches : sequence of Batch
+        Their mean gradient is used: for losses that are means over pictures and networks without BatchNorm the result
+        is that of one larger batch.
+    clip : float, optional
+        Largest norm of the phase's gradient.
+
+    Returns
+    -------
+    dict
+        Mean of each loss, named ``phase.loss``, and ``phase.total``; detached, on the device.
+    """
+    import torch
+
+    parameters = state.train_only(phase)
+    optimiser = state.optimisers[phase.name]
+    optimiser.zero_grad(set_to_none=True)
+    sums: dict[str, Tensor] = {}
+    for batch in batches:
+        losses = phase.loss(state.wrapped, batch)
+        losses["total"] = sum((phase.weights.get(name, 1.0) * value for name, value in losses.items()), start=0)  # type: ignore[assignment]
+        fabric.backward(losses["total"] / len(batches))
+        for name, value in losses.items():
+            mean = value.detach().float() / len(batches)
+            sums[name] = sums[name] + mean if name in sums else mean
+    _average_gradients(fabric, parameters)
+    if clip is not None:
+        torch.nn.utils.clip_grad_norm_(parameters, clip)
+    optimiser.step()
+    return {f"{phase.name}.{name}": value for name, value in sums.items()}
+
+
+def _average_gradients(fabric: Fabric, parameters: Sequence[nn.Parameter]) -> None:
+    """All-reduce the gradients to their mean over the processes.
+
+    By hand, once a phase, and not by DistributedDataParallel, whose reducer expects every parameter of a module in
+    every backward pass, which a frozen discriminator and an R1 penalty (blind to the last bias) do not give.
+    """
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if fabric.world_size == 1 or not gradients:
+        return
+    import torch
+
+    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+    flat = fabric.all_reduce(flat, reduce_op="mean")  # type: ignore[assignment]
+    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(mean.view(gradient.shape))
+
+
+def seed_step(seed: int, images: int, rank: int) -> None:
+    """Seed torch's generators from the position in the run, so that checkpoints need not hold their state."""
+    import numpy as np
+    import torch
+
+    state: Any = np.random.SeedSequence([seed, images, rank]).generate_state(1, np.uint64)[0]
+    torch.manual_seed(int(state))

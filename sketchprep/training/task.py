@@ -15,13 +15,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
-    from sketchprep.training.state import State
-
-__all__ = ["Batch", "Phase", "Task", "step"]
+__all__ = ["Batch", "Phase", "Task"]
 
 Batch = dict[str, Any]
 
@@ -92,58 +89,3 @@ class Task(ABC):
     def scores(self, modules: Mapping[str, nn.Module]) -> dict[str, float]:
         """Measure how good the modules are on held-out data, smaller being better; called before each checkpoint."""
         return {}
-
-
-def step(
-    fabric: Fabric, state: State, phase: Phase, batches: Sequence[Batch], *, clip: float | None = None
-) -> dict[str, Tensor]:
-    """Take one optimiser step of a phase over accumulated batches.
-
-    Parameters
-    ----------
-    batches : sequence of Batch
-        Their mean gradient is used: for losses that are means over pictures and networks without BatchNorm the result
-        is that of one larger batch.
-    clip : float, optional
-        Largest norm of the phase's gradient.
-
-    Returns
-    -------
-    dict
-        Mean of each loss, named ``phase.loss``, and ``phase.total``; detached, on the device.
-    """
-    import torch
-
-    parameters = state.train_only(phase)
-    optimiser = state.optimisers[phase.name]
-    optimiser.zero_grad(set_to_none=True)
-    sums: dict[str, Tensor] = {}
-    for batch in batches:
-        losses = phase.loss(state.wrapped, batch)
-        losses["total"] = sum((phase.weights.get(name, 1.0) * value for name, value in losses.items()), start=0)  # type: ignore[assignment]
-        fabric.backward(losses["total"] / len(batches))
-        for name, value in losses.items():
-            mean = value.detach().float() / len(batches)
-            sums[name] = sums[name] + mean if name in sums else mean
-    _exchange(fabric, parameters)
-    if clip is not None:
-        torch.nn.utils.clip_grad_norm_(parameters, clip)
-    optimiser.step()
-    return {f"{phase.name}.{name}": value for name, value in sums.items()}
-
-
-def _exchange(fabric: Fabric, parameters: Sequence[nn.Parameter]) -> None:
-    """Replace gradients by their mean over the processes.
-
-    By hand, once a phase, and not by DistributedDataParallel: its reducer expects every parameter of a module in every
-    backward pass, which a frozen discriminator and an R1 penalty (blind to the last bias) do not give.
-    """
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    if fabric.world_size == 1 or not gradients:
-        return
-    import torch
-
-    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-    flat = fabric.all_reduce(flat, reduce_op="mean")  # type: ignore[assignment]
-    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(mean.view(gradient.shape))

@@ -13,7 +13,7 @@ from slurm_site import Site
 
 from sketchprep.cli.main import main
 from sketchprep.models.deepfacedrawing.training.train import train_deepfacedrawing
-from sketchprep.training import processes, slurm
+from sketchprep.training import devices, slurm
 
 # The command's smallest network, on frames of 64 px.
 SMALL = (
@@ -123,7 +123,7 @@ def test_who_started_the_processes(
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    found = processes.started()
+    found = devices.detect_launcher()
     assert (found.processes, found.nodes, found.by) == expected
 
 
@@ -156,7 +156,7 @@ def test_the_signal_before_the_limit_saves_and_the_job_goes_on_by_itself(
     assert 0 < int(saved[-1]) < 480
     assert "back into the queue" in log(run), log(run)
     site.drain(500)
-    assert "goes on at" in log(run)
+    assert "resumes at" in log(run)
     assert "finished, 480 images" in log(run), log(run)
     submit(built, tmp_path / "whole", *more)
     site.drain(300)

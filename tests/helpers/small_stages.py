@@ -54,8 +54,8 @@ def small_task(stage: str, data: Path, encoders: Path, **values: Any) -> Task:
 
 def main() -> None:
     """``small_stages.py STAGE DATA ENCODERS RUN [key=value …]``: train."""
+    from sketchprep.training.devices import leave_together
     from sketchprep.training.loop import fit
-    from sketchprep.training.processes import leave_together
 
     stage, data, encoders, run = sys.argv[1:5]
     changes = {key: yaml.safe_load(value) for key, value in (text.split("=", 1) for text in sys.argv[5:])}

@@ -131,8 +131,8 @@ def main() -> None:
     """``toy_tasks.py TASK RUN [key=value …]``: train and leave with the result's exit code."""
     import yaml
 
+    from sketchprep.training.devices import leave_together
     from sketchprep.training.loop import fit
-    from sketchprep.training.processes import leave_together
 
     changes = {key: yaml.safe_load(value) for key, value in (text.split("=") for text in sys.argv[3:])}
     bare = {"norm": False} if changes.pop("bare", False) and sys.argv[1] != "rival" else {}

@@ -64,7 +64,7 @@ def test_a_partial_checkpoint_is_refused_with_its_part(run: Path, name: str, dam
 def test_foreign_checkpoints_are_refused(run: Path, tmp_path: Path) -> None:
     fit(Rival(), tmp_path / "other", QUICK, quiet=True)
     shutil.copytree(tmp_path / "other" / "checkpoints" / "000000096", run / "checkpoints" / "000000200")
-    with pytest.raises(UserError, match=r"000000200: was begun with other settings .*task\.name"):
+    with pytest.raises(UserError, match=r"000000200: was started with other settings .*task\.name"):
         fit(Invert(), run, QUICK, quiet=True)
     for content in (b"", b"[]", b'{"format": "lightning"}', b'{"format": "sketchprep-checkpoint-1"}'):
         (run / "checkpoints" / "000000200" / "state.json").write_bytes(content)
@@ -152,7 +152,7 @@ def test_too_little_memory_names_the_batch_to_try(
             raise error
 
     options = QUICK.model_copy(update={"batch": batch, "accumulate": accumulate})
-    with pytest.raises(UserError, match=f"too small for batch={batch}; go on with {advice},"):
+    with pytest.raises(UserError, match=f"too small for batch={batch}; resume with {advice},"):
         fit(Greedy(), tmp_path / "run", options, quiet=True)
 
 

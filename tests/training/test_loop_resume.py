@@ -83,7 +83,7 @@ def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(tmp_path: Path, numb
     process.send_signal(number)
     out, log = process.communicate(timeout=120)
     assert process.returncode == 128 + number, log
-    assert "run the same command to go on" in out
+    assert "run the same command to resume" in out
     found = load_latest(tmp_path / "run")
     assert found is not None
     assert 16 <= found.images < 100_000

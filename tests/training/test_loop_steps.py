@@ -18,8 +18,7 @@ from toy_tasks import QUICK, Invert, Rival
 from sketchprep.training.data_loader import Feed
 from sketchprep.training.ema import Average
 from sketchprep.training.loop import fit
-from sketchprep.training.options import Options, Schedule
-from sketchprep.training.schedule import due, factor
+from sketchprep.training.options import Options, Schedule, due, factor
 from sketchprep.training.state import checksum
 from sketchprep.training.task import Task
 
@@ -118,8 +117,7 @@ def test_two_optimisers_count_images_once_and_leave_frozen_modules_alone(tmp_pat
 
 def test_a_frozen_module_keeps_its_checksum() -> None:
     from sketchprep.training import devices
-    from sketchprep.training.state import State
-    from sketchprep.training.task import step
+    from sketchprep.training.state import State, step
 
     options = devices.resolve(QUICK)
     fabric = devices.launch(options)

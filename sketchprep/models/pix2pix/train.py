@@ -17,7 +17,7 @@ from sketchprep.models.deepfacedrawing.training.settings import ARCHITECTURE, Se
 from sketchprep.training import checkpoint, curves, devices, presets, run_dir
 from sketchprep.training.export import facts_of, write_with_card
 from sketchprep.training.paired_gan import FaceGan
-from sketchprep.training.start import check_weights
+from sketchprep.training.run_dir import check_init_from
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -145,7 +145,7 @@ def train_baseline(
     devices.patient_threads()
     options, settings = plan(network, preset, overrides, max_minutes=max_minutes, seed=seed, device=device)
     options = devices.resolve(options)
-    check_weights(Path(run), Path(init_from) if init_from else None)
+    check_init_from(Path(run), Path(init_from) if init_from else None)
     faces, others = settings.faces(data, seed=options.seed), settings.held_out(data)
     task = BaselineTask(network, settings, faces, held_out=others, seed=options.seed)
     if dry_run:

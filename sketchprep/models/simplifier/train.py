@@ -15,7 +15,7 @@ from sketchprep.errors import UserError
 from sketchprep.models.simplifier.data import PairSampler
 from sketchprep.models.simplifier.data.prepare import data_of, mix_of, prepared
 from sketchprep.training import devices, presets
-from sketchprep.training.start import check_weights
+from sketchprep.training.run_dir import check_init_from
 from sketchprep.training.task import Batch, Phase, Task
 
 if TYPE_CHECKING:
@@ -255,7 +255,7 @@ def train_simplifier(
         "simplifier", preset, Settings, overrides, max_minutes=max_minutes, seed=seed, device=device
     )
     devices.patient_threads()
-    check_weights(Path(run), Path(init_from) if init_from else None)  # the teacher's lines may take minutes
+    check_init_from(Path(run), Path(init_from) if init_from else None)  # the teacher's lines may take minutes
     task = _task(options, settings, photos, cache, quiet=quiet)
     if dry_run:
         from sketchprep.training import budget

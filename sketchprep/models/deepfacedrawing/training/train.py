@@ -18,7 +18,7 @@ from sketchprep.models.deepfacedrawing.training.settings import Settings
 from sketchprep.models.deepfacedrawing.training.stages import CE, FM_IS, STAGES, Plan, plan, stages_wanted
 from sketchprep.ops.face_parts import PARTS
 from sketchprep.training import checkpoint, curves, devices, run_dir
-from sketchprep.training.start import check_weights
+from sketchprep.training.run_dir import check_init_from
 
 if TYPE_CHECKING:
     from sketchprep.models.deepfacedrawing.training.component_embedding import CeTask
@@ -152,7 +152,7 @@ class _Training:
         # Mistakes that concern stage 2 alone must not wait until stage 1 is done.
         self.weights = {name: self._init(name) for name in plans}
         for name, path in self.weights.items():
-            check_weights(self._folder(name), path)
+            check_init_from(self._folder(name), path)
         self.faces = {
             name: settings.faces(self.data, seed=options.seed, photos=name == FM_IS)
             for name, (options, settings) in plans.items()

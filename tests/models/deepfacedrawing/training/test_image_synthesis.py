@@ -23,8 +23,7 @@ from sketchprep.models.deepfacedrawing.training.settings import Settings
 from sketchprep.models.deepfacedrawing.training.stage1_weights import DECODERS
 from sketchprep.training import checkpoint, devices
 from sketchprep.training.loop import fit
-from sketchprep.training.state import State, checksum
-from sketchprep.training.task import step
+from sketchprep.training.state import State, checksum, step
 
 SCRIPT = Path(__file__).resolve().parents[3] / "helpers" / "small_stages.py"
 

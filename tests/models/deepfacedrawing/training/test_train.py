@@ -106,9 +106,9 @@ def test_a_run_goes_on_in_either_stage_to_the_same_weights(
         shutil.rmtree(copied / "fm-is")
     # As if the power had gone after the first checkpoint of this stage.
     shutil.rmtree(copied / stage / "checkpoints" / "000000016")
-    assert "goes on at 8 of 16" not in (copied / stage / "log.txt").read_text()
+    assert "resumes at 8 of 16" not in (copied / stage / "log.txt").read_text()
     train(data, copied)
-    assert "goes on at 8 of 16" in (copied / stage / "log.txt").read_text()
+    assert "resumes at 8 of 16" in (copied / stage / "log.txt").read_text()
     files = [path.relative_to(finished) for path in finished.rglob("*.safetensors")]
     assert len(files) > 20
     for path in files:

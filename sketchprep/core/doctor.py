@@ -13,11 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sketchprep.core import runtime, weights
-from sketchprep.core.clashes import clashes, installed_version
 from sketchprep.core.version import VERSION
 from sketchprep.core.weights_manifest import manifest
 
-__all__ = ["Row", "Section", "render", "report"]
+__all__ = ["Row", "Section", "clashes", "installed_version", "render", "report"]
+
+# Distributions that install the same modules; the first is the one this package depends on.
+_SAME_MODULES = {
+    "cv2": ("opencv-python-headless", "opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless"),
+    "dlib": ("dlib-bin", "dlib"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,27 @@ def render(sections: list[Section]) -> str:
         lines += [f"{' ' if row.ok else '!'} {row.label:<{width}}  {row.value}".rstrip() for row in section.rows]
         lines.append("")
     return "\n".join(lines)
+
+
+def clashes() -> list[str]:
+    """One sentence for each module that two installed distributions both claim; imports nothing."""
+    sentences = []
+    for module, distributions in _SAME_MODULES.items():
+        installed = [name for name in distributions if installed_version(name) is not None]
+        if len(installed) > 1:
+            sentences.append(
+                f"{' and '.join(installed)} both install the module {module} and overwrite each other's files: run "
+                f"`pip uninstall -y {' '.join(installed)}` and then `pip install {distributions[0]}`"
+            )
+    return sentences
+
+
+def installed_version(distribution: str) -> str | None:
+    """Version of an installed distribution, or None."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _requirements() -> list[str]:

@@ -13,6 +13,7 @@ from sketchprep.datasets.reader import PairDataset
 from sketchprep.errors import UserError
 from sketchprep.io import images
 from sketchprep.io.files import atomic
+from sketchprep.ops.resize import resize
 
 if TYPE_CHECKING:
     from sketchprep.datasets.reader import Pair
@@ -56,7 +57,7 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]], captions: Sequence[str],
     for line, row in enumerate(rows):
         for column, image in enumerate(row):
             y, x = CAPTION + GAP + line * (tile + GAP), GAP + column * (tile + GAP)
-            small = images.resize(image, (tile, tile)) if image.shape[:2] != (tile, tile) else image
+            small = resize(image, (tile, tile)) if image.shape[:2] != (tile, tile) else image
             sheet[y : y + tile, x : x + tile] = small if small.ndim == 3 else small[..., None]
     return sheet
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sketchprep.errors import UserError
-from sketchprep.io.images import resize
+from sketchprep.ops.resize import resize
 
 __all__ = ["FEATURES", "Descriptor"]
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from sketchprep.core.clashes import clashes
 from sketchprep.errors import SampleError
 from sketchprep.io.color import convert_profile, is_srgb, over_white
 from sketchprep.io.probe import Header, jpeg_ends, open_pillow, png_is_sound, probe
@@ -30,7 +29,6 @@ __all__ = [
     "encode_jpeg",
     "encode_png",
     "probe",
-    "resize",
     "stores_as_is",
 ]
 
@@ -38,10 +36,6 @@ MAX_PIXELS = 100_000_000
 
 # Each failure becomes a row with its reason; OpenCV's own lines on stderr would only tear the progress bar.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-
-# The first import of OpenCV is the moment to say that another distribution has overwritten its files.
-for _clash in clashes():
-    warnings.warn(_clash, stacklevel=2)
 
 
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -183,31 +177,6 @@ def encode_png(image: np.ndarray, *, level: int = 1) -> bytes:
     if not ok:
         raise ValueError(f"an array of shape {image.shape} and type {image.dtype} cannot be written as PNG")
     return encoded.tobytes()
-
-
-def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize with antialiasing: the mean over each pixel's area along an axis that shrinks, bicubic where it grows.
-
-    Parameters
-    ----------
-    image : ndarray of uint8, uint16 or float32, shape (H, W) or (H, W, C)
-    size : tuple of int
-        (width, height) of the result.
-
-    Returns
-    -------
-    ndarray
-        Of the same type; a copy if the size is the picture's own.
-    """
-    height, width = image.shape[:2]
-    if size == (width, height):
-        return image.copy()
-    shrunk = (min(size[0], width), min(size[1], height))
-    if shrunk != (width, height):
-        image = cv2.resize(image, shrunk, interpolation=cv2.INTER_AREA)
-    if shrunk != size:
-        image = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
-    return image
 
 
 def _checked(data: bytes, max_pixels: int) -> Header:

@@ -1,4 +1,4 @@
-"""Pieces that several networks share: residual block, doubling of the size, activation, initial weights.
+"""Pieces that several networks share: residual block, upsampling, activation, initial weights, pixels to and from.
 
 A convolution followed by a normalisation has no bias: the normalisation subtracts it again, so its gradient is zero but
 for rounding, and Adam, which divides a gradient by its own size, would walk it about at the full learning rate.
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["UPSAMPLES", "ResnetBlock", "activation", "init_weights", "upsample"]
+__all__ = ["UPSAMPLES", "ResnetBlock", "activation", "from_pixels", "init_weights", "to_pixels", "upsample"]
 
 Norm = Callable[[int], nn.Module]
 
@@ -100,3 +101,23 @@ def init_weights(module: nn.Module) -> None:
         elif isinstance(part, nn.BatchNorm2d) and part.affine:
             nn.init.normal_(part.weight, 1.0, 0.02)
             nn.init.zeros_(part.bias)
+
+
+def from_pixels(pixels: Tensor) -> Tensor:
+    """uint8 to float32, -1..1; the same shape."""
+    return pixels.float() / 127.5 - 1
+
+
+def to_pixels(pictures: Tensor) -> np.ndarray:
+    """Float, -1..1, to the nearest pixels; what lies beyond is cut off.
+
+    Parameters
+    ----------
+    pictures : Tensor of float, shape (B, 1, H, W) or (B, 3, H, W)
+
+    Returns
+    -------
+    ndarray of uint8, shape (B, H, W) or (B, H, W, 3)
+    """
+    pixels = ((pictures.detach().float() + 1) * 127.5).round().clamp(0, 255).to("cpu", torch.uint8)
+    return (pixels[:, 0] if pixels.shape[1] == 1 else pixels.movedim(1, -1)).contiguous().numpy()

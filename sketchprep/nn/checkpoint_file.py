@@ -1,9 +1,9 @@
-"""Networks in one file with a description: written in half precision, read back checked, frozen and ready to draw."""
+"""Safetensors files of networks with a JSON header: written in half precision, shapes checked before any is read."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from sketchprep.errors import UserError
-from sketchprep.models.deepfacedrawing.networks.codes import fits
 
 if TYPE_CHECKING:
     from safetensors import safe_open
 
-__all__ = ["LARGEST", "full", "refuse_other_shapes", "settle", "write"]
+__all__ = ["LARGEST", "as_float32", "check_shapes", "load_frozen", "write"]
 
 HALF = torch.finfo(torch.float16).max
 LARGEST = 8192
-"""No network of ours has more of anything; a file that says so is not one of ours."""
+"""Upper bound of every size in a header: a file that claims more was not written here."""
 
 
 def write(tensors: Mapping[str, Tensor], path: str | Path, header: Mapping[str, Any]) -> None:
@@ -35,13 +34,22 @@ def _half(tensor: Tensor) -> Tensor:
     return tensor.half() if tensor.is_floating_point() and float(tensor.abs().max()) <= HALF else tensor
 
 
-def full(tensor: Tensor) -> Tensor:
-    """What is computed with: float32 for what is stored in half precision."""
+def as_float32(tensor: Tensor) -> Tensor:
+    """Floating point tensors as float32 (they are stored in half precision), others unchanged."""
     return tensor.float() if tensor.is_floating_point() else tensor
 
 
-def refuse_other_shapes(networks: nn.Module, file: safe_open, path: Path) -> None:
-    """Raise `UserError` unless a file holds the weights of these networks, before any of them is read."""
+Fits = Callable[[str, list[int] | None, list[int] | None], bool]
+"""``fits(name, stored, expected)``: whether a stored shape serves where another is expected; None for no tensor."""
+
+
+def same_shape(name: str, stored: list[int] | None, expected: list[int] | None) -> bool:
+    """Whether a tensor is stored exactly as the network has it."""
+    return stored == expected
+
+
+def check_shapes(networks: nn.Module, file: safe_open, path: Path, *, fits: Fits = same_shape) -> None:
+    """Raise `UserError` unless a file holds exactly the tensors of these networks; reads the file's header only."""
     expected = {name: list(value.shape) for name, value in networks.state_dict().items()}
     found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
     odd = next((name for name in sorted(expected | found) if not fits(name, found.get(name), expected.get(name))), None)
@@ -52,7 +60,7 @@ def refuse_other_shapes(networks: nn.Module, file: safe_open, path: Path) -> Non
         )
 
 
-def settle(networks: nn.Module, tensors: Mapping[str, Tensor], device: str) -> None:
-    """Give networks that were built without weights theirs; frozen, in eval mode and channels-last."""
+def load_frozen(networks: nn.Module, tensors: Mapping[str, Tensor], device: str) -> None:
+    """Load weights into networks that were built without any (on the meta device); frozen, eval mode, channels-last."""
     networks.load_state_dict(tensors, assign=True)
     networks.eval().requires_grad_(False).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from sketchprep.errors import SampleError
-from sketchprep.io.images import resize
+from sketchprep.ops.resize import resize
 from sketchprep.ops.warp import frame_corners, outside_share, quad_matrix, transform_points, warp
 
 __all__ = [

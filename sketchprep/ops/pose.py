@@ -17,9 +17,17 @@ import cv2
 import numpy as np
 
 from sketchprep.errors import SampleError
-from sketchprep.sketching.landmarks import MIRROR
 
-__all__ = ["FACE", "RIGID", "Pose", "estimate_pose", "project", "rotation"]
+__all__ = ["FACE", "MIRROR", "RIGID", "Pose", "estimate_pose", "project", "rotation"]
+
+MIRROR = np.concatenate(
+    [
+        np.r_[16:-1:-1, 26:16:-1, 27:31, 35:30:-1],
+        [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40],
+        np.r_[54:47:-1, 59:54:-1, 64:59:-1, 67:64:-1],
+    ]
+)
+"""``MIRROR[i]`` is the index of landmark i in the mirrored picture, shape (68,)."""
 
 # Left half (and middle line) of the face in millimetres: x to the right of the image, y down, z away from the camera;
 # the origin lies between the eyes.

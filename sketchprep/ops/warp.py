@@ -10,7 +10,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from sketchprep.io.images import resize
+from sketchprep.ops.resize import resize
 
 __all__ = ["Border", "frame_corners", "outside_share", "quad_matrix", "transform_points", "warp"]
 

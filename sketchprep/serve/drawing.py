@@ -15,6 +15,7 @@ from sketchprep.models.deepfacedrawing.drawing.manifold import ALL
 from sketchprep.models.deepfacedrawing.drawing.synthesizer import WB, Synthesizer, blank_parts
 from sketchprep.ops.face_parts import PARTS, windows
 from sketchprep.ops.ink import INK
+from sketchprep.ops.resize import resize
 from sketchprep.serve.limits import CANVAS, MOST_PIXELS
 from sketchprep.serve.part_cache import PartCache
 from sketchprep.serve.placement import beside, for_model, in_place
@@ -171,7 +172,7 @@ class DrawingService:
         if self.gallery is None or part not in PARTS or not 0 <= row < len(self.gallery.synthesizer.bank.ids):  # type: ignore[union-attr]
             raise UserError(f"part '{part[:40]}' of face {row}: the bank has none; reload the page")
         side = windows(CANVAS)[part].width
-        return images.encode_png(images.resize(self.gallery.sketches(part, [row])[row], (side, side)))
+        return images.encode_png(resize(self.gallery.sketches(part, [row])[row], (side, side)))
 
     def read(
         self, data: bytes, *, size: int, kind: str = "auto", align: str | None = None, clean: bool = False

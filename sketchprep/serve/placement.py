@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from sketchprep.io import images
 from sketchprep.models.deepfacedrawing.drawing.frame_check import advice, distances, ink_fault
 from sketchprep.models.deepfacedrawing.drawing.inkplace import LINE_512, head_matrices, most_familiar
 from sketchprep.ops.face_parts import PARTS
 from sketchprep.ops.ink import INK, broaden, ink_box
+from sketchprep.ops.resize import resize
 from sketchprep.ops.warp import warp
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def for_model(page: np.ndarray, size: int) -> np.ndarray:
     """A page in the model's frame, its lines as broad as they should be: uint8, shape (size, size)."""
     if (page < INK).any():
         page = broaden(page, LINE_512)
-    return images.resize(page, (size, size))
+    return resize(page, (size, size))
 
 
 def _moved(page: np.ndarray, matrix: np.ndarray) -> np.ndarray:

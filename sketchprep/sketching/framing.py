@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from sketchprep.errors import SampleError
-from sketchprep.io import images
 from sketchprep.ops import align, labels, pose
+from sketchprep.ops.resize import resize
 from sketchprep.ops.warp import outside_share, transform_points, warp
 from sketchprep.sketching import selection
 
@@ -128,7 +128,7 @@ def _keep(
     with meter.time("align"):
         if height == width:
             square = (recipe.size, recipe.size)
-            photo = picture.photo if width == recipe.size else images.resize(picture.photo, square)
+            photo = picture.photo if width == recipe.size else resize(picture.photo, square)
             matrix = _scaling(recipe.size / width)
         else:
             aligned = align.align(picture.photo, None, template="none", size=recipe.size)

@@ -18,22 +18,13 @@ import cv2
 import numpy as np
 
 from sketchprep.errors import UserError
-from sketchprep.io.images import resize
+from sketchprep.ops.resize import resize
 
-__all__ = ["FRAME_BOX", "MIRROR", "Box", "Landmarker", "box_around"]
+__all__ = ["FRAME_BOX", "Box", "Landmarker", "box_around"]
 
 # The box that dlib's detector gives, in the median, for a face in the FFHQ/CelebA-HQ frame: left, top, right, bottom as
 # fractions of the size.  Measured on CelebA-HQ photos.
 FRAME_BOX = (0.206, 0.306, 0.794, 0.894)
-
-# MIRROR[i] is the number that point i bears in the mirrored picture.
-MIRROR = np.concatenate(
-    [
-        np.r_[16:-1:-1, 26:16:-1, 27:31, 35:30:-1],
-        [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40],
-        np.r_[54:47:-1, 59:54:-1, 64:59:-1, 67:64:-1],
-    ]
-)
 
 _LOOKS = (256, 512, 1024)
 # Sides of boxes come in steps of 6/5 from about 73 px on; this lies above the first.

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from sketchprep.errors import SampleError, UserError
-from sketchprep.io import images
+from sketchprep.ops.resize import resize
 from sketchprep.sketching import stages
 from sketchprep.sketching.recipe import Recipe, load
 
@@ -129,5 +129,5 @@ class PhotoSketcher:
             network = self._networks[name] if stages.OPS[stage.op].asset else None
             results[name] = stages.run(stage.op, [results[stage.input]], [points], stage.params, network)[0]
         assert self.recipe.sketch is not None
-        sketch = images.resize(results[self.recipe.sketch], (self.size, self.size))
+        sketch = resize(results[self.recipe.sketch], (self.size, self.size))
         return sketch, ffhq_matrix(landmarks, self.size)

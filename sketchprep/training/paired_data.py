@@ -164,12 +164,12 @@ class PairedFaces:
 
     def _decoded(self, number: int) -> tuple[dict[str, Any], np.ndarray | None]:
         """Pictures as planes at the wanted size, and landmarks there."""
-        from sketchprep.io import images
+        from sketchprep.ops.resize import resize
 
         pair = self._pairs[number]
         try:
             pictures = {
-                name: images.resize(_square(pair, stage, self._pairs.size), (self.size, self.size))
+                name: resize(_square(pair, stage, self._pairs.size), (self.size, self.size))
                 for name, stage in zip(("sketch", "photo"), self._stages, strict=False)
             }
         except SampleError as error:

@@ -154,7 +154,7 @@ class FaceGan(Task):
 
     def samples(self, modules: Mapping[str, nn.Module]) -> np.ndarray:
         from sketchprep.datasets.preview import contact_sheet
-        from sketchprep.nn.pixels import to_pixels
+        from sketchprep.nn.blocks import to_pixels
 
         pairs = self.held_out.fixed(GRID)
         drawn = self._draw(modules, pairs)[0]
@@ -194,7 +194,7 @@ def _scaled(pixels: Tensor) -> Tensor:
     """0..255 to -1..1, channels-last."""
     import torch
 
-    from sketchprep.nn.pixels import from_pixels
+    from sketchprep.nn.blocks import from_pixels
 
     return from_pixels(pixels).contiguous(memory_format=torch.channels_last)
 

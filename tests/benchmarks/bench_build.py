@@ -64,6 +64,7 @@ def bare_ops(root: Path, limit: int) -> float:
     from sketchprep.io import images
     from sketchprep.ops.canny import canny
     from sketchprep.ops.photocopy import photocopy
+    from sketchprep.ops.resize import resize
     from sketchprep.sketching.landmarks import Landmarker
 
     cv2.setNumThreads(1)
@@ -72,7 +73,7 @@ def bare_ops(root: Path, limit: int) -> float:
     landmarker.frame_points(images.decode(files[0].read_bytes()))  # loads the predictor
     start = time.perf_counter()
     for path in files:
-        photo = images.resize(images.decode(path.read_bytes()), (512, 512))
+        photo = resize(images.decode(path.read_bytes()), (512, 512))
         landmarker.frame_points(photo)
         sketch, edges = photocopy(photo), canny(photo)
         images.encode_jpeg(photo), images.encode_png(sketch), images.encode_png(edges)

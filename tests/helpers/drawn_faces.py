@@ -9,6 +9,7 @@ import numpy as np
 import yaml
 
 from sketchprep.io import images, shards
+from sketchprep.ops.resize import resize
 from sketchprep.sketching import recipe
 
 
@@ -30,7 +31,7 @@ def draw(number: int, size: int) -> tuple[np.ndarray, np.ndarray]:
     mouth = ((256, 378), (int(rng.integers(25, 60)), int(rng.integers(4, 22))))
     cv2.ellipse(photo, *mouth, 0, 0, 360, (160, 50, 60), -1)
     cv2.ellipse(sketch, *mouth, 0, 0, 360, 0, 6)
-    return images.resize(photo, (size, size)), images.resize(sketch, (size, size))
+    return resize(photo, (size, size)), resize(sketch, (size, size))
 
 
 def write_faces(

@@ -372,23 +372,3 @@ def test_png_round_trip_is_exact(scene: np.ndarray) -> None:
     assert np.array_equal(images.decode(images.encode_png(scene)), scene)
     assert np.array_equal(images.decode_gray(images.encode_png(scene[:, :, 0])), scene[:, :, 0])
     assert len(images.encode_png(scene, level=9)) <= len(images.encode_png(scene, level=0))
-
-
-def test_resize_does_not_alias_and_keeps_the_mean() -> None:
-    stripes = np.zeros((96, 96), np.uint8)
-    stripes[:, ::2] = 255
-    small = images.resize(stripes, (32, 96))
-    assert small.shape == (96, 32)
-    assert small.min() > 80
-    assert small.max() < 175
-    # One axis shrinks while the other grows.
-    mixed = images.resize(stripes, (48, 192))
-    assert mixed.shape == (192, 48)
-    assert np.abs(mixed.astype(int) - 127).max() <= 1
-    assert np.array_equal(images.resize(stripes, (96, 96)), stripes)
-
-
-def test_resize_upward_stays_in_range_and_in_place(scene: np.ndarray) -> None:
-    large = images.resize(scene, (192, 144))
-    assert large.shape == (144, 192, 3)
-    assert gap(images.resize(large, (64, 48)), scene) < 4

@@ -143,9 +143,10 @@ def test_heds_trunk_sees_blur_and_its_distance_has_the_size_of_a_vggs() -> None:
 
     from sketchprep.core.resources import resource
     from sketchprep.io import images
+    from sketchprep.ops.resize import resize
 
     paths = sorted(resource("data/portraits").glob("*.jpg"))[:3]
-    photos = [images.resize(images.decode(path.read_bytes()), (128, 128)) for path in paths]
+    photos = [resize(images.decode(path.read_bytes()), (128, 128)) for path in paths]
     blurred = [cv2.GaussianBlur(photo, (0, 0), 3) for photo in photos]
     real, soft = (
         torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1 for pictures in (photos, blurred)

@@ -8,7 +8,7 @@ import pytest
 
 from sketchprep.errors import SampleError
 from sketchprep.ops import align
-from sketchprep.sketching.landmarks import MIRROR
+from sketchprep.ops.pose import MIRROR
 
 EYES, MOUTH = np.array([(240.0, 300.0), (340.0, 300.0)]), np.array([(255.0, 410.0), (325.0, 410.0)])
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from sketchprep.errors import SampleError
-from sketchprep.ops.pose import FACE, RIGID, estimate_pose, project, rotation
-from sketchprep.sketching.landmarks import MIRROR
+from sketchprep.ops.pose import FACE, MIRROR, RIGID, estimate_pose, project, rotation
 
 
 def seen(yaw: float, pitch: float, roll: float, **camera: float) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sketchprep.io.images import resize
+from sketchprep.ops.resize import resize
 from sketchprep.ops.warp import frame_corners, outside_share, quad_matrix, transform_points, warp
 
 

@@ -16,6 +16,7 @@ from drawn_faces import draw
 from sketchprep.io import images
 from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer
 from sketchprep.ops.face_parts import PARTS, windows
+from sketchprep.ops.resize import resize
 from sketchprep.serve.limits import MOST_PICTURE
 from sketchprep.serve.security import Guard, hosts_for
 
@@ -157,14 +158,14 @@ def test_a_picture_becomes_a_canvas(port: int) -> None:
     assert answer.headers["x-kind"] == "sketch"
     found = images.decode_gray(data)
     assert found.shape == (512, 512)
-    larger = images.resize(sketch, (512, 512))
+    larger = resize(sketch, (512, 512))
     assert found[larger < 60].mean() < 80
     assert found[larger > 250].mean() > 240
 
 
 def test_a_canvas_is_moved_into_its_place(port: int) -> None:
     page = np.full((512, 512), 255, np.uint8)
-    page[20:220, 20:220] = images.resize(draw(100, 300)[1], (200, 200))
+    page[20:220, 20:220] = resize(draw(100, 300)[1], (200, 200))
     rows, columns = np.nonzero(images.decode_gray(call(port, "/api/place", images.encode_png(page))[1]) < 100)
     assert rows.max() - rows.min() > 300
     assert columns.max() - columns.min() > 200

@@ -17,6 +17,7 @@ from drawn_faces import draw
 
 from sketchprep.io import images
 from sketchprep.ops.face_parts import windows
+from sketchprep.ops.resize import resize
 from sketchprep.serve.drawing import DrawingService
 
 Serve = Callable[..., AbstractContextManager[int]]
@@ -261,7 +262,7 @@ def test_pictures_are_loaded_and_saved(page: Any, tmp_path: Path) -> None:
         assert ink(page).min() == 255
     page.set_input_files("#file", tmp_path / "mine.png")
     settle(page)
-    larger = images.resize(sketch, (512, 512))
+    larger = resize(sketch, (512, 512))
     assert ink(page)[larger < 60].mean() < 90
     assert ink(page)[larger > 250].mean() > 235
     for button, name, shown in (("#save-sketch", "sketch.png", "ink"), ("#save-face", "face.png", "face")):

@@ -14,8 +14,9 @@ from sketchprep.core.resources import resource
 from sketchprep.errors import UserError
 from sketchprep.io import images
 from sketchprep.ops import align
-from sketchprep.ops.pose import estimate_pose
-from sketchprep.sketching.landmarks import MIRROR, Box, Landmarker, box_around
+from sketchprep.ops.pose import MIRROR, estimate_pose
+from sketchprep.ops.resize import resize
+from sketchprep.sketching.landmarks import Box, Landmarker, box_around
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def test_size_of_the_photo_does_not_matter(landmarker: Landmarker, photos: dict[
         side = photo.shape[0]
         (box,) = landmarker.faces(photo)
         points = landmarker.points(photo, box)
-        other = images.resize(photo, (size, size))
+        other = resize(photo, (size, size))
         (found,) = landmarker.faces(other)
         scaled = (landmarker.points(other, found) + 0.5) * side / size - 0.5
         assert gap(points, scaled) < 3
@@ -83,7 +84,7 @@ def test_small_face_is_found_by_the_later_looks(landmarker: Landmarker, photos: 
     photo = list(photos.values())[1]
     for side, place in ((300, (500, 200)), (170, (90, 800))):
         scene = np.full((1024, 1024, 3), 128, np.uint8)
-        scene[place[1] : place[1] + side, place[0] : place[0] + side] = images.resize(photo, (side, side))
+        scene[place[1] : place[1] + side, place[0] : place[0] + side] = resize(photo, (side, side))
         (box,) = landmarker.faces(scene)
         assert place[0] < (box.left + box.right) / 2 < place[0] + side
         assert place[1] < (box.top + box.bottom) / 2 < place[1] + side
@@ -91,7 +92,7 @@ def test_small_face_is_found_by_the_later_looks(landmarker: Landmarker, photos: 
 
 def test_several_faces_and_none(landmarker: Landmarker, photos: dict[str, np.ndarray]) -> None:
     first, second = list(photos.values())[1:3]
-    both = np.hstack([images.resize(first, (512, 512)), images.resize(second, (512, 512))])
+    both = np.hstack([resize(first, (512, 512)), resize(second, (512, 512))])
     boxes = landmarker.faces(both)
     assert len(boxes) == 2
     assert boxes[0].side >= boxes[1].side

@@ -8,12 +8,13 @@ import pytest
 import sketchprep
 from sketchprep.errors import UserError
 from sketchprep.io import images
+from sketchprep.ops.resize import resize
 from sketchprep.sketching import stages
 
 
 @pytest.fixture(scope="module")
 def photo(frontal) -> np.ndarray:
-    return images.resize(images.decode(frontal[0].read_bytes()), (200, 152))
+    return resize(images.decode(frontal[0].read_bytes()), (200, 152))
 
 
 @pytest.mark.parametrize("op", ["canny", "photocopy", "lines", "two_tone", "clean", "hed"])

@@ -15,6 +15,7 @@ import numpy as np
 from sketchprep.datasets.components.layouts import Subject
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import images as imageio
+from sketchprep.ops.resize import resize
 
 if TYPE_CHECKING:
     from sketchprep.datasets.reader import PairDataset
@@ -94,7 +95,7 @@ class DatasetInput:
                 raise SampleError("size", f"a stored picture is {image.shape[1]}×{image.shape[0]} px")
         points = pair.landmarks
         if self.size != self.pairs.size:
-            images = {kind: imageio.resize(image, (self.size, self.size)) for kind, image in images.items()}
+            images = {kind: resize(image, (self.size, self.size)) for kind, image in images.items()}
             labels = None if labels is None else resize_labels(labels, self.size)
             points = None if points is None else rescale_points(points, self.size / self.pairs.size)
         return Subject(images, points, labels)
@@ -160,7 +161,7 @@ class FolderInput:
         height, width = image.shape[:2]
         if height != width:
             raise SampleError("not-square", f"{width}×{height} px; crop it to a square, or build a dataset from it")
-        image = imageio.resize(image, (self.size, self.size))
+        image = resize(image, (self.size, self.size))
         return Subject({self.kinds[0]: image}, self._landmarks(image) if self._find else None)
 
     @cached_property

@@ -13,6 +13,7 @@ from sketchprep.datasets import preview
 from sketchprep.datasets.components.layouts import Subject
 from sketchprep.io import images, shards
 from sketchprep.ops.face_parts import Window
+from sketchprep.ops.resize import resize
 
 __all__ = ["ArrayStream", "Sheet", "write_images"]
 
@@ -110,7 +111,7 @@ def _square(image: np.ndarray) -> np.ndarray:
 def _shrunk(image: np.ndarray) -> np.ndarray:
     height, width = image.shape[:2]
     scale = TILE / max(height, width)
-    return images.resize(image, (max(1, round(width * scale)), max(1, round(height * scale))))
+    return resize(image, (max(1, round(width * scale)), max(1, round(height * scale))))
 
 
 def write_images(folder: Path, ordinal: int, pieces: Mapping[tuple[str, str], Any]) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import images, shards
 from sketchprep.io.files import atomic, write_once
+from sketchprep.ops.resize import resize
 from sketchprep.records import Failure
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ def picture(pair: Pair, name: str, size: int) -> np.ndarray:
     image = pair[name]
     if image.shape[0] != image.shape[1]:
         raise SampleError("size", f"the stored {name} is {image.shape[1]}×{image.shape[0]} px")
-    return image if len(image) == size else images.resize(image, (size, size))
+    return image if len(image) == size else resize(image, (size, size))
 
 
 def picture_bytes(pair: Pair, name: str, size: int, stored: int) -> bytes:

@@ -14,6 +14,7 @@ from sketchprep.datasets.export.base import SPLITS, Exporter, Outcome, picture_b
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import images, shards
 from sketchprep.io.files import atomic, commit
+from sketchprep.ops.resize import resize
 from sketchprep.records import Failure
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class Shards(Exporter):
         image = pair[stage]
         if stage == "labels":
             return images.encode_png(resize_labels(image, self.size))
-        return images.encode_png(images.resize(image, (self.size, self.size)))
+        return images.encode_png(resize(image, (self.size, self.size)))
 
     def _plan_row(self, shard: str, number: int) -> dict[str, Any]:
         row = self._light.slice(number, 1).to_pylist()[0]

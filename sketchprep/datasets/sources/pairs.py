@@ -170,7 +170,7 @@ def _digest(photo: bytes, sketch: bytes | None) -> str:
 
 
 def _fit(sketch: np.ndarray, photo: np.ndarray) -> np.ndarray:
-    from sketchprep.io import images
+    from sketchprep.ops.resize import resize
 
     (h, w), (height, width) = sketch.shape, photo.shape[:2]
     if (h, w) == (height, width):
@@ -179,4 +179,4 @@ def _fit(sketch: np.ndarray, photo: np.ndarray) -> np.ndarray:
         raise SampleError(
             "size-mismatch", f"the sketch is {w}×{h} and the photo {width}×{height}: shapes may differ by 1 %"
         )
-    return images.resize(sketch, (width, height))
+    return resize(sketch, (width, height))

@@ -259,7 +259,8 @@ def _copies(count: int, height: int, width: int) -> Tensor:
 def _photos(height: int, width: int) -> list[np.ndarray]:
     from sketchprep.core.resources import resource
     from sketchprep.io import images
+    from sketchprep.ops.resize import resize
 
     folder = resource("data/portraits")
     photos = [images.decode((folder / f"{name}.jpg").read_bytes()) for name in _PORTRAITS]
-    return [images.resize(photo, (width, height)) for photo in photos]
+    return [resize(photo, (width, height)) for photo in photos]

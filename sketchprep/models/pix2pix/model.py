@@ -13,10 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from sketchprep.errors import UserError
-from sketchprep.nn.blocks import UPSAMPLES
-from sketchprep.nn.checkpoint_file import LARGEST, full, refuse_other_shapes, settle, write
+from sketchprep.nn.blocks import UPSAMPLES, from_pixels, to_pixels
+from sketchprep.nn.checkpoint_file import LARGEST, as_float32, check_shapes, load_frozen, write
 from sketchprep.nn.pix2pixhd import GlobalGenerator
-from sketchprep.nn.pixels import from_pixels, to_pixels
 from sketchprep.nn.unet import UNet
 
 __all__ = ["NETWORKS", "Baseline", "Shape", "file_of", "load_baseline", "save_baseline"]
@@ -145,13 +144,13 @@ def load_baseline(path: str | Path, *, device: str = "cpu") -> Baseline:
             facts, shape = _header((file.metadata() or {}).get("sketchprep", ""), path)
             with torch.device("meta"):
                 network = shape.build()
-            refuse_other_shapes(network, file, path)
-            tensors = {name: full(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+            check_shapes(network, file, path)
+            tensors = {name: as_float32(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, ValueError) as error:
         raise UserError(
             f"{path}: cannot be read as a baseline ({error}); name another run of `sketchprep train baseline`"
         ) from None
-    settle(network, tensors, device)
+    load_frozen(network, tensors, device)
     return Baseline(shape, network, facts)
 
 

@@ -20,6 +20,7 @@ from sketchprep.datasets.reader import open_pairs
 from sketchprep.errors import UserError
 from sketchprep.io import images as imageio
 from sketchprep.ops import face_parts, helen_labels
+from sketchprep.ops.resize import resize
 
 Make = Callable[..., Path]
 
@@ -89,7 +90,7 @@ def test_a_smaller_size_resizes_pictures_and_landmarks(drawn: Make, tmp_path: Pa
     assert {tuple(r[k] for k in ("part", "x", "y", "width", "height")) for r in rows(tmp_path / "out")} == {
         (part, *window) for part, window in face_parts.windows(128).items()
     }
-    expected = imageio.resize(open_pairs(data)[1].sketch, (128, 128))[face_parts.windows(128)["mouth"].slices]
+    expected = resize(open_pairs(data)[1].sketch, (128, 128))[face_parts.windows(128)["mouth"].slices]
     np.testing.assert_array_equal(load(tmp_path / "out", "mouth.sketch")[1], expected)
 
 

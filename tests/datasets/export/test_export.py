@@ -20,6 +20,7 @@ from sketchprep.errors import UserError
 from sketchprep.io import images
 from sketchprep.io.shards import key
 from sketchprep.ops.face_parts import windows
+from sketchprep.ops.resize import resize
 
 Make = Callable[..., Path]
 
@@ -89,7 +90,7 @@ def test_a_smaller_size_resizes(drawn: Make, tmp_path: Path, to: str) -> None:
     pictures = [images.decode(data) for name, data in tree(out).items() if name.endswith(("png", "jpg"))]
     assert len(pictures) == (2 if to == "pix2pix" else 4)
     assert {p.shape[0] for p in pictures} == {64}
-    expected = images.resize(open_pairs(data, "test")[0].sketch, (64, 64))
+    expected = resize(open_pairs(data, "test")[0].sketch, (64, 64))
     assert any((p[:, :64, 0] == expected).all() for p in pictures)
 
 
@@ -129,7 +130,7 @@ def test_controlnet_has_the_columns_of_its_training_script(
     assert {"image", "conditioning_image", "text"} <= set(found["columns"])
     row, pair = found["samples"]["train"][0], open_pairs(data, "train")[0]
     assert row["image"][:2] == ["RGB", [64, 64]]
-    assert row["conditioning_image"] == ["L", [64, 64], int(images.resize(pair.sketch, (64, 64)).astype(int).sum())]
+    assert row["conditioning_image"] == ["L", [64, 64], int(resize(pair.sketch, (64, 64)).astype(int).sum())]
     assert row["text"]
     assert found["rows"] == {"train": 4, "test": 3}
     given = options(report.command)
@@ -203,7 +204,7 @@ def test_shards_are_a_dataset_again(drawn: Make, tmp_path: Path) -> None:
         assert pair.ordinal == original.ordinal
         assert pair.split == original.split
         assert pair.photo.shape == (64, 64, 3)
-        np.testing.assert_array_equal(pair.sketch, images.resize(original.sketch, (64, 64)))
+        np.testing.assert_array_equal(pair.sketch, resize(original.sketch, (64, 64)))
         np.testing.assert_allclose(pair.landmarks, (original.landmarks + 0.5) / 2 - 0.5, atol=0.01)
         assert [tuple(w.values()) for w in pair.row["windows"]] == [(p, *w) for p, w in windows(64).items()]
         # A point of the photo lands where the shrunk frame shows it.

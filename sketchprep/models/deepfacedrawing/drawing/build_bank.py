@@ -110,9 +110,9 @@ def build_bank(
 
 
 def _sketch(pair: Pair, stage: str, size: int) -> np.ndarray:
-    from sketchprep.io import images
+    from sketchprep.ops.resize import resize
 
     try:
-        return images.resize(pair[stage], (size, size))
+        return resize(pair[stage], (size, size))
     except SampleError as error:
         raise UserError(f"pair {pair.id!r}: {error}; see `sketchprep verify`") from None

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sketchprep.io import images
 from sketchprep.ops.face_parts import PARTS
 from sketchprep.ops.ink import broaden, ink_box
+from sketchprep.ops.resize import resize
 from sketchprep.ops.warp import warp
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def ink_matrix(page: np.ndarray, size: int, synthesizer: Synthesizer | None = No
         return matrices[0]
     shrunk = min(1.0, LOOKED_AT / max(page.shape))
     height, width = (max(1, round(side * shrunk)) for side in page.shape)
-    small = images.resize(page, (width, height)) if shrunk < 1 else page
+    small = resize(page, (width, height)) if shrunk < 1 else page
     tried = []
     for matrix in matrices:
         there = matrix / [shrunk, shrunk, 1]

@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 
 from sketchprep.errors import SampleError, UserError
-from sketchprep.io import images
 from sketchprep.models.deepfacedrawing.drawing.inkplace import LINE_512, ink_matrix
 from sketchprep.ops import align as alignment
 from sketchprep.ops.ink import INK, broaden, darkened
 from sketchprep.ops.paper import to_black_on_white
+from sketchprep.ops.resize import resize
 from sketchprep.ops.warp import warp
 from sketchprep.sketching.photo_sketch import RECIPE, PhotoSketcher
 
@@ -160,7 +160,7 @@ class SketchReader:
         if self.clean:
             page = broaden(self._cleaned(page), needed)
         if self.align is None:
-            return AlignedSketch(images.resize(_square(page), (self.size, self.size)), "sketch", matrix, notes)
+            return AlignedSketch(resize(_square(page), (self.size, self.size)), "sketch", matrix, notes)
         return AlignedSketch(warp(page, matrix, self.size, border="white"), "sketch", matrix, notes)
 
     def _points(self, image: np.ndarray) -> np.ndarray | None:
@@ -194,8 +194,8 @@ class SketchReader:
 
         height, width = page.shape
         scale = min(1.0, CLEANED_SIDE / max(height, width))
-        small = images.resize(page, (max(16, round(width * scale)), max(16, round(height * scale))))
-        return images.resize(simplify_image(small, self._simplifier, tidy={}), (width, height))
+        small = resize(page, (max(16, round(width * scale)), max(16, round(height * scale))))
+        return resize(simplify_image(small, self._simplifier, tidy={}), (width, height))
 
 
 def parse_align(text: str | None) -> str | np.ndarray | None:

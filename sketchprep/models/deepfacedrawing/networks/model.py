@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from sketchprep.errors import UserError
-from sketchprep.models.deepfacedrawing.networks.codes import widen
+from sketchprep.models.deepfacedrawing.networks.codes import fits, widen
 from sketchprep.models.deepfacedrawing.networks.modules import Architecture, Encoders, FaceGenerator, ImageDecoder, fuse
-from sketchprep.nn.checkpoint_file import LARGEST, full, refuse_other_shapes, settle, write
-from sketchprep.nn.pixels import from_pixels, to_pixels
+from sketchprep.nn.blocks import from_pixels, to_pixels
+from sketchprep.nn.checkpoint_file import LARGEST, as_float32, check_shapes, load_frozen, write
 from sketchprep.ops.face_parts import PARTS
 
 if TYPE_CHECKING:
@@ -135,12 +135,12 @@ def load_face_model(path: str | Path, *, device: str = "cpu") -> FaceModel:
             facts, architecture = _header(file, path)
             with torch.device("meta"):
                 networks = build(architecture)
-            refuse_other_shapes(networks, file, path)
+            check_shapes(networks, file, path, fits=fits)
             wanted = networks.state_dict()
-            tensors = {name: widen(full(file.get_tensor(name)), value.shape) for name, value in wanted.items()}
+            tensors = {name: widen(as_float32(file.get_tensor(name)), value.shape) for name, value in wanted.items()}
     except (OSError, SafetensorError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as a model of faces ({error}); name another file") from None
-    settle(networks, tensors, device)
+    load_frozen(networks, tensors, device)
     encoders, decoders, generator = (networks[name] for name in ("encoders", "image_decoders", "generator"))
     return FaceModel(architecture, encoders, decoders, generator, facts)  # type: ignore[arg-type]
 

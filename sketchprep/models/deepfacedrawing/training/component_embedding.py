@@ -88,7 +88,7 @@ class CeTask(Task):
     def parts(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """The parts of a batch's sketches, -1..1."""
         from sketchprep.models.deepfacedrawing.networks.modules import part_images
-        from sketchprep.nn.pixels import from_pixels
+        from sketchprep.nn.blocks import from_pixels
 
         return part_images(from_pixels(batch["sketch"]), self.settings.size, batch.get("flip"))
 
@@ -133,7 +133,7 @@ class CeTask(Task):
         """Held-out sketches, all of them drawn from codes again, and single parts beside what their codes drew."""
         from sketchprep.datasets.preview import contact_sheet
         from sketchprep.models.deepfacedrawing.networks.modules import fuse
-        from sketchprep.nn.pixels import to_pixels
+        from sketchprep.nn.blocks import to_pixels
 
         device, columns = _device(modules), {}
         sketches = self.held_out.fixed(min(GRID, len(self.held_out)))["sketch"]

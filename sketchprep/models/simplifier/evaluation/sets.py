@@ -260,11 +260,12 @@ def read_face(tree: Tree, path: str, landmarker: Any) -> tuple[np.ndarray, np.nd
         If it cannot be read, or is not square.
     """
     from sketchprep.io import images
+    from sketchprep.ops.resize import resize
 
     photo = images.decode(tree.read(path))
     if photo.shape[0] != photo.shape[1]:
         raise SampleError("frame", f"{photo.shape[1]}x{photo.shape[0]} px is not square, so it lies in no frame")
-    photo = images.resize(photo, (SIZE, SIZE))
+    photo = resize(photo, (SIZE, SIZE))
     return photo, landmarker.frame_points(photo)
 
 

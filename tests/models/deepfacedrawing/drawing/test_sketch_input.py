@@ -15,6 +15,7 @@ from sketchprep.models.deepfacedrawing.drawing.inkplace import BOTTOMS, TOPS
 from sketchprep.models.deepfacedrawing.drawing.sketch_input import SketchReader, looks_like_photo, parse_align
 from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer
 from sketchprep.ops.ink import INK, broaden, ink_box
+from sketchprep.ops.resize import resize
 from sketchprep.ops.warp import transform_points
 
 POINTS = np.array([(193, 247), (319, 247), (256, 325), (226, 378), (286, 378)], float)
@@ -33,7 +34,7 @@ def overlap(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def test_paper_polarity_and_colour_make_no_difference(page: np.ndarray) -> None:
-    expected = images.resize(page, (128, 128))
+    expected = resize(page, (128, 128))
     light = np.linspace(0.5, 1, 512)
     red = np.where(page[..., None] < 128, np.array([200, 40, 30], np.uint8), np.uint8(255))
     pencil = (190 - (255 - page) * 0.3).astype(np.uint8)
@@ -53,13 +54,13 @@ def test_paper_polarity_and_colour_make_no_difference(page: np.ndarray) -> None:
 
 def test_a_sketch_in_the_frame_is_only_shrunk(page: np.ndarray) -> None:
     assert np.array_equal(SketchReader(512).read(page).sketch, page)
-    assert np.array_equal(SketchReader(256).read(page).sketch, images.resize(page, (256, 256)))
+    assert np.array_equal(SketchReader(256).read(page).sketch, resize(page, (256, 256)))
 
 
 def test_fine_lines_on_a_large_page_stay_black() -> None:
     large = np.full((2600, 2600), 255, np.uint8)
     cv2.circle(large, (1300, 1300), 900, 0, 3, cv2.LINE_AA)
-    shrunk = images.resize(large, (128, 128))
+    shrunk = resize(large, (128, 128))
     found = SketchReader(128).read(large).sketch
     assert np.percentile(shrunk[shrunk < 255], 5) > 150
     assert np.percentile(found[found < 255], 20) < 100
@@ -78,7 +79,7 @@ def test_lines_get_as_broad_as_asked_and_no_broader() -> None:
 @pytest.mark.parametrize("shape", [(300, 700), (900, 350)])
 def test_paper_is_added_to_make_a_page_square(page: np.ndarray, shape: tuple[int, int]) -> None:
     height, width = shape
-    small = images.resize(page, (300, 300))
+    small = resize(page, (300, 300))
     sheet = np.full(shape, 255, np.uint8)
     top, left = (height - 300) // 2, (width - 300) // 2
     sheet[top : top + 300, left : left + 300] = small
@@ -96,7 +97,7 @@ def test_grain_and_grey_of_the_paper_become_white(page: np.ndarray) -> None:
     paper = np.clip(np.minimum(page, grain), 0, 255).astype(np.uint8)
     found = SketchReader(128).read(paper).sketch
     assert (found == 255).mean() > 0.6
-    assert overlap(found, images.resize(page, (128, 128))) > 0.9
+    assert overlap(found, resize(page, (128, 128))) > 0.9
 
 
 def test_cleaning_leaves_lines_and_takes_specks_away() -> None:
@@ -120,7 +121,7 @@ def test_the_bank_tells_that_a_neck_is_drawn(synthesizer: Synthesizer) -> None:
         for x in (200, 312):
             cv2.line(face, (x, int(ink_box(face)[3]) - 20), (x, 509), 0, 6)
         sheet = np.full((700, 900), 255, np.uint8)
-        sheet[150:406, 400:656] = images.resize(face, (256, 256))
+        sheet[150:406, 400:656] = resize(face, (256, 256))
         off = {}
         for name, words in {"by the bank": {"synthesizer": synthesizer}, "by its box": {}}.items():
             matrix = SketchReader(synthesizer.size, align="ink", kind="sketch", **words).read(sheet).matrix
@@ -132,7 +133,7 @@ def test_the_bank_tells_that_a_neck_is_drawn(synthesizer: Synthesizer) -> None:
 
 def test_align_ink_moves_a_small_drawing_to_where_a_head_is(page: np.ndarray) -> None:
     sheet = np.full((900, 640), 255, np.uint8)
-    sheet[500:800, 300:600] = images.resize(page, (300, 300))
+    sheet[500:800, 300:600] = resize(page, (300, 300))
     x0, y0, x1, y1 = ink_box(SketchReader(256, align="ink").read(sheet).sketch)
     middle, top, chin = 128, TOPS[0] / 2, BOTTOMS[0] / 2
     assert abs((x0 + x1) / 2 - middle) < 3

@@ -1,13 +1,16 @@
 # make demo   sets up everything, builds a paired dataset from the bundled portraits, trains a small model on it for
 #             three minutes and draws faces with it and with the bundled model, in demo/
-# make test   sets up everything and runs the tests
-.PHONY: demo test slow bench lint clean
+# make test   sets up everything and runs the quick tests in two processes: minutes on two cores
+# make test-all       the quick tests, then those that need a server, a scheduler, a browser or a minute each
+.PHONY: demo test integration test-all slow bench lint clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+# Processes of `make test`.
+JOBS ?= 2
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another with make PYTHON=...") if sys.version_info < (3, 11) else None'
@@ -26,7 +29,14 @@ demo: $(STAMP)
 	@echo "Look at demo/portraits/preview.jpg, demo/stages.jpg, demo/components/preview.jpg, demo/drawn/sheet.jpg (bundled model), demo/faces/sheet.jpg (three minutes of training)"
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup
+
+integration: $(STAMP)
+	$(BIN)/python -m pytest -q -m 'integration and not slow and not gpu'
+
+test-all:
+	$(MAKE) test
+	$(MAKE) integration
 
 slow: $(STAMP)
 	$(BIN)/python -m pytest -q -m slow

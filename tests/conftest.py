@@ -11,8 +11,27 @@ import pytest
 from portraits import FRONTAL, PORTRAITS, portrait
 from quick import QUICK
 
+pytest_plugins = ["cpu_budget"]
+
 # The suite runs on small machines beside other work: one thread a call, as builds do.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+# Fixtures that start a scheduler, a server or a browser, and where under `-n` the tests that ask for one run together.
+SITES = {"slurm_daemons": "slurm", "bucket": "store", "dask_cluster": "dask", "browser": "browser"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as `integration` what asks for a site; group the tests for ``--dist loadgroup``.
+
+    A file's tests stay in one process, so that what its fixtures make is made once.
+    """
+    for item in items:
+        sites = [group for name, group in SITES.items() if name in getattr(item, "fixturenames", ())]
+        if sites:
+            item.add_marker(pytest.mark.integration)
+        item.add_marker(pytest.mark.xdist_group(sites[0] if sites else item.location[0]))
 
 
 @pytest.fixture(autouse=True)

@@ -47,6 +47,7 @@ def test_what_the_wheel_carries_of_weights_is_what_the_manifest_says(wheel: Path
                 assert hashlib.sha256(found.read(name)).hexdigest() == entry.sha256
 
 
+@pytest.mark.integration
 def test_an_empty_environment_installs_it_and_builds(wheel: Path, tmp_path: Path) -> None:
     venv.create(tmp_path / "env", with_pip=True)
     python = tmp_path / "env" / "bin" / "python"

@@ -94,6 +94,7 @@ def test_dask_loses_a_worker_and_the_bytes_are_those_of_a_local_build(
     assert pids(out) <= {worker.pid for worker in workers}, "no shard was made in the driver"
 
 
+@pytest.mark.integration
 def test_dask_starts_a_cluster_of_its_own_where_no_address_is_given(photos: Path, built: Path, tmp_path: Path) -> None:
     pytest.importorskip("distributed")
     build(photos, tmp_path / "data", backend="dask")
@@ -101,6 +102,7 @@ def test_dask_starts_a_cluster_of_its_own_where_no_address_is_given(photos: Path
     assert os.getpid() not in pids(tmp_path / "data")
 
 
+@pytest.mark.integration
 def test_ray_makes_the_same_bytes(photos: Path, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray")
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")

@@ -11,7 +11,7 @@ from slurm_fixtures import site, slurm_daemons  # noqa: F401
 import sketchprep
 from sketchprep.errors import UserError
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.integration
 SMALL = ["memory=400M", "cpus=1", "time=10"]
 
 

@@ -25,7 +25,8 @@ SHORT = [
 ]  # fmt: skip
 
 
-@pytest.mark.timeout(1800)  # minutes of both cores
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_tiny_draws_eight_faces_by_heart(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     for path in sorted(resource("data/portraits").glob("*.jpg"))[:FACES]:

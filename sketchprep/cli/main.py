@@ -8,12 +8,10 @@ from typing import Any
 
 import click
 
-from sketchprep.cli import build, datasets, serve
+from sketchprep.cli import build, datasets, models, serve
 from sketchprep.core.cli_options import OFFLINE
 from sketchprep.core.version import VERSION
 from sketchprep.errors import UserError
-from sketchprep.models.deepfacedrawing import cli_export, train_commands
-from sketchprep.models.deepfacedrawing import commands as cli_draw
 
 
 class Main(click.Group):
@@ -89,10 +87,8 @@ for commands in (
     build.COMMANDS,
     datasets.COMMANDS,
     (sources, fetch, doctor),
-    train_commands.COMMANDS,
-    cli_draw.COMMANDS,
+    models.COMMANDS,
     serve.COMMANDS,
-    cli_export.COMMANDS,
 ):
     for command in commands:
         main.add_command(command)

@@ -1,4 +1,4 @@
-"""Commands that draw faces with a trained model.  Registered by `sketchprep.cli.main`."""
+"""Commands of DeepFaceDrawing: draw and edit faces with a trained model, export it; and those of `train_commands`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sketchprep.core.cli_options import DEVICE, OFFLINE, OUT_NEEDED
-from sketchprep.models.deepfacedrawing.drawing.pretrained import RUN, choose
+from sketchprep.models.deepfacedrawing import train_commands
+from sketchprep.models.deepfacedrawing.drawing.pretrained import bundled, choose
 
 if TYPE_CHECKING:
     from sketchprep.models.deepfacedrawing.drawing.sketch_input import SketchReader
     from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer
 
-__all__ = ["COMMANDS"]
+__all__ = ["COMMANDS", "EVALUATE", "TRAIN"]
 
 FILE = click.Path(path_type=Path)
 
@@ -65,40 +66,6 @@ def drawing_options(command: Any) -> Any:
     ):
         command = option(command)
     return model_options(command)
-
-
-@click.command()
-@click.option("--run", type=FILE, help=f"Run of `sketchprep train`; default: {RUN}.")
-@click.option("--model", type=FILE, help="A model's file, instead of a run.")
-@click.option("--data", required=True, type=FILE, help="The built dataset it was trained on.")
-@click.option("--split", help="Default: the one it was trained on; all for the whole dataset.")
-@click.option("--limit", type=int, help="Only the first N faces.")
-@click.option("-o", "--out", type=FILE, help="Default: bank.safetensors beside the model.")
-@DEVICE
-def bank(run: Path | None, model: Path | None, data: Path, out: Path | None, **options: Any) -> None:
-    """Encode a dataset's sketches: the bank that drawings are drawn towards."""
-    from sketchprep.errors import UserError
-
-    if run is not None and model is not None:
-        raise UserError("--run and --model: name only one of them")
-    write_bank(model or run or Path(RUN), data, out, **options)
-
-
-def write_bank(model: Path, data: Path, out: Path | None = None, **options: Any) -> None:
-    """Make a model's bank with a bar, and say where it is."""
-    from sketchprep.core import progress
-    from sketchprep.models.deepfacedrawing.drawing.makebank import make_model_bank
-
-    display: list[Any] = []
-
-    def show(done: int, total: int) -> None:
-        display[:] = display or [progress.bar(total, "encoding")]
-        display[0].update(done - display[0].n)
-
-    made, path = make_model_bank(model, data, out, progress=show, **options)
-    display[0].close()
-    known = f", attributes {', '.join(sorted(made.attributes))}" if made.attributes else ""
-    click.echo(f"bank: {path}: {len(made):,} faces, {made.latent} numbers a part{known}")
 
 
 @click.command()
@@ -214,4 +181,25 @@ def _service(
     )
 
 
-COMMANDS = (bank, synthesize, morph, copy_paste, interpolate)
+@click.command("export-onnx")
+@click.argument("run", required=False, type=click.Path(path_type=Path))
+@OUT_NEEDED
+@click.option("--only", metavar="A,B,…", help="Some of encoders, face, hed and simplifier; default: all.")
+@click.option("--opset", default=18, show_default=True, help="ONNX operator set, 18 to 24.")
+@OFFLINE
+def export_onnx(run: Path | None, out: Path, only: str | None, opset: int, offline: bool) -> None:
+    """Write networks as ONNX files, each checked against torch on real pictures, and a README.txt.
+
+    RUN is a run of `sketchprep train deepfacedrawing` or its model file; default: the bundled model.
+    """
+    from sketchprep.training.onnx import export_onnx as export
+
+    names = None if only is None else [name.strip() for name in only.split(",")]
+    if run is None and {"encoders", "face"} & set(names or ("face",)) and bundled() is not None:
+        run = choose(None, None, say=partial(click.echo, err=True))
+    export(run, out, only=names, opset=opset, offline=offline, done=lambda made: click.echo(made.text()))
+    click.echo(f"  how to use them: {out / 'README.txt'}")
+
+
+COMMANDS = (*train_commands.COMMANDS, synthesize, morph, copy_paste, interpolate, export_onnx)
+TRAIN, EVALUATE = train_commands.TRAIN, train_commands.EVALUATE

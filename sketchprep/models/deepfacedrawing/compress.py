@@ -12,6 +12,7 @@ import numpy as np
 
 from sketchprep.errors import UserError
 from sketchprep.io.files import atomic
+from sketchprep.models.deepfacedrawing import FILE
 from sketchprep.models.deepfacedrawing.drawing.manifold import NEIGHBOURS, blend, make_bank
 from sketchprep.models.deepfacedrawing.drawing.synthesizer import (
     BANK,
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
     from sketchprep.models.deepfacedrawing.drawing.bank import ComponentBank
     from sketchprep.models.deepfacedrawing.networks.codes import Axes
 
-__all__ = ["CARD", "MODEL", "SmallModel", "export_model"]
+__all__ = ["CARD", "SmallModel", "export_model"]
 
-MODEL, CARD = "deepfacedrawing.safetensors", "deepfacedrawing.md"
+CARD = "deepfacedrawing.md"
 FACES, MEGABYTES, ATTRIBUTES = 4000, 36.0, ("Male",)
 FEWEST = NEIGHBOURS
 # Share of the codes' variance that the image decoders look at: they draw faint shadows only.
@@ -158,14 +159,14 @@ def _make(whole: Synthesizer, out: Path, rows: np.ndarray, megabytes: float, att
     architecture = replace(whole.model.architecture, latent=max(ranks.values()))
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with atomic(out / MODEL) as temporary:
+        with atomic(out / FILE) as temporary:
             save_face_model(small, architecture, temporary, facts={**facts, "codes": ranks, "shadows": image_ranks})
     except OSError as error:
         raise UserError(f"-o {out}: cannot be written ({error.strerror or error}); choose another folder") from None
     model = load_face_model(out)
     bank = _small_bank(whole.bank, rows, axes, ranks, encoders_digest(model), attributes)
     bank.save(out / BANK, lengths=ranks)
-    for name in (MODEL, BANK):  # safetensors makes files for their owner alone; these are to be handed on
+    for name in (FILE, BANK):  # safetensors makes files for their owner alone; these are to be handed on
         (out / name).chmod(0o644)
     difference = _difference(whole, open_synthesizer(out, device="cpu"), rows)
     if difference[0] > MOST_DIFFERENCE:
@@ -173,7 +174,7 @@ def _make(whole: Synthesizer, out: Path, rows: np.ndarray, megabytes: float, att
             f"--megabytes {megabytes:g}: faces would differ from the whole model's by {difference[0]:.1f} grey levels; "
             "allow more, or take fewer --faces"
         )
-    sizes = {**_sizes(out / MODEL), "bank": (out / BANK).stat().st_size}
+    sizes = {**_sizes(out / FILE), "bank": (out / BANK).stat().st_size}
     kept = {part: float(axes[part].kept[ranks[part] - 1]) for part in PARTS}
     return SmallModel(out, sizes, ranks, image_ranks, kept, len(rows), len(whole.bank.ids), difference)
 

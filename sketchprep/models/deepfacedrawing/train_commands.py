@@ -1,4 +1,4 @@
-"""Commands around networks: simplify drawings, train, evaluate.  Registered by `sketchprep.cli.main`."""
+"""Commands that make a DeepFaceDrawing model and measure it: train, bank, evaluate, ablate, export-model."""
 
 from __future__ import annotations
 
@@ -12,65 +12,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sketchprep.core.cli_options import DEVICE, OFFLINE, OUT_NEEDED
-from sketchprep.models.deepfacedrawing.commands import write_bank
+from sketchprep.models.deepfacedrawing.drawing.pretrained import RUN
 from sketchprep.training.commands import trains
 
 if TYPE_CHECKING:
     from sketchprep.evaluation.subject import EvaluationConfig
 
-__all__ = ["COMMANDS"]
+__all__ = ["COMMANDS", "EVALUATE", "TRAIN"]
 
-_PAIRS = ("preset", "photos", "cache", "overrides", "seed", "device")
-"""Options that decide the simplifier's pairs."""
-
-
-@click.command()
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@OUT_NEEDED
-@click.option("--tidy", is_flag=True, help="Turn the soft result into decided strokes.")
-@click.option("--svg", is_flag=True, help="Trace the result too.")
-@click.option(
-    "--weights", type=click.Path(path_type=Path), help="Other weights, ours or converted ones of Simo-Serra's."
-)
-@click.option("--batch", type=int, default=1, show_default=True, help="Pictures of one size at once, for a GPU.")
-@DEVICE
-@OFFLINE
-def simplify(images: tuple[Path, ...], out: Path, **options: Any) -> None:
-    """Clean rough drawings or photocopies: same height and width, a PNG named after each."""
-    from sketchprep.models.simplifier.clean_files import simplify_files
-
-    failures = simplify_files(images, out, **options)
-    for failure in failures:
-        click.echo(f"failed  {failure.id!r}: {failure.message}", err=True)
-    click.echo(f"{len(images) - len(failures)} of {len(images)} drawings in {out}")
-    sys.exit(1 if failures else 0)
+FILE = click.Path(path_type=Path)
 
 
-class WithDefault(click.Group):
-    """A group whose first command may be left out when options follow."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and args[0].startswith("-") and args[0] not in ctx.help_option_names:
-            args = [next(iter(self.commands)), *args]
-        return super().parse_args(ctx, args)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
-
-
-@click.group(cls=WithDefault)
-def train() -> None:
-    """Train a network; the same command again goes on where it stopped.
-
-    Without a command's name, options go to `deepfacedrawing`.
-    """
-
-
-@train.command("deepfacedrawing")
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="A built dataset.")
+@click.command("deepfacedrawing")
+@click.option("--data", required=True, type=FILE, help="A built dataset.")
 @click.option(
     "--run",
-    type=click.Path(path_type=Path),
+    type=FILE,
     default="runs/deepfacedrawing",
     show_default=True,
     help="Folder of the run.",
@@ -84,7 +41,7 @@ def train() -> None:
 )
 @click.option("--preset", default="small", show_default=True, help="paper (512 px), small (256 px) or tiny (128 px).")
 @click.option("--part", metavar="PART", help="With --stage ce: this part's autoencoder alone, for instance remainder.")
-@click.option("--encoders", type=click.Path(path_type=Path), help="With --stage fm-is: take stage 1 from this run.")
+@click.option("--encoders", type=FILE, help="With --stage fm-is: take stage 1 from this run.")
 @click.option(
     "--set",
     "overrides",
@@ -105,64 +62,38 @@ def train_deepfacedrawing(data: Path, run: Path, **options: Any) -> None:
     sys.exit(outcome.exit_code)
 
 
-@train.command("baseline")
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="The built dataset of the other model.")
-@click.option(
-    "--run", type=click.Path(path_type=Path), default="runs/baseline", show_default=True, help="Folder of the run."
-)
-@click.option(
-    "--network",
-    type=click.Choice(["unet", "global"]),
-    default="unet",
-    show_default=True,
-    help="pix2pix's U-Net or pix2pixHD's global generator.",
-)
-@click.option("--preset", default="small", show_default=True, help="paper (512 px), small (256 px) or tiny (128 px).")
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of stage 2's preset or the shape."
-)
-@click.option("--max-minutes", type=float, help="Fit the number of images to this time.")
-@trains
-def train_baseline(data: Path, run: Path, **options: Any) -> None:
-    """Train what DeepFaceDrawing is compared with: straight from sketch to photo, with stage 2's losses and budget."""
-    from sketchprep.models.pix2pix.train import train_baseline as fit
+@click.command()
+@click.option("--run", type=FILE, help=f"Run of `sketchprep train`; default: {RUN}.")
+@click.option("--model", type=FILE, help="A model's file, instead of a run.")
+@click.option("--data", required=True, type=FILE, help="The built dataset it was trained on.")
+@click.option("--split", help="Default: the one it was trained on; all for the whole dataset.")
+@click.option("--limit", type=int, help="Only the first N faces.")
+@click.option("-o", "--out", type=FILE, help="Default: bank.safetensors beside the model.")
+@DEVICE
+def bank(run: Path | None, model: Path | None, data: Path, out: Path | None, **options: Any) -> None:
+    """Encode a dataset's sketches: the bank that drawings are drawn towards."""
+    from sketchprep.errors import UserError
 
-    result = fit(data, run, **options)
-    click.echo(result.text)
-    sys.exit(getattr(result, "exit_code", 0))
+    if run is not None and model is not None:
+        raise UserError("--run and --model: name only one of them")
+    write_bank(model or run or Path(RUN), data, out, **options)
 
 
-@train.command("simplifier")
-@click.option(
-    "--run", type=click.Path(path_type=Path), default="runs/simplifier", show_default=True, help="Folder of the run."
-)
-@click.option("--preset", default="cpu", show_default=True, help="Of pipelines/simplifier.yaml.")
-@click.option("--photos", type=click.Path(path_type=Path), help="Portraits for real pairs; default: the bundled ones.")
-@click.option("--cache", type=click.Path(path_type=Path), help="Where their teacher lines are kept.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the preset.")
-@click.option("--max-minutes", type=float, help="Fit the number of images to this time.")
-@click.option("--sheet", type=click.Path(path_type=Path), help="Only draw the first pairs into this picture.")
-@trains
-def train_simplifier(run: Path, sheet: Path | None, **options: Any) -> None:
-    """Train the sketch simplifier on pairs that it makes itself."""
-    from sketchprep.models.simplifier.train import draw_pairs
-    from sketchprep.models.simplifier.train import train_simplifier as fit
+def write_bank(model: Path, data: Path, out: Path | None = None, **options: Any) -> None:
+    """Make a model's bank with a bar, and say where it is."""
+    from sketchprep.core import progress
+    from sketchprep.models.deepfacedrawing.drawing.makebank import make_model_bank
 
-    if sheet is not None:
-        draw_pairs(sheet, **{name: options[name] for name in _PAIRS})
-        click.echo(f"pairs drawn in {sheet}")
-        return
-    result = fit(run, **options)
-    click.echo(result.text)
-    sys.exit(getattr(result, "exit_code", 0))
+    display: list[Any] = []
 
+    def show(done: int, total: int) -> None:
+        display[:] = display or [progress.bar(total, "encoding")]
+        display[0].update(done - display[0].n)
 
-@click.group(cls=WithDefault)
-def evaluate() -> None:
-    """Measure a network on held-out data: table, JSON and contact sheet.
-
-    Without a command's name, options go to `faces`.
-    """
+    made, path = make_model_bank(model, data, out, progress=show, **options)
+    display[0].close()
+    known = f", attributes {', '.join(sorted(made.attributes))}" if made.attributes else ""
+    click.echo(f"bank: {path}: {len(made):,} faces, {made.latent} numbers a part{known}")
 
 
 def _face_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -176,17 +107,17 @@ def _face_options(command: Callable[..., None]) -> Callable[..., None]:
         command(EvaluationConfig(**own), **options)
 
     chosen_options = (
-        click.option("--run", type=click.Path(path_type=Path), help="Run of `sketchprep train deepfacedrawing`."),
-        click.option("--model", type=click.Path(path_type=Path), help="A model's file, instead of a run."),
-        click.option("--bank", type=click.Path(path_type=Path), help="Default: bank.safetensors beside the model."),
+        click.option("--run", type=FILE, help="Run of `sketchprep train deepfacedrawing`."),
+        click.option("--model", type=FILE, help="A model's file, instead of a run."),
+        click.option("--bank", type=FILE, help="Default: bank.safetensors beside the model."),
         click.option(
             "--baseline",
             "baselines",
             multiple=True,
-            type=click.Path(path_type=Path),
+            type=FILE,
             help="Run of `sketchprep train baseline` to compare with; may be repeated.",
         ),
-        click.option("--data", required=True, type=click.Path(path_type=Path), help="A built dataset."),
+        click.option("--data", required=True, type=FILE, help="A built dataset."),
         click.option("--split", default="test", show_default=True, help="Whose pairs are drawn."),
         click.option("--limit", type=click.IntRange(min=2), help="At most N faces."),
         DEVICE,
@@ -197,11 +128,9 @@ def _face_options(command: Callable[..., None]) -> Callable[..., None]:
     return chosen
 
 
-@evaluate.command("faces")
+@click.command("faces")
 @_face_options
-@click.option(
-    "-o", "--out", type=click.Path(path_type=Path), help="Folder for the report; default: evaluation-SPLIT in the run."
-)
+@click.option("-o", "--out", type=FILE, help="Folder for the report; default: evaluation-SPLIT in the run.")
 @click.option("--wb", default="0,0.5,1", show_default=True, help="From the bank (0) to the drawing (1), with commas.")
 @click.option("--k", default=10, show_default=True, help="Neighbours in the bank.")
 @click.option(
@@ -220,11 +149,9 @@ def evaluate_faces(choice: EvaluationConfig, wb: str, **options: Any) -> None:
     click.echo(f"report: {report.out}")
 
 
-@evaluate.command("robustness")
+@click.command("robustness")
 @_face_options
-@click.option(
-    "-o", "--out", type=click.Path(path_type=Path), help="Folder for the report; default: robustness-SPLIT in the run."
-)
+@click.option("-o", "--out", type=FILE, help="Folder for the report; default: robustness-SPLIT in the run.")
 @click.option(
     "--preset", default="robustness", show_default=True, metavar="NAME|FILE", help="Kinds of damage, amounts and wb."
 )
@@ -238,37 +165,9 @@ def evaluate_robustness(choice: EvaluationConfig, **options: Any) -> None:
     click.echo(f"report: {report.out}")
 
 
-@evaluate.command("simplifier")
-@OUT_NEEDED
-@click.option(
-    "--preset", default="simplify-eval", show_default=True, metavar="NAME|FILE", help="Sets, methods and limits."
-)
-@click.option("--photos", type=click.Path(path_type=Path), help="Portraits; only those never trained on are used.")
-@click.option(
-    "--celebamask",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Aligned faces: folder or zip; may be repeated.",
-)
-@click.option("--weights", type=click.Path(path_type=Path), help="Network to measure; default: the bundled one.")
-@click.option("--cache", type=click.Path(path_type=Path), help="Where teacher lines are kept; default: OUT/teacher.")
-@click.option("--limit", type=int, help="At most N pictures of each set.")
-@DEVICE
-@OFFLINE
-def evaluate_simplifier(out: Path, celebamask: tuple[Path, ...], **options: Any) -> None:
-    """Measure the simplifier against Otsu, FDoG, the classical clean-up and the raw photocopy."""
-    from sketchprep.core import progress
-    from sketchprep.models.simplifier.evaluation.evaluate import evaluate_simplifier as measure
-
-    report = measure(out, celebamask=list(celebamask) or None, progress=progress.bar, **options)
-    click.echo(report.text())
-
-
 @click.command()
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="A built dataset.")
-@click.option(
-    "--run", type=click.Path(path_type=Path), default="runs/ablation", show_default=True, help="Folder of the runs."
-)
+@click.option("--data", required=True, type=FILE, help="A built dataset.")
+@click.option("--run", type=FILE, default="runs/ablation", show_default=True, help="Folder of the runs.")
 @click.option(
     "--preset", default="ablation", show_default=True, metavar="NAME|FILE", help="What is changed, and the budget."
 )
@@ -291,4 +190,22 @@ def ablate(data: Path, run: Path, **options: Any) -> None:
     click.echo(f"report: {report.out}")
 
 
-COMMANDS = (simplify, train, evaluate, ablate)
+@click.command("export-model")
+@click.argument("run", type=FILE)
+@OUT_NEEDED
+@click.option("--faces", default=4000, show_default=True, help="Most faces in the bank; of more, drawn by lot.")
+@click.option("--megabytes", default=36.0, show_default=True, help="What all files may take; codes are cut to fit.")
+@click.option("--attributes", default="Male", show_default=True, metavar="A,B,…", help="Of the bank's faces to keep.")
+@click.option("--notes", type=FILE, help="YAML for the card: licence, budget, faults.")
+@click.option("--evaluation", type=FILE, help="Report of `sketchprep evaluate`, for the card.")
+def export_model(run: Path, out: Path, attributes: str, **options: Any) -> None:
+    """Write a trained model small enough to hand on, with bank and card: a folder to use as a run."""
+    from sketchprep.models.deepfacedrawing.compress import export_model as export
+
+    names = [name.strip() for name in attributes.split(",") if name.strip()]
+    click.echo(export(run, out, attributes=names, **options).text())
+
+
+COMMANDS = (bank, ablate, export_model)
+TRAIN = (train_deepfacedrawing,)
+EVALUATE = (evaluate_faces, evaluate_robustness)

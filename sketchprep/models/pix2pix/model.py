@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sketchprep.errors import UserError
+from sketchprep.models.pix2pix import FILE, NETWORK
 from sketchprep.nn.blocks import UPSAMPLES, from_pixels, to_pixels
 from sketchprep.nn.checkpoint_file import LARGEST, as_float32, check_shapes, load_frozen, write
 from sketchprep.nn.pix2pixhd import GlobalGenerator
@@ -20,10 +21,9 @@ from sketchprep.nn.unet import UNet
 
 __all__ = ["NETWORKS", "Baseline", "Shape", "file_of", "load_baseline", "save_baseline"]
 
-NAME, VERSION = "sketchprep-baseline", 1
+VERSION = 1
 NETWORKS = {"unet": "pix2pix U-Net", "global": "pix2pixHD global generator"}
 """Names of the networks and their titles."""
-FILE = "baseline.safetensors"
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def save_baseline(
     facts : mapping, optional
         JSON values for the header.
     """
-    write(tensors, path, {"network": NAME, "version": VERSION, "shape": asdict(shape), **(facts or {})})
+    write(tensors, path, {"network": NETWORK, "version": VERSION, "shape": asdict(shape), **(facts or {})})
 
 
 def file_of(path: str | Path) -> Path:
@@ -157,7 +157,7 @@ def load_baseline(path: str | Path, *, device: str = "cpu") -> Baseline:
 def _header(text: str, path: Path) -> tuple[dict[str, Any], Shape]:
     try:
         facts = json.loads(text)
-        if facts["network"] != NAME:
+        if facts["network"] != NETWORK:
             raise ValueError
         numbers = [value for value in facts["shape"].values() if not isinstance(value, str)]
         if not all(isinstance(value, int) and 0 < value <= LARGEST for value in numbers):

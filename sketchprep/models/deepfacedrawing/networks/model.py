@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sketchprep.errors import UserError
+from sketchprep.models.deepfacedrawing import FILE, NETWORK
 from sketchprep.models.deepfacedrawing.networks.codes import fits, widen
 from sketchprep.models.deepfacedrawing.networks.modules import Architecture, Encoders, FaceGenerator, ImageDecoder, fuse
 from sketchprep.nn.blocks import from_pixels, to_pixels
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FaceModel", "build", "load_face_model", "save_face_model"]
 
-NAME, VERSION = "sketchprep-deepfacedrawing", 1
+VERSION = 1
 
 
 @dataclass
@@ -102,7 +103,7 @@ def save_face_model(
     facts : mapping, optional
         JSON values for the header.
     """
-    header = {"network": NAME, "version": VERSION, "architecture": asdict(architecture), **(facts or {})}
+    header = {"network": NETWORK, "version": VERSION, "architecture": asdict(architecture), **(facts or {})}
     write(tensors, path, header)
 
 
@@ -124,7 +125,7 @@ def load_face_model(path: str | Path, *, device: str = "cpu") -> FaceModel:
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
-    path = path / "deepfacedrawing.safetensors" if path.is_dir() else path
+    path = path / FILE if path.is_dir() else path
     if not path.exists():
         raise UserError(
             f"{path}: there is no such model of faces; name another run, or train one with "
@@ -148,7 +149,7 @@ def load_face_model(path: str | Path, *, device: str = "cpu") -> FaceModel:
 def _header(file: safe_open, path: Path) -> tuple[dict[str, Any], Architecture]:
     try:
         facts = json.loads((file.metadata() or {})["sketchprep"])
-        if facts["network"] != NAME:
+        if facts["network"] != NETWORK:
             raise ValueError
         numbers = [value for value in facts["architecture"].values() if not isinstance(value, str | None)]
         if not all(isinstance(value, int | float) and 0 <= value <= LARGEST for value in numbers):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sketchprep.errors import UserError
+from sketchprep.models.deepfacedrawing import FILE
 from sketchprep.models.deepfacedrawing.training.stage1_weights import DECODERS, ENCODERS, WEAK
 from sketchprep.training import checkpoint
 from sketchprep.training.export import facts_of, write_with_card
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
 
     from sketchprep.training.checkpoint import Checkpoint
 
-__all__ = ["MODEL", "card", "export_face_model", "licences"]
+__all__ = ["card", "export_face_model", "licences"]
 
-MODEL, STAGE = "deepfacedrawing.safetensors", "fm-is"
+STAGE = "fm-is"
 
 
 def export_face_model(run: str | Path, out: str | Path | None = None, *, about: dict[str, Any] | None = None) -> Path:
@@ -62,7 +63,7 @@ def export_face_model(run: str | Path, out: str | Path | None = None, *, about: 
     architecture = Settings.model_validate({key: task[key] for key in ARCHITECTURE}).architecture()
     facts = {**_facts(found, notes), **(about or {})}
     return write_with_card(
-        Path(out) if out else run / MODEL,
+        Path(out) if out else run / FILE,
         lambda path: save_face_model(tensors, architecture, path, facts=facts),
         lambda size: card(facts, size),
     )

@@ -6,12 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
+from sketchprep.core.config import Config, FrozenModel, read_yaml
 from sketchprep.core.resources import resource
-from sketchprep.core.wording import sentence
-from sketchprep.errors import UserError
 
 __all__ = ["Resources", "Script", "Settings", "TrainSettings", "load", "load_training"]
 
@@ -20,12 +18,12 @@ Word = Annotated[str, Field(pattern=r"^[^\s'\"\\`$]+$")]
 Line = Annotated[str, Field(pattern=r"^[^\n\r\x00]*$")]
 Option = Annotated[str, Field(pattern=r"^--?[A-Za-z][^\n\r\x00]*$")]
 Kind = TypeVar("Kind", bound="Resources")
+# Times such as 01:30:00 are base-60 numbers to YAML, and node names may look like numbers.
+_TEXT = ("partition", "account", "qos", "constraint", "time", "memory")
 
 
-class Resources(BaseModel):
+class Resources(FrozenModel):
     """What one job is given."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     partition: Word | None = None
     account: Word | None = None
@@ -137,48 +135,11 @@ def load_training(words: Iterable[str] = ()) -> TrainSettings:
 
 
 def _load(words: Iterable[str], shipped: str, kind: type[Kind]) -> Kind:
-    data = _read(resource("pipelines") / shipped, shipped)
-    where = "--slurm"
+    config = Config(read_yaml(resource("pipelines") / shipped, shipped), f"pipelines/{shipped}")
     for word in words:
-        key, equals, value = word.partition("=")
-        if equals and not Path(word).exists():
-            _set(data, key, value, word, shipped)
+        if "=" in word and not Path(word).exists():
+            config.override(word, option="--slurm", literal=_TEXT)
         else:
-            data.update(_read(Path(word), shipped))
-            where = f"--slurm {word}"
-    try:
-        return kind.model_validate(data)
-    except ValidationError as error:
-        raise UserError(f"{where}: {sentence(error, kind)}") from None
-
-
-def _set(data: dict[str, Any], key: str, value: str, word: str, shipped: str) -> None:
-    try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise UserError(f"--slurm {word}: the value is not valid YAML; quote it") from None
-    outer, dot, inner = key.partition(".")
-    # Times such as 01:30:00 are base-60 numbers to YAML, and node names may look like numbers.
-    meant = value if isinstance(parsed, int | float) and _is_text(inner or outer) else parsed
-    if not dot:
-        data[key] = meant
-    elif outer in data and isinstance(data[outer], dict | None):
-        data[outer] = {**(data[outer] or {}), inner: meant}
-    else:
-        raise UserError(f"--slurm {word}: '{outer}' holds no other keys; see pipelines/{shipped}")
-
-
-def _is_text(key: str) -> bool:
-    return key in ("partition", "account", "qos", "constraint", "time", "memory")
-
-
-def _read(path: Path, shipped: str) -> dict[str, Any]:
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"--slurm {path}: cannot be read ({error.strerror}); give a YAML file or KEY=VALUE") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"--slurm {path}: is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(data, dict):
-        raise UserError(f"--slurm {path}: must be a YAML mapping; pipelines/{shipped} shows its keys")
-    return data
+            origin = f"--slurm {word}"
+            config.update(read_yaml(Path(word), origin, remedy="give a YAML file or KEY=VALUE"), origin)
+    return config.validate(kind)

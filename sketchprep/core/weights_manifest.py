@@ -6,10 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     StringConstraints,
@@ -18,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from sketchprep.core.config import FrozenModel, read_yaml
 from sketchprep.core.resources import resource
 from sketchprep.core.weights_convert import CONVERTERS
 from sketchprep.errors import UserError
@@ -33,11 +31,7 @@ Size = Annotated[int, Field(gt=0)]
 PackagePath = Annotated[str, StringConstraints(pattern=r"^data(/[A-Za-z0-9_][A-Za-z0-9._+-]*)+$")]
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Archive(_Entry):
+class Archive(FrozenModel):
     """A wheel or source distribution on the package index."""
 
     distribution: FileName
@@ -47,7 +41,7 @@ class Archive(_Entry):
     sha256: Sha256
 
 
-class Weight(_Entry):
+class Weight(FrozenModel):
     """One file taken from an archive, as it is or converted."""
 
     title: str
@@ -64,7 +58,7 @@ class Weight(_Entry):
     used_by: list[str]
 
 
-class Bundled(_Entry):
+class Bundled(FrozenModel):
     """A weight that travels with the package: nothing to fetch."""
 
     title: str
@@ -84,7 +78,7 @@ _KINDS = ("bundled", "fetched")
 AnyWeight = Annotated[Annotated[Weight, Tag("fetched")] | Annotated[Bundled, Tag("bundled")], Discriminator(_kind)]
 
 
-class Dataset(_Entry):
+class Dataset(FrozenModel):
     """Pictures that somebody brings, or that travel with the package."""
 
     title: str
@@ -95,10 +89,10 @@ class Dataset(_Entry):
     restriction: str = ""
     used_by: list[str]
     bytes: Size | None = None
-    files: dict[FileName, Sha256] = {}
+    files: dict[FileName, Sha256] = Field(default={})
 
 
-class Manifest(_Entry):
+class Manifest(FrozenModel):
     """The whole file; names in each section are unique because they are YAML keys."""
 
     version: int = Field(ge=1, le=1)
@@ -133,10 +127,9 @@ def load(path: Path) -> Manifest:
     UserError
         If it is not YAML or breaks the schema; the message names the key.
     """
+    values = read_yaml(path, str(path))
     try:
-        return Manifest.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        return Manifest.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"] if part not in _KINDS) or "manifest"

@@ -167,7 +167,7 @@ def _earlier(out: Path, marker: str, settings: Mapping[str, Any]) -> dict[str, A
         before, finished, result = dict(stored["settings"]), bool(stored["finished"]), dict(stored["result"])
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path}: is damaged; choose a new folder with -o") from None
-    from sketchprep.sketching.recipe import differences
+    from sketchprep.core.config import differences
 
     differing = differences(before, json.loads(json.dumps(settings)))
     if differing:

@@ -5,19 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
-from sketchprep.models.simplifier.evaluation.settings import read
+from sketchprep.core.config import FrozenModel, load_preset
 
 __all__ = ["Settings", "load"]
 
 NAME = "robustness"
 
 
-class Settings(BaseModel):
+class Settings(FrozenModel):
     """All that decides a robustness evaluation besides the model and the pairs; see ``pipelines/robustness.yaml``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     seed: int = Field(default=0, ge=0)
     resamples: int = Field(default=2000, ge=1, le=100_000)
@@ -63,4 +61,4 @@ def load(preset: str | Path = NAME) -> Settings:
     UserError
         If it cannot be read, or names what does not exist.
     """
-    return read(preset, NAME, Settings)
+    return load_preset(Settings, preset, NAME)

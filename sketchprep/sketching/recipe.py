@@ -9,31 +9,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from sketchprep.core.config import Config, FrozenModel, did_you_mean, read_yaml, shipped_or_file
 from sketchprep.core.resources import resource
-from sketchprep.core.wording import as_given, blamed, known, sentence
-from sketchprep.errors import UserError
 from sketchprep.sketching import stages
 
-__all__ = ["Recipe", "differences", "load", "names"]
+__all__ = ["Recipe", "digest", "load", "names"]
 
 SIZES = (32, 4096)
 
 
-class Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class SourceSpec(Model):
+class SourceSpec(FrozenModel):
     """One source.  Its root is given when the recipe runs: folders differ between machines, datasets must not."""
 
     name: str
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class PoseLimits(Model):
+class PoseLimits(FrozenModel):
     """Largest absolute angles in degrees; null leaves an axis free."""
 
     yaw: float | None = Field(default=None, gt=0, le=180)
@@ -46,7 +40,7 @@ class PoseLimits(Model):
         return {axis: limit for axis, limit in self.model_dump().items() if limit is not None}
 
 
-class Select(Model):
+class Select(FrozenModel):
     """Which faces are wanted."""
 
     pose: PoseLimits = PoseLimits()
@@ -57,7 +51,7 @@ class Select(Model):
     one_face: bool = True
 
 
-class Align(Model):
+class Align(FrozenModel):
     """The frame that the photos are brought into."""
 
     template: Literal["ffhq", "apdrawing", "none"] = "ffhq"
@@ -76,14 +70,14 @@ class Stage(BaseModel):
         return dict(self.model_extra or {})
 
 
-class PhotoFormat(Model):
+class PhotoFormat(FrozenModel):
     """How photos are stored; JPEG is always 4:4:4."""
 
     format: Literal["jpeg", "png"] = "jpeg"
     quality: int = Field(default=95, ge=1, le=100)
 
 
-class Split(Model):
+class Split(FrozenModel):
     """``share`` takes ``test / of`` of the planned photos, at most `test`; ``official`` follows the corpus."""
 
     method: Literal["share", "official", "none"] = "share"
@@ -95,7 +89,7 @@ class Split(Model):
         return round(self.test * min(1.0, planned / self.of))
 
 
-class Recipe(Model):
+class Recipe(FrozenModel):
     """Everything that decides which pairs are made and how."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -145,9 +139,9 @@ class Recipe(Model):
         for key, wanted in (("sketch", [self.sketch] if self.sketch else []), ("store", self.store)):
             for stage in wanted:
                 if stage not in self.stages:
-                    raise ValueError(f"{key}: no stage is named '{stage}' ({known(stage, there)})")
+                    raise ValueError(f"{key}: no stage is named '{stage}' ({did_you_mean(stage, there)})")
         if self.sketch is None and any(name != "pairs" for name in names_):
-            raise ValueError(f"sketch: name the stage whose result is the final sketch ({known('', there)})")
+            raise ValueError(f"sketch: name the stage whose result is the final sketch ({did_you_mean('', there)})")
         return self
 
     @property
@@ -198,74 +192,15 @@ def load(recipe: str | Path | Mapping[str, Any], overrides: Iterable[str] = (), 
     UserError
         Naming the override, or else the file, and the key for anything unknown, missing or of the wrong type.
     """
-    data, where = _read(recipe)
-    overrides = list(overrides)
+    config = _read(recipe)
     for text in overrides:
-        override(data, text)
-    data.update({k: v for k, v in values.items() if v is not None})
-    try:
-        return Recipe.model_validate(data)
-    except ValidationError as error:
-        raise UserError(f"{blamed(error, as_given(overrides, values), where)}: {sentence(error, Recipe)}") from None
+        config.override(text)
+    config.set_options(values)
+    return config.validate(Recipe)
 
 
-def _read(recipe: str | Path | Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+def _read(recipe: str | Path | Mapping[str, Any]) -> Config:
     if isinstance(recipe, Mapping):
-        return json.loads(json.dumps(dict(recipe))), "recipe"
-    path = Path(recipe)
-    if path.suffix not in {".yaml", ".yml"}:
-        if str(recipe) not in names():
-            raise UserError(
-                f"--recipe {recipe}: no shipped recipe has that name ({known(str(recipe), names())}); "
-                "give a name or a path that ends in .yaml"
-            )
-        path = resource("pipelines") / f"{recipe}.yaml"
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"--recipe {path}: cannot be read ({error.strerror}); check the path") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"--recipe {path}: is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(data, dict):
-        raise UserError(f"--recipe {path}: must be a YAML mapping with keys such as sources, stages and sketch")
-    return data, str(path)
-
-
-def override(data: dict[str, Any], text: str) -> None:
-    """Change plain values in place by ``key=value``, with dots for nested keys; UserError if that cannot be."""
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise UserError(f"--set {text}: write it as key=value, for instance --set size=256")
-    *parents, last = key.strip().split(".")
-    node: Any = data
-    for parent in parents:
-        if not isinstance(node, dict):
-            raise UserError(f"--set {text}: '{key}' leads through a key that holds no other keys")
-        child = node.setdefault(parent, {})
-        node = child if child is not None else node.setdefault(parent, {})
-        if child is None:
-            raise UserError(f"--set {text}: '{parent}' is empty in the recipe; set it whole instead")
-    if not isinstance(node, dict):
-        raise UserError(f"--set {text}: '{key}' leads through a key that holds no other keys")
-    try:
-        node[last] = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise UserError(f"--set {text}: the value is not valid YAML; quote it") from None
-
-
-def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """List the keys in which two nested mappings differ, as ``key: old → new``."""
-    lines = []
-    for key in sorted({*old, *new}):
-        a, b = old.get(key), new.get(key)
-        name = f"{prefix}{key}"
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            lines += differences(a, b, name + ".")
-        elif a != b:
-            lines.append(f"{name}: {_short(a)} → {_short(b)}")
-    return lines
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "..."
+        return Config(recipe, "recipe")
+    path = shipped_or_file(recipe, names(), "--recipe")
+    return Config(read_yaml(path, f"--recipe {path}"), str(path))

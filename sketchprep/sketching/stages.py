@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sketchprep.core.wording import known
+from sketchprep.core.config import did_you_mean
 from sketchprep.errors import UserError
 
 if TYPE_CHECKING:
@@ -111,9 +111,11 @@ def check_graph(graph: Mapping[str, tuple[str, str, Mapping[str, Any]]]) -> None
         if name == "photo" or not name.replace("_", "").replace("-", "").isalnum():
             raise ValueError(f"stages.{name}: a stage's name is letters, digits, - and _, and not 'photo'")
         if op not in OPS:
-            raise ValueError(f"stages.{name}.op: no op is called '{op}' ({known(op, OPS)})")
+            raise ValueError(f"stages.{name}.op: no op is called '{op}' ({did_you_mean(op, OPS)})")
         if source != "photo" and source not in graph:
-            raise ValueError(f"stages.{name}.input: no stage is called '{source}' ({known(source, ['photo', *graph])})")
+            raise ValueError(
+                f"stages.{name}.input: no stage is called '{source}' ({did_you_mean(source, ['photo', *graph])})"
+            )
         for key, value in params.items():
             _check_parameter(name, op, key, value)
     order({name: source for name, (_, source, _) in graph.items()}, graph)
@@ -122,7 +124,9 @@ def check_graph(graph: Mapping[str, tuple[str, str, Mapping[str, Any]]]) -> None
 def _check_parameter(stage: str, op: str, key: str, value: Any) -> None:
     defaults = parameters(op)
     if key not in defaults:
-        raise ValueError(f"stages.{stage}: unknown key '{key}' for {op} ({known(key, ['op', 'input', *defaults])})")
+        raise ValueError(
+            f"stages.{stage}: unknown key '{key}' for {op} ({did_you_mean(key, ['op', 'input', *defaults])})"
+        )
     default = defaults[key]
     for kind, allowed, words in _KINDS:
         if isinstance(default, kind):

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
+from sketchprep.core.config import Config, read_yaml
 from sketchprep.core.resources import resource
-from sketchprep.core.wording import as_given, blamed, known, sentence
 from sketchprep.errors import UserError
-from sketchprep.sketching.recipe import override
 from sketchprep.training.options import Options
 
 __all__ = ["load", "names"]
@@ -65,28 +63,15 @@ def load(
     data = {key: value for key, value in presets[preset].items() if key not in stages}
     if stage is not None:
         data |= presets[preset].get(stage, {})
+    config = Config(data, f"--preset {preset}")
     # Those of a stage come last, wherever they stand.
     told = sorted(((_stage_of(text, stages), text) for text in overrides), key=lambda pair: pair[0] is not None)
-    own = [(text if of is None else text.partition(".")[2], text) for of, text in told if of in (None, stage)]
-    for change, _ in own:
-        override(data, change)
-    data |= {key: value for key, value in values.items() if value is not None}
-    given = {change.partition("=")[0].strip(): f"--set {text}" for change, text in own} | as_given((), values)
-    fields = {**Options.model_fields, **settings.model_fields}
-    for key in data:
-        if key not in fields:
-            raise UserError(f"{given.get(key, f'--set {key}')}: unknown key '{key}' ({known(key, fields)})")
-    return (
-        _validated(Options, {k: v for k, v in data.items() if k in Options.model_fields}, given, preset),
-        _validated(settings, {k: v for k, v in data.items() if k in settings.model_fields}, given, preset),
-    )
-
-
-def _validated(kind: type[Settings], data: dict[str, Any], given: dict[str, str], preset: str) -> Settings:
-    try:
-        return kind.model_validate(data)
-    except ValidationError as error:
-        raise UserError(f"{blamed(error, given, f'--preset {preset}')}: {sentence(error, kind)}") from None
+    for of, text in told:
+        if of in (None, stage):
+            config.override(text if of is None else text.partition(".")[2], given=text)
+    config.set_options(values)
+    config.refuse_unknown({**Options.model_fields, **settings.model_fields})
+    return config.validate(Options, Options.model_fields), config.validate(settings, settings.model_fields)
 
 
 def _stage_of(text: str, stages: Iterable[str]) -> str | None:
@@ -95,4 +80,4 @@ def _stage_of(text: str, stages: Iterable[str]) -> str | None:
 
 
 def _read(model: str) -> dict[str, Any]:
-    return yaml.safe_load((resource("pipelines") / f"{model}.yaml").read_text(encoding="utf-8"))
+    return read_yaml(resource("pipelines") / f"{model}.yaml", f"pipelines/{model}.yaml")

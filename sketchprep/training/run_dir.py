@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from sketchprep.core.config import differences
 from sketchprep.core.version import VERSION
 from sketchprep.core.workdir import cannot_be_written, hold_alone
 from sketchprep.errors import UserError
 from sketchprep.io.files import atomic, disk_sentence
-from sketchprep.sketching.recipe import differences
 from sketchprep.training import checkpoint, devices
 from sketchprep.training.options import FREE
 from sketchprep.training.state import State

@@ -244,9 +244,12 @@ exit 1
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["partitoin=x"], "--slurm: unknown key 'partitoin' (did you mean 'partition'? known: "),
-        (["network.partitoin=x"], "--slurm: unknown key 'network.partitoin' (did you mean 'partition'? known: "),
-        (["time=soon soon"], "--slurm: time: string should match pattern"),
+        (["partitoin=x"], "--slurm partitoin=x: unknown key 'partitoin' (did you mean 'partition'? known: "),
+        (
+            ["network.partitoin=x"],
+            "--slurm network.partitoin=x: unknown key 'network.partitoin' (did you mean 'partition'? known: ",
+        ),
+        (["time=soon soon"], "--slurm time=soon soon: time: string should match pattern"),
         (
             ["partition=nope"],
             "(invalid partition specified: nope; Batch job submission failed: Invalid partition name ",

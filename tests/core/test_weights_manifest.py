@@ -67,5 +67,5 @@ def test_the_toy_is_valid_and_text_is_not(tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump(toy()))
     assert list(weights_manifest.load(file).weights) == ["one", "two"]
     file.write_text("weights: [unclosed")
-    with pytest.raises(UserError, match="is not YAML"):
+    with pytest.raises(UserError, match="is not valid YAML"):
         weights_manifest.load(file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sketchprep.core.config import differences
 from sketchprep.errors import UserError
 from sketchprep.sketching import recipe
 
@@ -108,7 +109,7 @@ def test_the_stored_recipe_names_the_ops_own_defaults() -> None:
 
 def test_differences_name_the_key_and_both_values() -> None:
     one, other = recipe.load(MINIMAL).canonical(), recipe.load(MINIMAL, ["select.pose.yaw=5"]).canonical()
-    assert recipe.differences(one, other) == ["select.pose.yaw: null → 5.0"]
+    assert differences(one, other) == ["select.pose.yaw: null → 5.0"]
 
 
 @pytest.mark.parametrize(("planned", "count"), [(17_702, 842), (30_000, 842), (8_851, 421), (24, 1), (0, 0)])
@@ -121,6 +122,8 @@ def test_the_test_split_is_the_papers_or_its_share(planned: int, count: int) -> 
     [
         (["sise=128"], {}, "--set sise=128: unknown key 'sise' (did you mean 'size'"),
         (["size=64", "select.pose.yaw=x"], {}, "--set select.pose.yaw=x: select.pose.yaw"),
+        (["stages.kanny.low=5"], {}, "--set stages.kanny.low=5: stages.kanny.op: no op is called 'kanny'"),
+        (["sketch=hedd", "size=64"], {}, "--set sketch=hedd: sketch: no stage is named 'hedd'"),
         ([], {"limit": 0}, "--limit 0: limit: input should be greater than or equal to 1"),
     ],
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from sketchprep.core.config import differences
 from sketchprep.core.workdir import hold_alone
 from sketchprep.datasets.build import passes
 from sketchprep.datasets.build.slurm import refuse_if_active
@@ -65,7 +66,7 @@ def _check_recipe(out: Path, rec: Recipe, depends_on: dict[str, Any]) -> None:
     stored = read_recipe(out)
     half = passes.completes(stored.get("depends_on"), depends_on)
     before = {"recipe": stored.get("recipe"), "depends_on": depends_on if half else stored.get("depends_on")}
-    differing = recipe.differences(before, values)
+    differing = differences(before, values)
     if differing:
         more = len(differing) - DIFFERENCES_SHOWN
         shown = "; ".join(differing[:DIFFERENCES_SHOWN]) + (f"; and {more} more" if more > 0 else "")

@@ -7,9 +7,10 @@ import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 from sketchprep.core import runtime
+from sketchprep.core.config import differences
 from sketchprep.datasets.build import passes
 from sketchprep.errors import UserError
-from sketchprep.sketching import recipe, stages
+from sketchprep.sketching import stages
 
 if TYPE_CHECKING:
     from sketchprep.sketching.recipe import Recipe
@@ -90,7 +91,7 @@ def check(planned: dict[str, Any], here: dict[str, Any]) -> None:
     UserError
         Naming what differs.
     """
-    differing = recipe.differences(planned, here)
+    differing = differences(planned, here)
     if differing:
         raise UserError(
             f"this machine would make other bytes than the one that planned the dataset ({'; '.join(differing)}); "

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from sketchprep.core.config import FrozenModel, load_preset
 from sketchprep.evaluation.degrade import KINDS
 from sketchprep.models.deepfacedrawing.training.settings import Settings as Network
-from sketchprep.models.simplifier.evaluation.settings import read
 from sketchprep.training import presets
 from sketchprep.training.options import FREE
 
@@ -44,21 +44,19 @@ class Variant:
     ways: tuple[tuple[float, int], ...]
 
 
-class Settings(BaseModel):
+class Settings(FrozenModel):
     """All that decides the ablations besides the pairs; see ``pipelines/ablation.yaml``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     preset: str = "tiny"
     set: tuple[str, ...] = ()
-    images: dict[str, Count] = {"ce": 60_000, "fm-is": 60_000}
+    images: dict[str, Count] = Field(default={"ce": 60_000, "fm-is": 60_000})
     seed: int = Field(default=0, ge=0)
     latent: tuple[Count, ...] = (128, 256, 512)
     fm_channels: tuple[Count, ...] = (1, 32)
     neighbours: tuple[Count, ...] = (1, 3, 6, 10, 15, 20)
     k: Count = 10
     limit: int | None = Field(default=100, ge=2)
-    rough: dict[str, Annotated[float, Field(gt=0, le=64)]] = {"jitter": 8, "drop": 0.3, "thicken": 4}
+    rough: dict[str, Annotated[float, Field(gt=0, le=64)]] = Field(default={"jitter": 8, "drop": 0.3, "thicken": 4})
     resamples: int = Field(default=2000, ge=1, le=100_000)
     sheet: int = Field(default=4, ge=1, le=50)
 
@@ -127,4 +125,4 @@ def load(preset: str | Path = NAME) -> Settings:
     UserError
         If it cannot be read, or names what does not exist.
     """
-    return read(preset, NAME, Settings)
+    return load_preset(Settings, preset, NAME)

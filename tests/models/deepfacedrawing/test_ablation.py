@@ -118,7 +118,7 @@ def test_a_value_that_the_base_has_is_measured_there() -> None:
         ({"images": {"ce": 8}}, "must give a number of images for ce and for fm-is"),
         ({"rough": {"smear": 1}}, "kinds of damage are jitter"),
         ({"latent": [0]}, "latent"),
-        ({"widths": [1]}, "widths: unknown key"),
+        ({"widths": [1]}, "unknown key 'widths'"),
         ({"preset": "huge"}, "--preset huge: unknown"),
         ({"set": ["colour=1"]}, "unknown key"),
     ],

@@ -130,7 +130,7 @@ def test_mistakes_are_one_sentence(run: Path, tmp_path: Path, monkeypatch: pytes
         ("drop: [0.3, 1.5]", "drop"),
         ("erase: [2, 1]", "must grow"),
         ("wb: [0, 0]", "different numbers"),
-        ("smear: [1]", "smear: unknown key"),
+        ("smear: [1]", "unknown key 'smear'"),
     ],
 )
 def test_a_preset_with_a_mistake_is_refused(run: Path, tmp_path: Path, line: str, said: str) -> None:

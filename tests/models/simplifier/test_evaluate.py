@@ -266,7 +266,7 @@ def test_the_shipped_preset_can_be_read_and_is_no_recipe() -> None:
     ("text", "words"),
     [
         ("methods: [ous]", "'ous' is unknown"),
-        ("metods: [ours]", "metods: unknown key"),
+        ("metods: [ours]", "unknown key 'metods' (did you mean 'methods'"),
         ("level: 0", "level"),
         ("faces: {judged: [left_ear]}", "left_ear"),
         ("methods: [otsu, otsu]", "once"),

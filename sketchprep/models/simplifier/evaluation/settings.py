@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
-from sketchprep.core.resources import resource
+from sketchprep.core.config import FrozenModel, load_preset
 from sketchprep.errors import UserError
 from sketchprep.evaluation.landmark_coverage import PARTS
 from sketchprep.models.simplifier.evaluation.methods import METHODS
 
-__all__ = ["Settings", "load", "read"]
-
-Model = TypeVar("Model", bound=BaseModel)
+__all__ = ["Settings", "load"]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Synthetic(_Model):
+class Synthetic(FrozenModel):
     """A set of generated pairs: how many, and their side in pixels."""
 
     count: int = Field(default=64, ge=0)
     size: int = Field(default=256, ge=32, le=1024)
 
 
-class Photocopies(_Model):
+class Photocopies(FrozenModel):
     """Photocopies of held-out portraits: how many, and by which variants of the filter."""
 
     count: int = Field(default=48, ge=0)
@@ -41,7 +33,7 @@ class Photocopies(_Model):
         return _all_known(value, ("gegl", "classic"))
 
 
-class Faces(_Model):
+class Faces(FrozenModel):
     """How parts of faces are judged; see `sketchprep.evaluation.landmark_coverage.coverage`.
 
     Attributes
@@ -70,7 +62,7 @@ class Faces(_Model):
         return _all_known(value, tuple(PARTS))
 
 
-class Settings(_Model):
+class Settings(FrozenModel):
     """All that decides an evaluation besides pictures and weights; see ``pipelines/simplify-eval.yaml``."""
 
     methods: tuple[str, ...] = Field(default=tuple(METHODS), min_length=1)
@@ -125,24 +117,4 @@ def load(preset: str | Path = "simplify-eval") -> Settings:
     UserError
         If it cannot be read, or names what does not exist.
     """
-    return read(preset, "simplify-eval", Settings)
-
-
-def read(preset: str | Path, shipped: str, kind: type[Model]) -> Model:
-    """Read a preset of some kind: the name of the shipped one, or the path of a YAML file; raises as `load`."""
-    path = Path(preset)
-    if path.suffix not in (".yaml", ".yml"):
-        if str(preset) != shipped:
-            raise UserError(f"--preset {preset}: unknown; give {shipped} or a path that ends in .yaml")
-        path = resource("pipelines") / f"{preset}.yaml"
-    try:
-        return kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-    except OSError as error:
-        raise UserError(f"--preset {path}: cannot be read ({error.strerror}); check the path") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"--preset {path}: is not valid YAML: {' '.join(str(error).split())}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "preset"
-        reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
-        raise UserError(f"--preset {path}: {key}: {reason}") from None
+    return load_preset(Settings, preset, "simplify-eval")

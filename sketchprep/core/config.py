@@ -1,0 +1,316 @@
+"""Settings: YAML files and KEY=VALUE overrides read into frozen, typed models, with one sentence for a mistake."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import types
+import typing
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sketchprep.core.resources import resource
+from sketchprep.errors import UserError
+
+__all__ = [
+    "Config",
+    "FrozenModel",
+    "did_you_mean",
+    "differences",
+    "load_preset",
+    "parse_yaml",
+    "read_yaml",
+    "shipped_or_file",
+    "validation_message",
+]
+
+MAX_BYTES = 2**20
+MAX_DEPTH = 32
+MAX_NODES = 100_000
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class FrozenModel(BaseModel):
+    """Base of settings: immutable, and strict about keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Config:
+    """Values of a settings file under the changes of a command line; knows which of them brought in a mistake.
+
+    Parameters
+    ----------
+    values : mapping
+        Plain values, as YAML gives them.
+    origin : str
+        How a message names their source: ``"faces.yaml"``, ``"--preset tiny"``.
+    """
+
+    def __init__(self, values: Mapping[str, Any], origin: str) -> None:
+        self._layers = [(origin, _unshared(values))]
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The values under all changes so far."""
+        return self._layers[-1][1]
+
+    def override(self, text: str, *, option: str = "--set", given: str = "", literal: Collection[str] = ()) -> None:
+        """Apply ``key=value``: dots lead into nested keys, the value is YAML.
+
+        Parameters
+        ----------
+        text : str
+            For instance ``"stages.canny.low=50"``.
+        option : str
+            The option it was given with.
+        given : str
+            What the user wrote, if other than `text`.
+        literal : collection of str
+            Last parts of keys whose value stays text where YAML would read a number (``01:30:00`` is 5400 there).
+
+        Raises
+        ------
+        UserError
+            If it is no ``key=value``, or leads through a key that holds no others.
+        """
+        origin = f"{option} {given or text}"
+        key, equals, value = text.partition("=")
+        *parents, last = key.strip().split(".")
+        if not equals or not last:
+            raise UserError(f"{origin}: write it as key=value, for instance {option} size=256")
+        values = _unshared(self.values)
+        node = values
+        for parent in parents:
+            if node.get(parent) is None:
+                node[parent] = {}
+            node = node[parent]
+            if not isinstance(node, dict):
+                raise UserError(f"{origin}: '{parent}' holds no other keys")
+        try:
+            parsed = parse_yaml(value)
+        except yaml.YAMLError:
+            raise UserError(f"{origin}: the value is not valid YAML; quote it") from None
+        node[last] = value if last in literal and isinstance(parsed, int | float) else parsed
+        self._layers.append((origin, values))
+
+    def update(self, values: Mapping[str, Any], origin: str) -> None:
+        """Replace top-level keys."""
+        self._layers.append((origin, {**self.values, **_unshared(values)}))
+
+    def set_options(self, options: Mapping[str, Any]) -> None:
+        """Replace top-level keys by what was given with options of their names; None leaves a key alone."""
+        for key, value in options.items():
+            if value is not None:
+                self.update({key: value}, f"--{key.replace('_', '-')} {value}")
+
+    def refuse_unknown(self, known: Iterable[str]) -> None:
+        """Raise UserError for the first top-level key that is none of the known ones."""
+        known = list(known)
+        for key in self.values:
+            if key not in known:
+                origin = next(origin for origin, values in self._layers if key in values)
+                raise UserError(f"{origin}: unknown key '{key}' ({did_you_mean(str(key), known)})")
+
+    def validate(self, kind: type[Model], only: Collection[str] | None = None) -> Model:
+        """Read the values into a model.
+
+        Parameters
+        ----------
+        kind : type
+            A pydantic model.
+        only : collection of str, optional
+            The top-level keys that belong to it; default all.
+
+        Raises
+        ------
+        UserError
+            About the first mistake; it names the option that brought the mistake in, or else the file.
+        """
+        layers = [(o, v if only is None else {k: v[k] for k in v if k in only}) for o, v in self._layers]
+        message = _mistake(kind, layers[-1][1])
+        if message is not None:
+            origin = layers[-1][0]
+            for earlier, values in reversed(layers[:-1]):
+                if _mistake(kind, values) != message:
+                    break
+                origin = earlier
+            raise UserError(f"{origin}: {message}")
+        return kind.model_validate(layers[-1][1])
+
+
+def _mistake(kind: type[BaseModel], values: Mapping[str, Any]) -> str | None:
+    try:
+        kind.model_validate(values)
+    except ValidationError as error:
+        return validation_message(error, kind)
+    return None
+
+
+def load_preset(kind: type[Model], preset: str | Path, shipped: str) -> Model:
+    """Read a preset: the name of the shipped one, or a YAML file.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read, or names what does not exist.
+    """
+    path = shipped_or_file(preset, [shipped], "--preset")
+    origin = f"--preset {path}"
+    return Config(read_yaml(path, origin, empty=True), origin).validate(kind)
+
+
+def shipped_or_file(value: str | Path, shipped: Sequence[str], option: str) -> Path:
+    """Path of a settings file given by its path, or by its name in ``pipelines/``; UserError for an unknown name."""
+    path = Path(value)
+    if path.suffix in {".yaml", ".yml"}:
+        return path
+    if str(value) not in shipped:
+        remedy = shipped[0] if len(shipped) == 1 else "a known name"
+        raise UserError(
+            f"{option} {value}: unknown ({did_you_mean(str(value), shipped)}); give {remedy} or a path that ends "
+            "in .yaml"
+        )
+    return resource("pipelines") / f"{value}.yaml"
+
+
+def read_yaml(path: Path, origin: str, *, remedy: str = "check the path", empty: bool = False) -> dict[str, Any]:
+    """Read a YAML file whose top is a mapping.
+
+    Parameters
+    ----------
+    path : Path
+    origin : str
+        How a message names the file.
+    remedy : str
+        What to do if there is no such file.
+    empty : bool
+        Whether a file without any content stands for an empty mapping.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, is not valid YAML, or holds something else.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        values = parse_yaml(data.decode("utf-8"))
+    except OSError as error:
+        raise UserError(f"{origin}: cannot be read ({error.strerror or error}); {remedy}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{origin}: is not valid YAML: {' '.join(str(error).split())}") from None
+    if values is None and empty:
+        return {}
+    if not isinstance(values, dict):
+        raise UserError(f"{origin}: must be a YAML mapping of keys to values")
+    return values
+
+
+def parse_yaml(text: str) -> Any:
+    """Plain values of a YAML document, bounded in size, depth and what its aliases expand to.
+
+    Raises
+    ------
+    yaml.YAMLError
+        If it is not valid, or beyond the bounds.
+    """
+    if len(text) > MAX_BYTES:
+        raise yaml.YAMLError(f"it is larger than {MAX_BYTES:,} bytes")
+    try:
+        return _unshared(yaml.load(text, _BoundedLoader))
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
+        # PyYAML lets the constructors' own errors through: a month 13, an integer of too many digits.
+        raise yaml.YAMLError(f"a value cannot be read: {error}") from None
+
+
+class _BoundedLoader(yaml.SafeLoader):
+    """Refuses documents that are nested deeply or whose aliases expand to very many nodes."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._depth = self._nodes = 0
+        self._sizes: dict[int, int] = {}
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        alias = self.check_event(yaml.AliasEvent)
+        before = self._nodes
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise yaml.YAMLError(f"it is nested more than {MAX_DEPTH} deep")
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if alias and id(node) not in self._sizes:
+            raise yaml.YAMLError("an alias refers to what holds it")
+        self._nodes += self._sizes[id(node)] if alias else 1
+        if self._nodes > MAX_NODES:
+            raise yaml.YAMLError(f"it expands to more than {MAX_NODES:,} values")
+        self._sizes.setdefault(id(node), self._nodes - before)
+        return node
+
+
+def _unshared(value: Any) -> Any:
+    """Copy nested values; what aliases shared becomes separate, so that a change of one leaves the other alone."""
+    if isinstance(value, Mapping):
+        return {key: _unshared(inner) for key, inner in value.items()}
+    return [_unshared(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def did_you_mean(wanted: str, names: Iterable[str]) -> str:
+    """List the known names, after the one that was probably meant."""
+    names = list(names)
+    close = difflib.get_close_matches(wanted, names, 1)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return f"{hint}known: {', '.join(names) or 'none'}"
+
+
+def validation_message(error: ValidationError, model: type[BaseModel]) -> str:
+    """One sentence about the first of a model's complaints, with the known keys where one is unknown."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"unknown key '{where}' ({did_you_mean(str(first['loc'][-1]), _keys_at(model, first['loc'][:-1]))})"
+    message = first["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    given = first.get("input")
+    shown = f", not {given!r}" if where and isinstance(given, str | int | float | bool | None) else ""
+    return f"{where}: {message}{shown}" if where else message
+
+
+def _keys_at(model: Any, loc: Sequence[int | str]) -> list[str]:
+    """Keys of the model that a path of keys and positions leads to."""
+    at = model
+    for part in loc:
+        fields = getattr(at, "model_fields", {})
+        if part in fields:
+            at = _inner(fields[part].annotation)
+    return list(getattr(at, "model_fields", model.model_fields))
+
+
+def _inner(annotation: Any) -> Any:
+    """The model inside ``tuple[M, ...]``, ``M | None`` and the like."""
+    if typing.get_origin(annotation) in (tuple, list, typing.Union, types.UnionType):
+        return next((a for a in typing.get_args(annotation) if hasattr(a, "model_fields")), annotation)
+    return annotation
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """List the keys in which two nested mappings differ, as ``key: old → new``."""
+    lines = []
+    for key in sorted({*old, *new}):
+        a, b = old.get(key), new.get(key)
+        name = f"{prefix}{key}"
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            lines += differences(a, b, name + ".")
+        elif a != b:
+            lines.append(f"{name}: {_short(a)} → {_short(b)}")
+    return lines
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."

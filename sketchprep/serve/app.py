@@ -92,9 +92,9 @@ def _add_errors(app: FastAPI) -> None:
         return JSONResponse({"error": error.detail}, error.status_code)
 
     @app.exception_handler(RequestValidationError)
-    async def wrong_words(_: Request, error: RequestValidationError) -> JSONResponse:
-        found = [f"{found['loc'][-1]}: {found['msg']}"[:300] for found in error.errors()]
-        return JSONResponse({"error": "; ".join(found)}, 422)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        faults = [f"{fault['loc'][-1]}: {fault['msg']}"[:300] for fault in error.errors()]
+        return JSONResponse({"error": "; ".join(faults)}, 422)
 
 
 def _add_files(app: FastAPI) -> None:
@@ -145,10 +145,10 @@ def _add_api(app: FastAPI, service: DrawingService, drawing: WorkQueue, reading:
     async def picture(request: Request, kind: Kind = "auto", align: Align = "none", clean: Clean = False) -> Response:
         """A sketch or photo as a black-on-white sketch of 512 × 512 px, in the frame of the canvas."""
         data = await _body(request, reading)
-        words: dict[str, Any] = {"kind": kind, "align": None if align == "none" else align, "clean": clean}
-        found = await reading.run(service.read, data, size=CANVAS, **words)
-        headers = {"x-kind": found.kind, "x-notes": "; ".join(found.notes).encode("ascii", "replace").decode()}
-        return Response(images.encode_png(found.sketch), media_type="image/png", headers=headers)
+        options: dict[str, Any] = {"kind": kind, "align": None if align == "none" else align, "clean": clean}
+        aligned = await reading.run(service.read, data, size=CANVAS, **options)
+        headers = {"x-kind": aligned.kind, "x-notes": "; ".join(aligned.notes).encode("ascii", "replace").decode()}
+        return Response(images.encode_png(aligned.sketch), media_type="image/png", headers=headers)
 
     @app.post("/api/place", responses=PNG, response_class=Response, openapi_extra=PICTURE)
     async def place(request: Request) -> Response:
@@ -166,10 +166,10 @@ def _add_api(app: FastAPI, service: DrawingService, drawing: WorkQueue, reading:
         clean: Clean = False,
     ) -> Response:
         """Draw the face of a sketch or photo, sent as the body of the request."""
-        shares = parse_wb(wb or [])
+        weights = parse_wb(wb or [])
         data = await _body(request, reading)
-        words: dict[str, Any] = {"kind": kind, "align": None if align == "none" else align, "clean": clean}
-        face = await reading.run(service.synthesize, data, wb=shares, bank=bank, **words)
+        options: dict[str, Any] = {"kind": kind, "align": None if align == "none" else align, "clean": clean}
+        face = await reading.run(service.synthesize, data, wb=weights, bank=bank, **options)
         return Response(face, media_type="image/png")
 
 
@@ -193,13 +193,13 @@ def _add_socket(app: FastAPI, service: DrawingService, drawing: WorkQueue) -> No
 
 
 async def _prepare(service: DrawingService, drawing: WorkQueue) -> None:
-    """Decode the bank's pictures while nobody draws, so that no shadow waits for them."""
+    """Fill the part cache while nobody draws, so that no shadow waits for a network."""
     while await drawing.run(service.prepare, urgency="idle"):
         pass
 
 
-async def _body(request: Request, line: WorkQueue) -> bytes:
-    if len(line) >= MOST_WAITING:
+async def _body(request: Request, queue: WorkQueue) -> bytes:
+    if len(queue) >= MOST_WAITING:
         raise HTTPException(503, "too many pictures wait already; try again in a moment")
     length = request.headers.get("content-length", "0")
     if length.isdigit() and int(length) > MOST_PICTURE:

@@ -1,4 +1,4 @@
-"""The drawing behind the server: canvases in, shadows and faces out.  Plain functions, run in the server's threads."""
+"""Inference behind the server: canvases in, shadows and faces out.  Plain methods, run in the server's threads."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 __all__ = ["CanvasAnalysis", "DrawingService"]
 
-FEWEST = 5  # faces that make a bank worth choosing
+MIN_FACES = 5  # of a split of the bank that is offered
 TITLES = {"Male=0": "Women", "Male=1": "Men"}
 
 
 @dataclass(frozen=True)
 class CanvasAnalysis:
-    """What the model makes of a canvas.
+    """Result of projecting a canvas onto the bank.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class CanvasAnalysis:
 
 
 class DrawingService:
-    """One model and bank for all clients.
+    """One model and its bank, shared by all clients.
 
     Parameters
     ----------
@@ -77,15 +77,15 @@ class DrawingService:
         self, synthesizer: Synthesizer, *, device: str = "auto", offline: bool = False, folder: Path | None = None
     ) -> None:
         self.synthesizer = synthesizer
-        self.gallery = PartCache(synthesizer, folder=folder) if synthesizer.bank is not None else None
+        self.cache = PartCache(synthesizer, folder=folder) if synthesizer.bank is not None else None
         self.device, self.offline = device, offline
         self.banks = {name: count for name, _, count in self._splits()}
         self._synthesizers: dict[str, Synthesizer] = {"": synthesizer}
-        self._intakes: dict[tuple[int, bool], SketchReader] = {}
+        self._readers: dict[tuple[int, bool], SketchReader] = {}
         self._lock = threading.Lock()
 
     def about(self) -> dict[str, Any]:
-        """What a page or script needs to know of the model."""
+        """Description of the model for the page and for scripts."""
         bank = self.synthesizer.bank
         frames = {part: list(window) for part, window in windows(CANVAS).items()}
         return {
@@ -96,13 +96,13 @@ class DrawingService:
             "wb": {part: WB.get(part, WB[ALL]) for part in PARTS},
             "banks": [{"name": name, "title": title, "faces": count} for name, title, count in self._splits()],
             "faces": 0 if bank is None else len(bank),
-            "prepared": 1.0 if self.gallery is None else round(self.gallery.ready, 3),
+            "prepared": 1.0 if self.cache is None else round(self.cache.ready, 3),
             "digest": "" if bank is None else bank.encoders[:16],
             "licences": self.synthesizer.model.facts.get("licences", []),
         }
 
     def analyse(self, canvas: bytes, *, wb: list[float], bank: str = "", shadow: bool = True) -> CanvasAnalysis:
-        """See what a canvas is near to.
+        """Encode a canvas, find its nearest neighbours, and draw its shadow.
 
         Parameters
         ----------
@@ -122,19 +122,19 @@ class DrawingService:
         UserError
             For an unknown bank.
         """
-        synthesizer = self.artist_of(bank)
+        synthesizer = self.synthesizer_for(bank)
         sketch = self.sketch(canvas)
         codes, projection, blended = synthesizer.project_sketches(
             sketch[None], wb=wb if synthesizer.bank is not None else 1.0
         )
         blank = blank_parts(sketch)
         undrawn = [part for part, empty in zip(PARTS, blank, strict=True) if empty]
-        words = "" if blank.all() else beside(self.synthesizer, sketch, codes, projection)
-        if projection is None or self.gallery is None:
-            return CanvasAnalysis(codes, {}, undrawn, b"", words)
+        advice = "" if blank.all() else beside(self.synthesizer, sketch, codes, projection)
+        if projection is None or self.cache is None:
+            return CanvasAnalysis(codes, {}, undrawn, b"", advice)
         rows = {part: projection.indices[0, at].tolist() for at, part in enumerate(PARTS)}
-        drawn = images.encode_png(self.gallery.shadow(projection)) if shadow else b""
-        return CanvasAnalysis(blended, rows, undrawn, drawn, words)
+        shadow_png = images.encode_png(self.cache.shadow(projection)) if shadow else b""
+        return CanvasAnalysis(blended, rows, undrawn, shadow_png, advice)
 
     def face(self, codes: Tensor) -> bytes:
         """PNG of the face of codes (1, 5, latent)."""
@@ -169,30 +169,30 @@ class DrawingService:
 
     def part(self, part: str, row: int) -> bytes:
         """PNG of a face's part as the bank knows it, as large as its window on the canvas."""
-        if self.gallery is None or part not in PARTS or not 0 <= row < len(self.gallery.synthesizer.bank.ids):  # type: ignore[union-attr]
+        if self.cache is None or part not in PARTS or not 0 <= row < len(self.cache.synthesizer.bank.ids):  # type: ignore[union-attr]
             raise UserError(f"part '{part[:40]}' of face {row}: the bank has none; reload the page")
         side = windows(CANVAS)[part].width
-        return images.encode_png(resize(self.gallery.sketches(part, [row])[row], (side, side)))
+        return images.encode_png(resize(self.cache.sketches(part, [row])[row], (side, side)))
 
     def read(
         self, data: bytes, *, size: int, kind: str = "auto", align: str | None = None, clean: bool = False
     ) -> AlignedSketch:
-        """Bring a sketch or photo to a frame; see `sketchprep.models.deepfacedrawing.drawing.sketch_input`."""
+        """Read a sketch or photo into a frame; see `sketchprep.models.deepfacedrawing.drawing.sketch_input`."""
         image = images.decode(data, max_pixels=MOST_PIXELS)
         with self._lock:  # its networks are loaded once, and it is told what to do by its attributes
             reader = self._reader(size, clean)
             reader.kind, reader.align = kind, align
             return reader.read(image)
 
-    def synthesize(self, data: bytes, *, wb: Mapping[str, float], bank: str, **words: Any) -> bytes:
-        """PNG of the face of a sketch or photo; `words` as `bring`."""
-        brought = self.read(data, size=self.synthesizer.size, **words)
-        synthesizer = self.artist_of(bank)
+    def synthesize(self, data: bytes, *, wb: Mapping[str, float], bank: str, **options: Any) -> bytes:
+        """PNG of the face of a sketch or photo; `options` as for `read`."""
+        aligned = self.read(data, size=self.synthesizer.size, **options)
+        synthesizer = self.synthesizer_for(bank)
         return images.encode_png(
-            synthesizer.draw(brought.sketch[None], wb=wb if synthesizer.bank is not None else 1.0).faces[0]
+            synthesizer.draw(aligned.sketch[None], wb=wb if synthesizer.bank is not None else 1.0).faces[0]
         )
 
-    def artist_of(self, bank: str) -> Synthesizer:
+    def synthesizer_for(self, bank: str) -> Synthesizer:
         """The synthesizer with a split of the bank."""
         if bank not in self.banks and bank:
             raise UserError(f"bank '{bank[:80]}': there is no such choice; take one that /api/model lists")
@@ -205,10 +205,10 @@ class DrawingService:
 
     def prepare(self) -> bool:
         """Decode a few of the bank's parts beforehand; whether there is more to do."""
-        return self.gallery is not None and self.gallery.prepare()
+        return self.cache is not None and self.cache.prepare()
 
     def warm(self) -> None:
-        """Draw once, so that the first stroke does not wait for lazy beginnings."""
+        """Run every network once, so that the first stroke does not wait for lazy initialisation."""
         blank = images.encode_png(np.full((CANVAS, CANVAS), 255, np.uint8))
         self.face(self.analyse(blank, wb=[0.0] * len(PARTS)).blended)
 
@@ -216,26 +216,26 @@ class DrawingService:
         from sketchprep.models.deepfacedrawing.drawing.sketch_input import SketchReader
         from sketchprep.sketching.photo_sketch import recipe_of
 
-        if (size, clean) not in self._intakes:
+        if (size, clean) not in self._readers:
             bank = self.synthesizer.bank
             recipe = recipe_of(bank.facts if bank is not None else {})
-            made = SketchReader(size, clean=clean, recipe=recipe, device=self.device, offline=self.offline)
-            same = next(iter(self._intakes.values()), None)
-            if same is not None and same.size == size:
-                made.photos = same.photos
-            self._intakes[size, clean] = made
-        return self._intakes[size, clean]
+            reader = SketchReader(size, clean=clean, recipe=recipe, device=self.device, offline=self.offline)
+            other = next(iter(self._readers.values()), None)
+            if other is not None and other.size == size:
+                reader.photos = other.photos  # its networks are loaded once
+            self._readers[size, clean] = reader
+        return self._readers[size, clean]
 
     def _splits(self) -> list[tuple[str, str, int]]:
         bank = self.synthesizer.bank
         if bank is None:
             return []
-        found = [("", "All faces", len(bank))]
+        splits = [("", "All faces", len(bank))]
         members = np.ones(len(bank.ids), bool) if bank.members is None else bank.members.numpy()
         for name, values in sorted(bank.attributes.items(), key=lambda pair: pair[0] != "Male"):
             for value in (0, 1) if name == "Male" else (1,):
                 count = int(((values == (1 if value else -1)) & members).sum())
-                if FEWEST <= count < len(bank):
+                if MIN_FACES <= count < len(bank):
                     key = f"{name}={value}"
-                    found.append((key, TITLES.get(key, name.replace("_", " ")), count))
-        return found
+                    splits.append((key, TITLES.get(key, name.replace("_", " ")), count))
+        return splits

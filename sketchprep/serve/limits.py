@@ -1,4 +1,4 @@
-"""What the server takes from a stranger: sizes and counts, in one place."""
+"""Limits on what a client may send: sizes and counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drawings beside the frame: whether one is, and moved to that of a few places at which its parts look most familiar.
+"""Detection of drawings that lie beside the frame, and their placement where the bank's parts match best.
 
 The ink's box tells where a head is, but not whether a neck or high hair is part of it; the bank does.
 """
@@ -30,7 +30,7 @@ PEN = 3.0
 
 
 def beside(synthesizer: Synthesizer, sketch: np.ndarray, codes: Tensor, projection: Projection | None) -> str:
-    """Say that a drawing lies beside the frame, or nothing.
+    """Advice for a drawing that lies beside the frame, or nothing.
 
     Half of a drawing lies aside too: its parts, though, look like parts.  Where the bank knows how near those of
     held-out sketches are, one part must be farther from it than 19 in 20 of them.

@@ -1,4 +1,4 @@
-"""What travels over the WebSocket: the length of a JSON header (4 bytes, big-endian), the header, and pictures."""
+"""WebSocket messages: the length of a JSON header (4 bytes, big-endian), the header, and PNGs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["DrawRequest", "Message", "pack", "unpack"]
 
 
 class DrawRequest(BaseModel):
-    """What a client wants.
+    """Header of a client's message.
 
     Attributes
     ----------
@@ -26,8 +26,8 @@ class DrawRequest(BaseModel):
         A draw has one canvas, a morph two.
     want : list of {"shadow", "face"}
     wb : list of float
-        How far each part follows the drawing, from 0 to 1, in the order of ``components.PARTS``; for a morph ten, five
-        for each canvas.
+        How far each part follows the drawing, from 0 to 1, in the order of `sketchprep.ops.face_parts.PARTS`; for a
+        morph ten, five for each canvas.
     bank : list of str
         Split of the bank for each canvas, for instance ``"Male=0"``; empty for all faces.
     share : float
@@ -62,7 +62,7 @@ class DrawRequest(BaseModel):
 class Message:
     """A checked header with its pictures, still encoded."""
 
-    ask: DrawRequest
+    request: DrawRequest
     pictures: list[bytes]
 
 
@@ -80,20 +80,20 @@ def unpack(data: bytes) -> Message:
     if length > MOST_HEADER or 4 + length > len(data):
         raise UserError("the message's header is cut off or too long; reload the page")
     try:
-        ask = DrawRequest.model_validate_json(data[4 : 4 + length])
+        request = DrawRequest.model_validate_json(data[4 : 4 + length])
     except (ValidationError, RecursionError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": "nested too deeply"}
         place = ".".join(str(word) for word in first["loc"])
         raise UserError(f"the message cannot be read ({place}: {first['msg'][:200]}); reload the page") from None
     pictures, at = [], 4 + length
-    for size in ask.sizes:
+    for size in request.sizes:
         if size < 0 or at + size > len(data):
             raise UserError("the message is shorter than it says; reload the page")
         pictures.append(data[at : at + size])
         at += size
     if at != len(data):
         raise UserError("the message is longer than it says; reload the page")
-    return Message(ask, pictures)
+    return Message(request, pictures)
 
 
 def pack(header: dict[str, Any], pictures: list[bytes] | None = None) -> bytes:

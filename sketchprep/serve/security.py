@@ -1,4 +1,4 @@
-"""Who may talk to the server, and what its pages may do: an ASGI layer around everything."""
+"""ASGI middleware: host and origin checks, and security headers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starts the server: model, socket, page."""
+"""Opens the model, binds the socket and runs uvicorn."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def serve(
 
 
 def server(app: FastAPI) -> uvicorn.Server:
-    """What runs the application, with its bounds."""
+    """Uvicorn server of the application, with its limits."""
     import uvicorn
 
     from sketchprep.serve.limits import MOST_MESSAGE

@@ -1,4 +1,4 @@
-"""One client's WebSocket: only its newest request counts, and the event loop never waits for a network."""
+"""One client's WebSocket: the latest request wins, and the event loop never waits for a network."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from sketchprep.serve.drawing import DrawingService
 
-__all__ = ["Newest", "Session"]
+__all__ = ["Latest", "Session"]
 
 Run = Callable[..., Awaitable[Any]]
 
 
-class Newest:
-    """Holds one thing; a newer one takes its place."""
+class Latest:
+    """A queue of length one: a newer item replaces the one that waits."""
 
     def __init__(self) -> None:
         self._item: bytes | None = None
@@ -31,16 +31,16 @@ class Newest:
 
     @property
     def waiting(self) -> bool:
-        """Whether there is something to take."""
+        """Whether an item waits."""
         return self._item is not None
 
     def put(self, item: bytes) -> None:
-        """Replace what is there."""
+        """Add an item, in place of the one that waits."""
         self._item = item
         self._there.set()
 
     async def take(self) -> bytes:
-        """Wait for something, and take it away."""
+        """Wait for an item and remove it."""
         await self._there.wait()
         self._there.clear()
         item, self._item = self._item, None
@@ -49,7 +49,7 @@ class Newest:
 
 
 class Session:
-    """Serves a client until it leaves.
+    """Serves one client until it disconnects.
 
     Parameters
     ----------
@@ -57,12 +57,12 @@ class Session:
         Accepted.
     service : DrawingService
     run : callable
-        ``await run(function, *args, **words)`` elsewhere than in the event loop.
+        ``await run(function, *args, **kwargs)`` in another thread than the event loop's.
     """
 
     def __init__(self, socket: WebSocket, service: DrawingService, run: Run) -> None:
         self.socket, self.service, self.run = socket, service, run
-        self.newest = Newest()
+        self.latest = Latest()
 
     async def serve(self) -> None:
         """Read and answer; whichever ends first ends both."""
@@ -83,37 +83,54 @@ class Session:
                 return
             data = message.get("bytes")
             # Text is no message of ours: the empty one is answered with what is wrong.
-            self.newest.put(data if data is not None else b"")
+            self.latest.put(data if data is not None else b"")
 
     async def _answer(self) -> None:
         while True:
-            data = await self.newest.take()
+            data = await self.latest.take()
             number = None
             try:
                 message = unpack(data)
-                number = message.ask.id
+                number = message.request.id
                 await self._draw(message)
             except (UserError, SampleError) as error:
                 await self._send({"type": "error", "id": number, "message": str(error)})
 
     async def _draw(self, message: Message) -> None:
-        ask, started = message.ask, time.perf_counter()
-        if ask.type == "morph":
+        request, started = message.request, time.perf_counter()
+        if request.type == "morph":
             face = await self.run(
-                self.service.morph, message.pictures, wb=ask.wb, banks=ask.bank, share=ask.share, urgency="first"
+                self.service.morph,
+                message.pictures,
+                wb=request.wb,
+                banks=request.bank,
+                share=request.share,
+                urgency="first",
             )
-            await self._send({"type": "face", "id": ask.id, "ms": _since(started)}, [face])
+            await self._send({"type": "face", "id": request.id, "ms": _since(started)}, [face])
             return
-        wanted = "shadow" in ask.want
-        look = await self.run(
-            self.service.analyse, message.pictures[0], wb=ask.wb, bank=ask.bank[0], shadow=wanted, urgency="first"
+        wanted = "shadow" in request.want
+        analysis = await self.run(
+            self.service.analyse,
+            message.pictures[0],
+            wb=request.wb,
+            bank=request.bank[0],
+            shadow=wanted,
+            urgency="first",
         )
         if wanted:
-            found = {"neighbours": look.neighbours, "blank": look.blank, "advice": look.advice, "ms": _since(started)}
-            await self._send({"type": "shadow", "id": ask.id, **found}, [look.shadow] if look.shadow else [])
-        if "face" in ask.want and not self.newest.waiting and len(look.blank) < len(PARTS):
-            face = await self.run(self.service.face, look.blended)
-            await self._send({"type": "face", "id": ask.id, "ms": _since(started)}, [face])
+            answer = {
+                "neighbours": analysis.neighbours,
+                "blank": analysis.blank,
+                "advice": analysis.advice,
+                "ms": _since(started),
+            }
+            await self._send(
+                {"type": "shadow", "id": request.id, **answer}, [analysis.shadow] if analysis.shadow else []
+            )
+        if "face" in request.want and not self.latest.waiting and len(analysis.blank) < len(PARTS):
+            face = await self.run(self.service.face, analysis.blended)
+            await self._send({"type": "face", "id": request.id, "ms": _since(started)}, [face])
 
     async def _send(self, header: dict[str, Any], pictures: list[bytes] | None = None) -> None:
         await asyncio.wait_for(self.socket.send_bytes(pack(header, pictures)), SEND_SECONDS)

@@ -1,4 +1,4 @@
-"""One worker for all clients: what is short and urgent overtakes the rest, and memory is that of one drawing."""
+"""Priority queue with one worker thread for all clients, so that memory is that of one drawing."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from typing import Any, Literal
 
 __all__ = ["WorkQueue"]
 
-# Seconds by which what comes later may overtake.  What is urgent never does so for ever: two busy clients would keep
-# all others from ever seeing a face.
+# Seconds by which a later job may overtake.  Bounded, or two busy clients would starve all others.
 PATIENCE = {"first": 0.0, "soon": 0.25, "idle": 20.0}
 
 
 class WorkQueue:
-    """Runs functions in a thread, one at a time.
+    """Runs functions in one thread, ordered by urgency and age.
 
     Must be started inside an event loop with ``async with``.
     """
@@ -39,7 +38,7 @@ class WorkQueue:
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     def __len__(self) -> int:
-        """How many wait."""
+        """Number of jobs that wait."""
         return self._queue.qsize()
 
     async def run(
@@ -47,19 +46,19 @@ class WorkQueue:
         function: Callable[..., Any],
         *args: Any,
         urgency: Literal["first", "soon", "idle"] = "soon",
-        **words: Any,
+        **kwargs: Any,
     ) -> Any:
         """Wait for a turn, run the function, return its result."""
         result: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         due = time.monotonic() + PATIENCE[urgency]
-        self._queue.put_nowait((due, next(self._order), result, lambda: function(*args, **words)))
+        self._queue.put_nowait((due, next(self._order), result, lambda: function(*args, **kwargs)))
         return await result
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             _, _, result, job = await self._queue.get()
-            if result.cancelled():  # whoever asked has gone
+            if result.cancelled():  # the client has gone
                 continue
             try:
                 value = await loop.run_in_executor(self._thread, job)

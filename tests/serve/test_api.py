@@ -216,5 +216,5 @@ def test_other_names_are_answered_to_where_the_user_says_so() -> None:
     assert not good("192.168.0.9:7860", alone)
     everywhere = hosts_for("0.0.0.0", ["service.lan"])
     assert good("192.168.0.9:7860", everywhere)
-    assert good("Studio.lan", everywhere)
+    assert good("Service.lan", everywhere)
     assert not good("evil.example", everywhere)

@@ -243,10 +243,10 @@ def test_one_who_never_reads_is_let_go(
     monkeypatch.setattr(session, "SEND_SECONDS", 0.1)
 
     async def serve() -> None:
-        async with WorkQueue() as line:
+        async with WorkQueue() as queue:
             deaf: Any = Deaf(message(1, canvases[:1]))
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(session.Session(deaf, service, line.run).serve(), 50)
+                await asyncio.wait_for(session.Session(deaf, service, queue.run).serve(), 50)
 
     start = time.monotonic()
     asyncio.run(serve())

@@ -1,4 +1,4 @@
-"""Turns: what is urgent overtakes, but nobody waits for ever."""
+"""The work queue: urgent jobs overtake, and no job starves."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def test_what_is_urgent_overtakes_and_what_is_idle_waits() -> None:
     done: list[str] = []
 
     async def work() -> None:
-        async with work_queue.WorkQueue() as turns:
-            first = asyncio.create_task(turns.run(time.sleep, 0.05))
+        async with work_queue.WorkQueue() as queue:
+            first = asyncio.create_task(queue.run(time.sleep, 0.05))
             await asyncio.sleep(0.01)
             words = ("idle", "soon", "first")
-            await asyncio.gather(first, *(turns.run(done.append, word, urgency=word) for word in words))
+            await asyncio.gather(first, *(queue.run(done.append, word, urgency=word) for word in words))
 
     asyncio.run(work())
     assert done == ["first", "soon", "idle"]
@@ -27,17 +27,17 @@ def test_what_is_urgent_overtakes_and_what_is_idle_waits() -> None:
 def test_two_who_never_rest_do_not_keep_a_third_from_its_turn() -> None:
     done = False
 
-    async def busy(turns: work_queue.WorkQueue) -> None:
+    async def busy(queue: work_queue.WorkQueue) -> None:
         while not done:
-            await turns.run(time.sleep, 0.01, urgency="first")
+            await queue.run(time.sleep, 0.01, urgency="first")
 
     async def work() -> None:
         nonlocal done
-        async with work_queue.WorkQueue() as turns:
-            others = [asyncio.create_task(busy(turns)) for _ in range(3)]
+        async with work_queue.WorkQueue() as queue:
+            others = [asyncio.create_task(busy(queue)) for _ in range(3)]
             await asyncio.sleep(0.1)
             try:
-                await asyncio.wait_for(turns.run(int), 30)
+                await asyncio.wait_for(queue.run(int), 30)
             finally:
                 done = True
                 await asyncio.gather(*others)
@@ -47,9 +47,9 @@ def test_two_who_never_rest_do_not_keep_a_third_from_its_turn() -> None:
 
 def test_a_failure_is_its_callers_alone() -> None:
     async def work() -> int:
-        async with work_queue.WorkQueue() as turns:
+        async with work_queue.WorkQueue() as queue:
             with pytest.raises(ZeroDivisionError):
-                await turns.run(lambda: 1 // 0)
-            return await turns.run(lambda: 7)
+                await queue.run(lambda: 1 // 0)
+            return await queue.run(lambda: 7)
 
     assert asyncio.run(work()) == 7

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from bank import TILE, drawing
 
-from sketchprep.datasets.preview import contact_sheet
 from sketchprep.io import images
+from sketchprep.io.contact_sheet import contact_sheet
 from sketchprep.models.deepfacedrawing.drawing import pretrained
 from sketchprep.models.deepfacedrawing.drawing.synthesizer import open_synthesizer
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from sketchprep.core.resources import PACKAGE
-from sketchprep.datasets.preview import contact_sheet
 from sketchprep.io import images
+from sketchprep.io.contact_sheet import contact_sheet
 from sketchprep.models.deepfacedrawing.drawing import pretrained
 from sketchprep.models.deepfacedrawing.drawing.sketch_input import SketchReader
 from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer, open_synthesizer

@@ -21,9 +21,10 @@ __all__ = ["COMMANDS"]
 def preview(data: Path, stages: str | None, people: int, out: Path | None) -> None:
     """Make a contact sheet: photo beside sketches, one row a person."""
     from sketchprep.datasets import preview as previews
+    from sketchprep.io.contact_sheet import save_picture
 
     path = out or (Path(f"{data.name}-preview.jpg") if isinstance(data, str) else data / "preview.jpg")
-    previews.save(previews.preview(data, stages=stages.split(",") if stages else None, people=people), path)
+    save_picture(previews.preview(data, stages=stages.split(",") if stages else None, people=people), path)
     click.echo(str(path))
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sketchprep.datasets.schema import failure_schema, plan_schema
 from sketchprep.io.tables import RowGroups, tables
 from sketchprep.records import Failure, Sample
 
@@ -25,19 +26,15 @@ __all__ = [
     "iter_shards",
     "read_shards",
     "row_groups",
-    "schema",
     "shard_names",
     "shard_sizes",
     "shards",
-    "shards_in_order",
     "shards_of",
     "split_counts",
 ]
 
-SPLITS = ("train", "val", "test")
 GROUP_ROWS = 1 << 17
 HELD_ROWS = 1 << 15
-FAILURE = ("id", "source", "stage", "kind", "message", "rejected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,39 +51,9 @@ class ShardPlan:
         return len(self.samples)
 
 
-def schema() -> pa.Schema:
-    """Columns of ``plan.parquet``; a sample that was dropped has no ordinal and no shard, but a kind and a message.
-
-    ``sha256`` is null where a photo was not opened for the plan: because it could not be, or because it stands on a
-    list.  Its shard then takes the bytes that it finds.
-    """
-    import pyarrow as pa
-
-    text = pa.string()
-    return pa.schema(
-        [
-            ("ordinal", pa.int64()),
-            ("id", text),
-            ("source", text),
-            ("path", text),
-            ("sketch_path", text),
-            ("size", pa.int64()),
-            ("sha256", text),
-            ("split", text),
-            ("shard", text),
-            ("attributes", pa.list_(text)),
-            ("pose", pa.list_(pa.float64(), 3)),
-            ("stage", text),
-            ("kind", text),
-            ("message", text),
-            ("rejected", pa.bool_()),
-        ]
-    )
-
-
 def row_groups(path: Path) -> RowGroups:
     """Open a ``plan.parquet`` for writing: a context manager with ``add``."""
-    return RowGroups(path, schema(), GROUP_ROWS)
+    return RowGroups(path, plan_schema(), GROUP_ROWS)
 
 
 def shard_sizes(plan: pa.Table | Path) -> dict[str, int]:
@@ -108,12 +75,9 @@ def _counted(plan: pa.Table | Path, name: str) -> Counter[str]:
     return counts
 
 
-def shards_in_order(plan: pa.Table | Path) -> list[str]:
+def shard_names(plan: pa.Table | Path) -> list[str]:
     """Names of the planned shards, sorted."""
     return list(shard_sizes(plan))
-
-
-shard_names = shards_in_order
 
 
 def shards(plan: pa.Table | Path) -> dict[str, ShardPlan]:
@@ -177,7 +141,7 @@ def failure_tables(plan: pa.Table | Path) -> Iterator[pa.Table]:
     """Yield the samples that planning dropped, in the columns of ``failures.parquet``."""
     import pyarrow.compute as pc
 
-    for table in tables(plan, FAILURE):
+    for table in tables(plan, failure_schema().names):
         dropped = table.filter(pc.is_valid(table["kind"]))
         if len(dropped):
             yield dropped

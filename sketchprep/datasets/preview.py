@@ -11,16 +11,13 @@ import numpy as np
 
 from sketchprep.datasets.reader import PairDataset
 from sketchprep.errors import UserError
-from sketchprep.io import images
-from sketchprep.io.files import atomic
-from sketchprep.ops.resize import resize
+from sketchprep.io.contact_sheet import TILE, contact_sheet, save_picture
 
 if TYPE_CHECKING:
     from sketchprep.datasets.reader import Pair
 
-__all__ = ["contact_sheet", "draw_windows", "preview"]
+__all__ = ["draw_windows", "preview", "write"]
 
-TILE, GAP, CAPTION = 256, 6, 24
 PART_COLOURS = {
     "left_eye": (230, 60, 60),
     "right_eye": (60, 140, 230),
@@ -30,36 +27,6 @@ PART_COLOURS = {
 # CelebAMask-HQ's 19 classes in colours that tell neighbours apart; a label map opened as it is looks black.
 _HUES = np.array([[(i * 47) % 180, 200 if i else 0, 220 if i else 0] for i in range(19)], np.uint8)
 LABEL_COLOURS = cv2.cvtColor(_HUES[None], cv2.COLOR_HSV2RGB)[0]
-
-
-def contact_sheet(rows: Sequence[Sequence[np.ndarray]], captions: Sequence[str], *, tile: int = TILE) -> np.ndarray:
-    """Lay out pictures in a captioned grid on white.
-
-    Parameters
-    ----------
-    rows : sequence of rows of uint8 ndarrays, (H, W) or (H, W, 3)
-        All rows have as many pictures as there are captions.
-    captions : sequence of str
-        Heads of the columns.
-    tile : int
-        Side of a picture on the sheet in pixels.
-
-    Returns
-    -------
-    ndarray of uint8, shape (H, W, 3)
-        RGB.
-    """
-    height = CAPTION + len(rows) * (tile + GAP) + GAP
-    sheet = np.full((height, len(captions) * (tile + GAP) + GAP, 3), 255, np.uint8)
-    for column, caption in enumerate(captions):
-        at = (GAP + column * (tile + GAP), CAPTION - 7)
-        cv2.putText(sheet, caption, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (60, 60, 60), 1, cv2.LINE_AA)
-    for line, row in enumerate(rows):
-        for column, image in enumerate(row):
-            y, x = CAPTION + GAP + line * (tile + GAP), GAP + column * (tile + GAP)
-            small = resize(image, (tile, tile)) if image.shape[:2] != (tile, tile) else image
-            sheet[y : y + tile, x : x + tile] = small if small.ndim == 3 else small[..., None]
-    return sheet
 
 
 def draw_windows(photo: np.ndarray, pair: Pair) -> np.ndarray:
@@ -132,11 +99,6 @@ def _picture(pair: Pair, member: str, mark: bool) -> np.ndarray:
     return draw_windows(image, pair) if mark and member == "photo" else image
 
 
-def save(image: np.ndarray, path: Path, *, option: str = "-o") -> None:
-    """Write a contact sheet as JPEG or PNG, by the ending of its name; `option` is what an error calls it by."""
-    data = images.encode_png(image, level=6) if path.suffix.lower() == ".png" else images.encode_jpeg(image)
-    try:
-        with atomic(path) as temporary:
-            temporary.write_bytes(data)
-    except OSError as error:
-        raise UserError(f"{option} {path}: cannot be written ({error.strerror})") from None
+def write(out: Path) -> None:
+    """Write a dataset's ``preview.jpg``."""
+    save_picture(preview(out), out / "preview.jpg")

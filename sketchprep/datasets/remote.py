@@ -152,7 +152,7 @@ def _tar_fault(marker: Path, tar: Entry | None) -> str:
 def begin(out: Path) -> None:
     """Before the first shard: recipe and plan go into the store, markers that were taken away go from it."""
     from sketchprep.datasets import plan
-    from sketchprep.datasets.build.merge import complete_shards
+    from sketchprep.datasets.layout import complete_shards
 
     url = url_of(out)
     if url is None:

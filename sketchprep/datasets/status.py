@@ -1,32 +1,37 @@
-"""What a build is and did, read from its files alone: status, summary, failures, dataset card."""
+"""Status of a build, read from its files alone: counts, failures, seconds by stage."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import TYPE_CHECKING, Any
 
 from sketchprep.core.progress import read_reports
-from sketchprep.datasets import hub, merged, plan, preview
+from sketchprep.datasets import plan
 from sketchprep.datasets.build import halfway
-from sketchprep.datasets.build.merge import Totals, complete_shards, read_failures, shard_failures
-from sketchprep.datasets.reader import read_recipe
+from sketchprep.datasets.layout import UNMERGED, Totals, complete_shards, plan_path
 from sketchprep.datasets.remoteview import view
+from sketchprep.datasets.schema import failure_schema, split_pairs
 from sketchprep.errors import UserError
+from sketchprep.io import tables
 from sketchprep.io.files import atomic
 from sketchprep.io.object_store import location
-from sketchprep.io.shards import read_shard_meta
-from sketchprep.io.tables import rows_of
+from sketchprep.io.shards import read_shard_meta, shard_meta
 
-__all__ = ["Status", "failures_text", "status", "summary", "write_card", "write_preview"]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Status", "failures_text", "read_failures", "save_totals", "shard_failures", "status", "summary"]
 
 STALE_SECONDS = 120
 OPEN_AT_ONCE = 16
+TOTALS = Path("log") / "merged"
 
 
 @dataclass
@@ -95,11 +100,11 @@ def status(folder: str | Path, totals: Totals | None = None) -> Status:
     path = plan_path(out)
     sizes = plan.shard_sizes(path)
     finished = set(complete_shards(out)) & sizes.keys()
-    result = Status(location(folder), listed=rows_of(path), planned=sum(sizes.values()), shards=len(sizes))
+    result = Status(location(folder), listed=tables.rows_of(path), planned=sum(sizes.values()), shards=len(sizes))
     result.complete, result.splits = len(finished), plan.split_counts(path)
     result.done = sum(sizes[name] for name in finished)
     result.halfway = len(set(halfway.names(out)) - finished)
-    kept = None if totals is not None or len(finished) < len(sizes) else merged.read(out)
+    kept = None if totals is not None or len(finished) < len(sizes) else _kept_totals(out)
     if kept is not None:
         totals, result.seconds, result.measured = kept
     else:
@@ -149,18 +154,55 @@ def _add_reports(result: Status, out: Path, finished: set[str]) -> None:
     result.seconds = dict(seconds)
 
 
-def plan_path(out: Path) -> Path:
-    """Path of a dataset's plan.
+def save_totals(out: Path, status: Status) -> None:
+    """Cache the sums of a finished dataset in ``log/``, so that nobody has to open ten thousand shards again."""
+    values = {
+        "pairs": status.pairs,
+        "bytes": status.bytes,
+        "failures": [[rejected, kind, count] for (rejected, kind), count in status.failures.items()],
+        "seconds": status.seconds,
+        "measured": status.measured,
+    }
+    (out / "log").mkdir(exist_ok=True)
+    with atomic(out / TOTALS) as temporary:
+        temporary.write_text(json.dumps(values))
 
-    Raises
-    ------
-    UserError
-        If there is none.
-    """
-    path = out / "plan.parquet"
-    if not path.is_file():
-        raise UserError(f"{out}: holds no planned dataset (plan.parquet is missing); make one with `sketchprep build`")
-    return path
+
+def _kept_totals(out: Path) -> tuple[Totals, dict[str, float], int] | None:
+    """The cached sums, seconds by stage and the photos that these cover; None if they are missing or outdated."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        values = json.loads((out / TOTALS).read_text())
+        if (out / UNMERGED).exists() or tables.rows_of(out / "index.parquet") != values["pairs"]:
+            return None
+        totals = Totals(values["pairs"], values["bytes"])
+        totals.failures.update({(rejected, kind): count for rejected, kind, count in values["failures"]})
+        return totals, dict(values["seconds"]), int(values["measured"])
+    return None
+
+
+def shard_failures(out: Path, names: Iterable[str]) -> Iterator[pa.Table]:
+    """Yield the rejected and failed rows of the given shards.  Those without any are known by their footer alone."""
+    import pyarrow.parquet as pq
+
+    schema = failure_schema()
+    for name in names:
+        with pq.ParquetFile(out / "shards" / f"{name}.parquet") as file:
+            meta = shard_meta(file.metadata)
+            if meta["pairs"] < meta["photos"]:
+                rows = file.read(columns=schema.names, use_threads=False)
+                yield split_pairs(rows)[1].select(schema.names).cast(schema)
+
+
+def read_failures(out: Path) -> Iterator[pa.Table]:
+    """Yield everything that became no pair: what planning dropped, then the rows of the complete shards."""
+    merged = out / "failures.parquet"
+    if merged.is_file() and _kept_totals(out) is not None:
+        yield from tables.tables(merged)
+        return
+    schema = failure_schema()
+    for table in plan.failure_tables(plan_path(out)):
+        yield table.select(schema.names).cast(schema)
+    yield from shard_failures(out, complete_shards(out))
 
 
 def summary(found: Status) -> str:
@@ -205,9 +247,9 @@ def failures_text(folder: str | Path, *, kind: str | None = None, limit: int | N
     import pyarrow.compute as pc
 
     out = view(folder)
-    path = plan_path(out)
+    plan_path(out)
     known, count, shown = set[str](), 0, list[dict[str, Any]]()
-    for rows in merged.failures(out) or read_failures(out, path, complete_shards(out)):
+    for rows in read_failures(out):
         known |= set(rows["kind"].unique().to_pylist())
         wanted = rows if kind is None else rows.filter(pc.equal(rows["kind"], kind))
         shown += wanted.slice(0, None if limit is None else max(0, limit - len(shown))).to_pylist()
@@ -224,105 +266,3 @@ def failures_text(folder: str | Path, *, kind: str | None = None, limit: int | N
     if count > len(shown):
         lines.append(f"... and {count - len(shown)} more; --all shows them")
     return "\n".join(lines) or "nothing was rejected and nothing failed"
-
-
-def write_preview(out: Path) -> None:
-    """Write ``preview.jpg``."""
-    preview.save(preview.preview(out), out / "preview.jpg")
-
-
-def write_card(out: Path, totals: Totals | None = None) -> None:
-    """Write the dataset card ``README.md``, whose header lets Hugging Face ``datasets`` open the shards.
-
-    Parameters
-    ----------
-    totals : Totals, optional
-        As for `status`.
-    """
-    found = status(out, totals)
-    if totals is not None:
-        merged.write(out, totals, found.seconds, found.measured)
-    stored = read_recipe(out)
-    header = yaml.safe_dump(_card_header(found, stored), sort_keys=False, allow_unicode=True)
-    text = f"---\n{header}---\n\n{_card_body(found, stored)}"
-    with atomic(out / "README.md") as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def _card_header(found: Status, stored: dict[str, Any]) -> dict[str, Any]:
-    recipe = stored["recipe"]
-    sizes = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-    photo = "photo.png" if recipe["photo"]["format"] == "png" else "photo.jpg"
-    names = ["sketch", *recipe["store"], *(["labels"] if recipe["labels"] else [])]
-    return {
-        "pretty_name": recipe["name"],
-        "license": "other",
-        "task_categories": ["image-to-image"],
-        "size_categories": [next((name for most, name in sizes if found.pairs < most), "n>1M")],
-        "tags": ["sketch", "face", "webdataset"],
-        **hub.header(
-            [name for name in plan.SPLITS if found.splits.get(name)], [photo, *(f"{name}.png" for name in names)]
-        ),
-    }
-
-
-def _card_body(found: Status, stored: dict[str, Any]) -> str:
-    from sketchprep.core.version import VERSION
-
-    recipe = stored["recipe"]
-    splits = ", ".join(f"{n:,} {name}" for name, n in sorted(found.splits.items()))
-    kinds = ", ".join(f"{n:,} {kind}" for (_, kind), n in found.failures.most_common()) or "none"
-    members = ["photo", "sketch", *recipe["store"], *(["labels"] if recipe["labels"] else [])]
-    stages = "\n".join(f"| `{n}` | {s['op']} | `{s['input']}` |" for n, s in recipe["stages"].items())
-    return f"""# {recipe["name"]}
-
-{recipe["description"]}
-
-{found.pairs:,} pairs at {recipe["size"]}×{recipe["size"]} px in the frame `{recipe["align"]["template"]}`, \
-made by sketchprep {VERSION}. Planned: {splits}. Left out: {kinds}.
-
-![photo beside each stored sketch](preview.jpg)
-
-## What a pair holds
-
-Photos are RGB in sRGB, JPEG 4:4:4 or PNG; sketches are grey PNG, black ink on white; members of a tar are named
-`KEY.MEMBER.EXTENSION`: {", ".join(f"`{m}`" for m in members)} and `KEY.json` with id, landmarks, pose and attributes.
-`sketch` is the result of the stage `{recipe["sketch"]}`.
-
-| Stage | Op | Input |
-|---|---|---|
-{stages}
-
-`index.parquet` has one row a pair with the byte offset, size and sha256 of every member; `failures.parquet` says why
-the other photos are not here; `recipe.yaml` holds the resolved recipe and what the bytes depend on.
-
-```python
-import sketchprep
-pairs = sketchprep.open_pairs("{found.folder.name}", split="train")
-pairs[0].photo, pairs[0].sketch
-```
-
-## Licences
-
-{_licences(recipe)}
-
-The pairs are derived from the photos: what the photos' licence asks for holds for the pairs too.
-"""
-
-
-def _licences(recipe: dict[str, Any]) -> str:
-    from sketchprep.core import weights
-    from sketchprep.datasets import sources
-    from sketchprep.sketching import stages
-
-    lines = []
-    for spec in recipe["sources"]:
-        kind = sources.source_class(spec["name"])
-        lines.append(f"- photos `{spec['name']}`: {kind.licence}" + (f" ({kind.homepage})" if kind.homepage else ""))
-    own = {name: s["weights"] for name, s in recipe["stages"].items() if s.get("weights") is not None}
-    lines += [f"- weights of stage `{name}`: your own file {Path(path).name}" for name, path in own.items()]
-    used = {a for n, s in recipe["stages"].items() if n not in own and (a := stages.OPS[s["op"]].asset)}
-    for name in sorted({"dlib-landmarks-68", *used}):
-        state = weights.state(name)
-        lines.append(f"- weights `{name}`: {state.licence}" + (f"; {state.restriction}" if state.restriction else ""))
-    return "\n".join(lines)

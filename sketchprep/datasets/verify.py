@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 
 from sketchprep.datasets import plan
 from sketchprep.datasets.build import doubles
-from sketchprep.datasets.build.merge import complete_shards
+from sketchprep.datasets.layout import complete_shards, plan_path
 from sketchprep.datasets.remoteview import tar, view
-from sketchprep.datasets.status import plan_path
 from sketchprep.errors import UserError
 from sketchprep.io import shards as store
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sketchprep.datasets import preview
 from sketchprep.evaluation.face_report import OTHERS, FaceReport
 from sketchprep.evaluation.paired_metrics import PairedMetrics, Reference
 from sketchprep.evaluation.subject import WBS, EvaluationConfig, HeldOutPairs, Item, Subject
 from sketchprep.io import files
+from sketchprep.io.contact_sheet import contact_sheet, save_picture
 from sketchprep.models.deepfacedrawing.drawing.manifold import NEIGHBOURS
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def evaluate_faces(
                 display.update()
     if display:
         display.close()
-    write(report, preview.contact_sheet(rows, ["sketch", "photo", *subject.drawers], tile=TILE))
+    write(report, contact_sheet(rows, ["sketch", "photo", *subject.drawers], tile=TILE))
     return report
 
 
@@ -97,7 +97,7 @@ def write(report: FaceReport | RobustnessReport, sheet: np.ndarray) -> None:
     """Write a report's table, figures and contact sheet into its folder."""
     files.write(report.text().encode(), report.out / "table.md")
     files.write((json.dumps(report.values(), indent=1) + "\n").encode(), report.out / "metrics.json")
-    preview.save(sheet, report.out / "sheet.jpg")
+    save_picture(sheet, report.out / "sheet.jpg")
 
 
 def _others(subject: Subject, data: str | Path) -> HeldOutPairs | None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from sketchprep.datasets import preview
 from sketchprep.evaluation import robustness_settings
 from sketchprep.evaluation.degrade import KINDS, degrade
 from sketchprep.evaluation.faces import TILE, write
@@ -18,6 +17,7 @@ from sketchprep.evaluation.robustness_report import RobustnessReport
 from sketchprep.evaluation.robustness_settings import Settings
 from sketchprep.evaluation.subject import EvaluationConfig, Item, Subject
 from sketchprep.io import figure
+from sketchprep.io.contact_sheet import contact_sheet, save_picture
 
 __all__ = ["evaluate_robustness"]
 
@@ -71,7 +71,7 @@ def evaluate_robustness(
     if display:
         display.close()
     write(report, _sheet(subject, settings))
-    preview.save(figure.draw(report.panels()), folder / "curves.png")
+    save_picture(figure.draw(report.panels()), folder / "curves.png")
     return report
 
 
@@ -113,7 +113,7 @@ def _sheet(subject: Subject, settings: Settings) -> np.ndarray:
         for condition in _shown(settings):
             sketch = _spoilt(item, condition, settings.seed)
             rows.append([sketch, item.photo, *(faces[0] for faces in subject.draw([sketch]).values())])
-    return preview.contact_sheet(rows, ["sketch", "photo", *subject.drawers], tile=TILE)
+    return contact_sheet(rows, ["sketch", "photo", *subject.drawers], tile=TILE)
 
 
 def _shown(settings: Settings) -> Iterator[tuple[str, float]]:

@@ -7,7 +7,7 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from sketchprep.io.files import atomic
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Member", "ShardWriter", "index_schema", "key", "read_shard_meta", "write_parquet"]
+__all__ = ["Member", "ShardWriter", "key", "read_shard_meta", "write_parquet"]
 
 META = b"sketchprep"
 KEY_DIGITS = 9
@@ -99,52 +99,6 @@ class _Hashing(io.RawIOBase):
         return True
 
 
-def index_schema() -> pa.Schema:
-    """Columns of a shard's Parquet file, and without the last four of ``index.parquet``.
-
-    ``landmarks`` are 68 (x, y) pairs in pixels of the frame, one after the other; ``pose`` is (yaw, pitch, roll) in
-    degrees; ``matrix`` maps homogeneous photo pixels to the frame, row by row; ``windows`` are DeepFaceDrawing's.
-    """
-    import pyarrow as pa
-
-    text, int64 = pa.string(), pa.int64()
-    member = pa.struct([("name", text), ("offset", int64), ("size", int64), ("sha256", text)])
-    window = pa.struct([("part", text), *((n, pa.int32()) for n in ("x", "y", "width", "height"))])
-    return pa.schema(
-        [
-            ("ordinal", int64),
-            ("id", text),
-            ("source", text),
-            ("split", text),
-            ("shard", text),
-            ("members", pa.list_(member)),
-            ("sha256", text),
-            ("width", pa.int32()),
-            ("height", pa.int32()),
-            ("matrix", pa.list_(pa.float64(), 6)),
-            ("landmarks", pa.list_(pa.float32(), 136)),
-            ("pose", pa.list_(pa.float32(), 3)),
-            ("attributes", pa.list_(text)),
-            ("windows", pa.list_(window)),
-            ("stage", text),
-            ("kind", text),
-            ("message", text),
-            ("rejected", pa.bool_()),
-        ]
-    )
-
-
-FAILURE_COLUMNS = ("stage", "kind", "message", "rejected")
-
-
-def failure_schema() -> pa.Schema:
-    """Columns of ``failures.parquet``."""
-    import pyarrow as pa
-
-    text = pa.string()
-    return pa.schema([(n, text) for n in ("id", "source", "stage", "kind", "message")] + [("rejected", pa.bool_())])
-
-
 def write_parquet(
     table: pa.Table,
     path: Path,
@@ -190,10 +144,3 @@ def read_shard_meta(path: Path) -> dict[str, Any]:
 def shard_meta(footer: Any) -> dict[str, Any]:
     """Return the same from a footer that was read already."""
     return json.loads(footer.metadata[META])
-
-
-def rows_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
-    """Arrow table of shard rows."""
-    import pyarrow as pa
-
-    return pa.Table.from_pylist(list(rows), schema=index_schema())

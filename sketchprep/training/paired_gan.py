@@ -153,7 +153,7 @@ class FaceGan(Task):
         return {**kept, **trunk, "data": self.faces.describe(), "seed": self.seed}
 
     def samples(self, modules: Mapping[str, nn.Module]) -> np.ndarray:
-        from sketchprep.datasets.preview import contact_sheet
+        from sketchprep.io.contact_sheet import contact_sheet
         from sketchprep.nn.blocks import to_pixels
 
         pairs = self.held_out.fixed(GRID)

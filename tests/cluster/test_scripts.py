@@ -21,6 +21,7 @@ import sketchprep
 from sketchprep.cli.main import main
 from sketchprep.cluster import script, settings, slurm
 from sketchprep.datasets import plan
+from sketchprep.datasets.schema import shard_table
 from sketchprep.errors import UserError
 from sketchprep.io import shards
 
@@ -207,7 +208,7 @@ def fake_shards(out: Path, like: Path) -> None:
     for name, shard in plan.shards(pq.read_table(out / "plan.parquet")).items():
         place = {"ordinal": shard.ordinals[0], "id": shard.samples[0].id, "split": shard.split, "shard": name}
         os.link(tar, out / "shards" / f"{name}.tar")
-        rows = shards.rows_table([{**pair.row, **place}]).replace_schema_metadata(meta)
+        rows = shard_table([{**pair.row, **place}]).replace_schema_metadata(meta)
         pq.write_table(rows, out / "shards" / f"{name}.parquet")
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
+from sketchprep.datasets import schema
 from sketchprep.io import images, shards
 from sketchprep.ops.face_parts import windows
 from sketchprep.ops.labels import CLASSES
@@ -105,9 +106,9 @@ def write_dataset(
                 folder, f"{split}-{at // 3:06d}", split, numbers[at : at + 3], size, template, labelled or (),
                 no_landmarks, damaged, pose,
             )  # fmt: skip
-    keep = [name for name in shards.index_schema().names if name not in shards.FAILURE_COLUMNS]
-    shards.write_parquet(shards.rows_table(index).select(keep), folder / "index.parquet")
-    shards.write_parquet(shards.failure_schema().empty_table(), folder / "failures.parquet")
+    rows = schema.shard_table(index).select(schema.index_schema().names)
+    shards.write_parquet(rows, folder / "index.parquet")
+    shards.write_parquet(schema.failure_schema().empty_table(), folder / "failures.parquet")
     return folder
 
 
@@ -147,7 +148,7 @@ def _write_shard(
         rows.append(row)
     size_bytes, digest = writer.close()
     meta = {"photos": len(rows), "pairs": len(rows), "tar_bytes": size_bytes, "tar_sha256": digest}
-    shards.write_parquet(shards.rows_table(rows), folder / "shards" / f"{name}.parquet", meta)
+    shards.write_parquet(schema.shard_table(rows), folder / "shards" / f"{name}.parquet", meta)
     return rows
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from sketchprep.datasets.hub import header
+from sketchprep.datasets.card import webdataset_header
 from sketchprep.datasets.reader import open_pairs
 
 Make = Callable[..., Path]
@@ -55,7 +55,7 @@ def test_datasets_reads_the_tars_by_name(drawn: Make, hub: Callable[..., dict]) 
 
 
 def write_card(data: Path, members: list[str]) -> None:
-    text = yaml.safe_dump(header(["train", "test"], members), sort_keys=False)
+    text = yaml.safe_dump(webdataset_header(["train", "test"], members), sort_keys=False)
     (data / "README.md").write_text(f"---\n{text}---\n")
 
 

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import yaml
 
+from sketchprep.datasets import schema
 from sketchprep.io import images, shards
 from sketchprep.ops.resize import resize
 from sketchprep.sketching import recipe
@@ -52,9 +53,9 @@ def write_faces(
     for split, numbers in (("train", range(train)), ("test", range(train, train + test))):
         if numbers:
             rows += _write_shard(folder, split, numbers, size, sketches)
-    keep = [name for name in shards.index_schema().names if name not in shards.FAILURE_COLUMNS]
-    shards.write_parquet(shards.rows_table(rows).select(keep), folder / "index.parquet")
-    shards.write_parquet(shards.failure_schema().empty_table(), folder / "failures.parquet")
+    keep = schema.index_schema().names
+    shards.write_parquet(schema.shard_table(rows).select(keep), folder / "index.parquet")
+    shards.write_parquet(schema.failure_schema().empty_table(), folder / "failures.parquet")
     return folder
 
 
@@ -76,5 +77,5 @@ def _write_shard(folder: Path, split: str, numbers: range, size: int, sketches: 
         rows.append(row)
     size_bytes, digest = writer.close()
     meta = {"photos": len(rows), "pairs": len(rows), "tar_bytes": size_bytes, "tar_sha256": digest}
-    shards.write_parquet(shards.rows_table(rows), folder / "shards" / f"{split}-000000.parquet", meta)
+    shards.write_parquet(schema.shard_table(rows), folder / "shards" / f"{split}-000000.parquet", meta)
     return rows

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sketchprep.datasets import plan
+from sketchprep.datasets.schema import shard_schema
 from sketchprep.io import shards
 from sketchprep.io.tables import tables
 
@@ -37,12 +38,14 @@ import json, sys, time
 words = json.loads(sys.argv[1])
 from pathlib import Path
 import sketchprep
-from sketchprep import builder, cli, estimate, plan, report, request
+from sketchprep.cli import main
+from sketchprep.datasets import status
+from sketchprep.datasets.build import build as builder, dry_run, request
 start, worked, result = time.perf_counter(), time.process_time(), None
 keys = ("recipe", "root", "photo_list")
 if words["step"] == "estimate":
     asked = request.prepare(recipe_name=words["recipe"], root=words["root"], photo_list=words["photo_list"])
-    result = estimate.dry_run(asked)
+    result = dry_run.dry_run(asked)
 elif words["step"] == "submit":
     options = {key: words[key] for key in keys}
     sent = sketchprep.build(**options, out=words["out"], executor="slurm", slurm=["cpus=1"], quiet=True).submitted
@@ -54,10 +57,10 @@ elif words["step"] == "task":
 elif words["step"] == "merge":
     result = builder.finish(Path(words["out"]))
 elif words["step"] == "status":
-    found = report.status(words["out"])
+    found = status.status(words["out"])
     result = [found.planned, found.pairs, found.rejected, found.complete]
 elif words["step"] == "failures":
-    result = report.failures_text(words["out"], kind="pose")
+    result = status.failures_text(words["out"], kind="pose")
 elif words["step"] == "find":
     pairs = sketchprep.open_pairs(words["out"], "train")
     last = pairs[len(pairs) - 1]
@@ -65,8 +68,8 @@ elif words["step"] == "find":
 elif words["step"] == "nothing":
     pass
 seconds = [time.perf_counter() - start, time.process_time() - worked]
-status = open("/proc/self/status").read()  # getrusage would count what the parent held when it started this
-print(json.dumps([seconds, int(status.split("VmHWM:")[1].split()[0]) / 1024, result]))
+memory = open("/proc/self/status").read()  # getrusage would count what the parent held when it started this
+print(json.dumps([seconds, int(memory.split("VmHWM:")[1].split()[0]) / 1024, result]))
 """
 
 
@@ -179,7 +182,7 @@ class _Repeated:
         self._count = -1
 
     def rows(self, name: str, planned: pa.Table) -> pa.Table:
-        schema, count = shards.index_schema(), len(planned)
+        schema, count = shard_schema(), len(planned)
         if count != self._count:
             self._count, self._columns = count, self._made(count)
         ordinals = planned["ordinal"].to_pylist()

@@ -14,10 +14,11 @@ from sketchprep.datasets import plan, remote
 from sketchprep.datasets.build import datasetfolder, executors, fingerprint, halfway, passes, placement, planner
 from sketchprep.datasets.build.currentplan import failed_ids, forget_failed, up_to_date
 from sketchprep.datasets.build.listing import list_sources
-from sketchprep.datasets.build.merge import UNMERGED, complete_shards, merge
+from sketchprep.datasets.build.merge import merge
 from sketchprep.datasets.build.missingshards import Cancelled, TooManyFailures, make
 from sketchprep.datasets.build.request import Request, prepare
 from sketchprep.datasets.build.worker import Job
+from sketchprep.datasets.layout import UNMERGED, complete_shards
 from sketchprep.datasets.reader import stored_environment
 from sketchprep.datasets.remoteview import url_of
 from sketchprep.errors import UserError
@@ -229,7 +230,7 @@ def _need_assets(rec: Recipe, offline: bool, part: str) -> None:
 
 def _finish(out: Path, planned: Path, names: list[str], made: int) -> int:
     """Merge and report if anything is new; return how many photos failed."""
-    from sketchprep.datasets import status
+    from sketchprep.datasets import card, preview, status
 
     for litter in (out / "shards").glob(".*.tmp"):  # left by workers that outlived a killed driver
         litter.unlink(missing_ok=True)
@@ -238,8 +239,10 @@ def _finish(out: Path, planned: Path, names: list[str], made: int) -> int:
     outputs = [out / name for name in ("index.parquet", "failures.parquet", "README.md", "preview.jpg")]
     if made or (out / UNMERGED).exists() or not all(path.exists() for path in outputs):
         totals = merge(out, planned, names)
-        status.write_card(out, totals)
-        status.write_preview(out)
+        merged = status.status(out, totals)
+        status.save_totals(out, merged)
+        card.write(out, merged)
+        preview.write(out)
         (out / UNMERGED).unlink(missing_ok=True)
         remote.finish(out)
         return totals.failed

@@ -7,8 +7,9 @@ from pathlib import Path
 from sketchprep.datasets import plan
 from sketchprep.datasets.build import halfway, planner, replan
 from sketchprep.datasets.build.listing import Listing, list_sources
-from sketchprep.datasets.build.merge import complete_shards, shard_failures
 from sketchprep.datasets.build.request import Request
+from sketchprep.datasets.layout import complete_shards
+from sketchprep.datasets.status import shard_failures
 
 __all__ = ["failed_ids", "forget_failed", "up_to_date"]
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sketchprep.datasets import plan
-from sketchprep.datasets.plan import SPLITS
+from sketchprep.datasets.layout import SPLITS
+from sketchprep.datasets.schema import plan_schema
 from sketchprep.errors import UserError
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ class Draft:
         self.lacking: Counter[str] = Counter()
         self.bytes = 0
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
-        names = set(plan.schema().names) - {"ordinal", "shard"}
-        self._schema = pa.schema([field for field in plan.schema() if field.name in names])
+        names = set(plan_schema().names) - {"ordinal", "shard"}
+        self._schema = pa.schema([field for field in plan_schema() if field.name in names])
         options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
         self._writer: Any = pa.ipc.new_stream(pa.PythonFile(self._file, "w"), self._schema, options=options)
 
@@ -135,9 +135,9 @@ class Draft:
             columns = {name: batch[name] for name in batch.column_names}
             columns |= self._reasons(batch, at) | numbers.columns(codes)
             at += len(batch)
-            yield pa.table({name: columns[name] for name in plan.schema().names}, schema=plan.schema())
+            yield pa.table({name: columns[name] for name in plan_schema().names}, schema=plan_schema())
         if self._refused:
-            yield pa.Table.from_pylist([_refused_row(failure) for failure in self._refused], schema=plan.schema())
+            yield pa.Table.from_pylist([_refused_row(failure) for failure in self._refused], schema=plan_schema())
 
     def close(self) -> None:
         """Give the disk back."""
@@ -227,7 +227,7 @@ class Draft:
             values = ("plan", "duplicate", f"the same bytes as {self._duplicates[at + n]!r}", True)
             for name, value in zip(REASON, values, strict=True):
                 columns[name][n] = value
-        return {name: pa.array(values, plan.schema().field(name).type) for name, values in columns.items()}
+        return {name: pa.array(values, plan_schema().field(name).type) for name, values in columns.items()}
 
 
 class Numbers:

@@ -32,7 +32,7 @@ class Listing:
         return sum(source.count(self.limit) for source in self.sources)
 
     def batches(self) -> Iterator[tuple[Source, pa.Table]]:
-        """Yield samples as the columns of `sketchprep.datasets.sources.tables.schema`, each batch with its source."""
+        """Yield samples as the columns of `sketchprep.datasets.schema.sample_schema`, each batch with its source."""
         for source in self.sources:
             for batch in source.batches(self.limit):
                 yield source, batch

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from sketchprep.datasets import plan
 from sketchprep.datasets.build import executors, halfway, passes
-from sketchprep.datasets.build.merge import UNMERGED, complete_shards
 from sketchprep.datasets.build.worker import Job, Stopped
+from sketchprep.datasets.layout import UNMERGED, complete_shards
 
 if TYPE_CHECKING:
     from sketchprep.datasets.build.executors import Options

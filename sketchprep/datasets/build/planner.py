@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sketchprep.datasets import plan
 from sketchprep.datasets.build.draft import REASON, Draft
+from sketchprep.datasets.schema import plan_schema
 from sketchprep.datasets.sources.tables import samples_of
 from sketchprep.errors import SampleError
 from sketchprep.io import tables
@@ -79,7 +80,7 @@ def make(recipe: Recipe, listing: Listing, *, before: pa.Table | Path | None = N
     import pyarrow as pa
 
     with draft(recipe, listing, before=before, hashing=hashing) as made:
-        return pa.concat_tables([plan.schema().empty_table(), *made.tables(*_continued(before))]).combine_chunks()
+        return pa.concat_tables([plan_schema().empty_table(), *made.tables(*_continued(before))]).combine_chunks()
 
 
 def hash_samples(samples: Sequence[Sample], source: Source, jobs: int = 1) -> list[str | None]:
@@ -146,7 +147,7 @@ def _judged(recipe: Recipe, batch: pa.Table) -> pa.Table:
 
     from sketchprep.sketching.selection import check_annotations
 
-    rules, types = recipe.select, plan.schema()
+    rules, types = recipe.select, plan_schema()
     limits = rules.pose.limits
     no_rule = not (rules.exclude_attributes or rules.require_attributes or limits)
     if no_rule or all(batch[name].null_count == len(batch) for name in ("attributes", "pose")):

@@ -13,7 +13,7 @@ from sketchprep.cluster import script, slurm
 from sketchprep.cluster.settings import Settings
 from sketchprep.datasets import plan
 from sketchprep.datasets.build import fingerprint, halfway, passes
-from sketchprep.datasets.build.merge import complete_shards
+from sketchprep.datasets.layout import complete_shards
 from sketchprep.errors import UserError
 from sketchprep.io import object_store
 from sketchprep.io.files import atomic, disk_sentence

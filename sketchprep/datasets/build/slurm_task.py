@@ -15,8 +15,8 @@ from sketchprep.cluster.watchdog import Watchdog
 from sketchprep.core import progress
 from sketchprep.datasets import plan
 from sketchprep.datasets.build import executors, halfway, passes
-from sketchprep.datasets.build.merge import complete_shards
 from sketchprep.datasets.build.worker import Job, Stopped
+from sketchprep.datasets.layout import complete_shards
 from sketchprep.datasets.reader import read_recipe
 from sketchprep.datasets.remoteview import url_of
 from sketchprep.errors import UserError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sketchprep.core import progress
 from sketchprep.datasets.build import halfway
-from sketchprep.datasets.build.merge import complete_shards
+from sketchprep.datasets.layout import complete_shards, plan_path
 from sketchprep.datasets.remoteview import view
 
 __all__ = ["watch"]
@@ -63,7 +63,6 @@ def watch(folder: str | Path, *, every: float = EVERY_SECONDS) -> None:
         If the folder holds no planned dataset.
     """
     from sketchprep.datasets import plan
-    from sketchprep.datasets.status import plan_path
 
     out = view(folder)
     sizes = plan.shard_sizes(plan_path(out))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sketchprep.core.progress import Meter
 from sketchprep.datasets.build import halfway, passes
 from sketchprep.datasets.build.item import WorkItem, draw, encode, members, start
+from sketchprep.datasets.schema import shard_table
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import shards
 from sketchprep.io.files import commit, disk_sentence, process_name
@@ -138,7 +139,7 @@ def _make(tools: Tools, shard: ShardPlan, temporary: Path, marker: Path, meter: 
     commit(temporary, marker.with_suffix(".tar"))
     pairs = sum(row["kind"] is None for row in rows)
     meta = {"photos": len(rows), "pairs": pairs, "tar_bytes": size, "tar_sha256": digest}
-    shards.write_parquet(shards.rows_table(rows), marker, meta, lambda made: _publish(tools.job, marker, made))
+    shards.write_parquet(shard_table(rows), marker, meta, lambda made: _publish(tools.job, marker, made))
     halfway.path(tools.job.out, shard.name).unlink(missing_ok=True)
 
 

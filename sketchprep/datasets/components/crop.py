@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sketchprep.core.workdir import Claim, ParquetStream, Report, claim
+from sketchprep.datasets.schema import failure_schema
 from sketchprep.errors import SampleError, UserError
-from sketchprep.io import shards
 from sketchprep.io.files import commit
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class _Run:
         self.arrays: dict[tuple[str, str], ArrayStream] = {}
         self.sheet = Sheet()
         self.windows = ParquetStream(self.folder / "windows.parquet", _window_schema())
-        self.failures = ParquetStream(self.folder / "failures.parquet", shards.failure_schema())
+        self.failures = ParquetStream(self.folder / "failures.parquet", failure_schema())
 
     def run(self, display: Any) -> tuple[int, int]:
         """Cut every picture; return how many were written and how many failed."""
@@ -247,7 +247,7 @@ class _Run:
         self.failures.add(id=id, source=source, stage=stage, kind=kind, message=message, rejected=False)
 
     def _close(self) -> None:
-        from sketchprep.datasets import preview
+        from sketchprep.io.contact_sheet import save_picture
 
         for array in self.arrays.values():
             array.close()
@@ -255,7 +255,7 @@ class _Run:
         self.failures.close()
         sheet = self.sheet.image()
         if sheet is not None:
-            preview.save(sheet, self.folder / "preview.jpg")
+            save_picture(sheet, self.folder / "preview.jpg")
 
     def _publish(self, written: int) -> None:
         """Push the files to the disk, give them their names, and say last that everything is there."""

@@ -9,9 +9,10 @@ from typing import Any, BinaryIO
 import cv2
 import numpy as np
 
-from sketchprep.datasets import preview
 from sketchprep.datasets.components.layouts import Subject
+from sketchprep.datasets.preview import LABEL_COLOURS
 from sketchprep.io import images, shards
+from sketchprep.io.contact_sheet import contact_sheet
 from sketchprep.ops.face_parts import Window
 from sketchprep.ops.resize import resize
 
@@ -80,12 +81,12 @@ class Sheet:
         self._captions = captions
         row = [_with_windows(image, found) for image in subject.images.values()]
         for (_, kind), image in pieces.items():
-            row.append(_square(preview.LABEL_COLOURS[image] if kind == "labels" else image))
+            row.append(_square(LABEL_COLOURS[image] if kind == "labels" else image))
         self._rows.append(row)
 
     def image(self) -> np.ndarray | None:
         """The sheet as RGB, None if nothing was taken in."""
-        return preview.contact_sheet(self._rows, self._captions, tile=TILE) if self._rows else None
+        return contact_sheet(self._rows, self._captions, tile=TILE) if self._rows else None
 
 
 def _with_windows(image: np.ndarray, found: Mapping[str, Window]) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sketchprep.core.workdir import Report, claim
 from sketchprep.datasets import export as exporters
+from sketchprep.datasets.schema import failure_schema
 from sketchprep.errors import UserError
 from sketchprep.io import shards
 
@@ -135,6 +136,6 @@ def _write_failures(out: Path, failures: list[Failure]) -> None:
     if not failures:
         path.unlink(missing_ok=True)
         return
-    schema = shards.failure_schema()
+    schema = failure_schema()
     rows = [{name: getattr(failure, name) for name in schema.names} for failure in failures]
     shards.write_parquet(pa.Table.from_pylist(rows, schema=schema), path)

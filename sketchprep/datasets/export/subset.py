@@ -11,6 +11,7 @@ import yaml
 
 from sketchprep.datasets.components.inputs import rescale_points, resize_labels
 from sketchprep.datasets.export.base import SPLITS, Exporter, Outcome, picture_bytes, quoted
+from sketchprep.datasets.schema import plan_schema, shard_table
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import images, shards
 from sketchprep.io.files import atomic, commit
@@ -37,7 +38,7 @@ class Shards(Exporter):
 
     def run(self, display: Any) -> Outcome:
         """Write the shards that lack their Parquet file, then merge them as a build does."""
-        from sketchprep.datasets import plan, status
+        from sketchprep.datasets import card, plan, preview, status
         from sketchprep.datasets.build import merge
 
         folder = self.out / "shards"
@@ -55,11 +56,11 @@ class Shards(Exporter):
             planned += [self._plan_row(name, number) for number in numbers]
         table = _plan_table(planned)
         shards.write_parquet(table, self.out / "plan.parquet")
-        names = plan.shards_in_order(table)
+        names = plan.shard_names(table)
         merge.merge(self.out, table, names)
-        status.write_card(self.out)
-        status.write_preview(self.out)
-        failed = [row for rows in merge.shard_failures(self.out, names) for row in rows.to_pylist()]
+        card.write(self.out, status.status(self.out))
+        preview.write(self.out)
+        failed = [row for rows in status.shard_failures(self.out, names) for row in rows.to_pylist()]
         outcome.failures = [Failure(**row) for row in failed]
         return outcome
 
@@ -105,7 +106,7 @@ class Shards(Exporter):
         commit(temporary, folder / f"{name}.tar")
         pairs = sum(row["kind"] is None for row in rows)
         meta = {"photos": len(rows), "pairs": pairs, "tar_bytes": size, "tar_sha256": sha256}
-        shards.write_parquet(shards.rows_table(rows), folder / f"{name}.parquet", meta)
+        shards.write_parquet(shard_table(rows), folder / f"{name}.parquet", meta)
 
     def _write_pair(self, writer: shards.ShardWriter, name: str, pair: Pair) -> dict[str, Any]:
         kept = ("ordinal", "id", "source", "split", "sha256")
@@ -176,6 +177,4 @@ class Shards(Exporter):
 def _plan_table(rows: list[dict[str, Any]]) -> pa.Table:
     import pyarrow as pa
 
-    from sketchprep.datasets import plan
-
-    return pa.Table.from_pylist(rows, schema=plan.schema())
+    return pa.Table.from_pylist(rows, schema=plan_schema())

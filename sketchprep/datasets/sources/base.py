@@ -126,7 +126,7 @@ class Source(ABC):
         return False
 
     def batches(self, limit: int | None = None) -> Iterator[pa.Table]:
-        """Yield `samples` as the columns of `sketchprep.datasets.sources.tables.schema`, at most the first `limit`."""
+        """Yield `samples` as the columns of `sketchprep.datasets.schema.sample_schema`, at most the first `limit`."""
         yield from batches_of(self.scan().samples[:limit])
 
     def count(self, limit: int | None = None) -> int:

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sketchprep.datasets.schema import sample_schema
 from sketchprep.datasets.sources.runs import Runs
-from sketchprep.datasets.sources.tables import BATCH_ROWS, schema
+from sketchprep.datasets.sources.tables import BATCH_ROWS
 from sketchprep.errors import UserError
 from sketchprep.records import Failure
 
@@ -63,7 +64,7 @@ class PhotoList:
             self._sort()
 
     def batches(self) -> Iterator[pa.Table]:
-        """Yield the columns of `sketchprep.datasets.sources.tables.schema`, sorted by path."""
+        """Yield the columns of `sketchprep.datasets.schema.sample_schema`, sorted by path."""
         if self._runs is not None:
             yield from self._runs.merged()
         else:
@@ -89,7 +90,7 @@ class PhotoList:
         return count, True
 
     def _sort(self) -> None:
-        self._runs = Runs(schema(), "path")
+        self._runs = Runs(sample_schema(), "path")
         for batch, refused in self._checked():
             self.refused += refused
             self._runs.add(batch)
@@ -110,11 +111,11 @@ class PhotoList:
                 refused += [self._refuse(p, "leaves-root", "the path does not stay inside the root") for p in gone]
                 batch, paths = batch.filter(pc.invert(bad)), paths.filter(pc.invert(bad))
             count = len(batch)
-            columns = {name: pa.nulls(count, schema().field(name).type) for name in schema().names}
+            columns = {name: pa.nulls(count, sample_schema().field(name).type) for name in sample_schema().names}
             columns |= {"id": paths, "path": paths, "source": pa.repeat(self.source, count)}
             columns["size"] = pa.repeat(pa.scalar(-1, pa.int64()), count)
             columns |= {name: batch[name] for name in batch.column_names if name != "path"}
-            yield pa.table(columns, schema=schema()), refused
+            yield pa.table(columns, schema=sample_schema()), refused
 
     def _read(self) -> Iterator[tuple[pa.Table, list[Failure]]]:
         try:
@@ -168,7 +169,7 @@ class PhotoList:
                 if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
                     raise UserError(f"--list {self.path}: column 'path' holds {kind}; expected text")
                 wanted = ["path", *(name for name in OPTIONAL if name in names)]
-                types = pa.schema([schema().field(name) for name in wanted])
+                types = pa.schema([sample_schema().field(name) for name in wanted])
                 for batch in file.iter_batches(BATCH_ROWS, columns=wanted, use_threads=False):
                     yield self._proper(pa.Table.from_batches([batch]).select(wanted).cast(types)), []
         except pa.ArrowInvalid as error:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sketchprep.datasets import preview
 from sketchprep.errors import SampleError, UserError
 from sketchprep.evaluation.degrade import degrade
 from sketchprep.evaluation.report import Measured, plain
 from sketchprep.evaluation.subject import EvaluationConfig, Item, Subject
 from sketchprep.io import files, images
+from sketchprep.io.contact_sheet import contact_sheet, save_picture
 from sketchprep.models.deepfacedrawing import ablation_settings
 from sketchprep.models.deepfacedrawing.ablation_report import CLEAN, ROUGH, AblationReport
 from sketchprep.models.deepfacedrawing.ablation_settings import BASE, Settings, Variant
@@ -96,7 +96,7 @@ def ablate(
     report = AblationReport(folder, settings, base, about, variants, results)
     files.write(report.text().encode(), folder / "table.md")
     files.write((json.dumps(report.values(), indent=1) + "\n").encode(), folder / "metrics.json")
-    preview.save(
+    save_picture(
         _sheet(folder, variants, [faces[at] for at in _shown(settings, len(faces))], settings), folder / "sheet.jpg"
     )
     return report
@@ -209,4 +209,4 @@ def _sheet(folder: Path, variants: list[Variant], items: list[Item], settings: S
         for row, faces in zip(rows, grid.transpose(0, 2, 1, 3, 4), strict=True):
             row += list(faces)
         captions += [f"{variant.name} {'as drawn' if wb else f'K={k}'}" for wb, k in variant.ways]
-    return preview.contact_sheet(rows, captions, tile=TILE)
+    return contact_sheet(rows, captions, tile=TILE)

@@ -132,7 +132,7 @@ class SimplifierTask(Task):
         return {**values, "mix": self.pairs.shares, "data": data_of(self.pairs)}
 
     def samples(self, modules: Mapping[str, nn.Module]) -> np.ndarray:
-        from sketchprep.datasets.preview import contact_sheet
+        from sketchprep.io.contact_sheet import contact_sheet
         from sketchprep.nn.simplifier import simplify
 
         batch = _batch(self.held_out, range(GRID))
@@ -295,14 +295,14 @@ def draw_pairs(
     UserError
         For any mistake in the arguments, and if the sheet cannot be written.
     """
-    from sketchprep.datasets import preview
+    from sketchprep.io.contact_sheet import save_picture
     from sketchprep.models.simplifier.data.sheet import pair_sheet
 
     if Path(path).suffix.lower() not in {".jpg", ".jpeg", ".png"}:
         raise UserError(f"--sheet {path}: must end in .jpg or .png")
     options, settings = presets.load("simplifier", preset, Settings, overrides, seed=seed, device=device)
     task = _task(options, settings, photos, cache, quiet=quiet)
-    preview.save(pair_sheet(task.pairs, range(SHEET)), Path(path), option="--sheet")
+    save_picture(pair_sheet(task.pairs, range(SHEET)), Path(path), option="--sheet")
 
 
 def _task(

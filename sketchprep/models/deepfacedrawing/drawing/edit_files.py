@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sketchprep.datasets import preview
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import files
 from sketchprep.io import images as imageio
+from sketchprep.io.contact_sheet import contact_sheet, save_picture
 from sketchprep.models.deepfacedrawing.drawing import editing
 from sketchprep.models.deepfacedrawing.drawing.manifold import NEIGHBOURS
 from sketchprep.models.deepfacedrawing.drawing.sketch_input import SketchReader
@@ -148,10 +148,10 @@ def copy_paste_files(
     sketches, notes = _read([base, *parts.values()], reader)
     sketch, face = editing.copy_paste(synthesizer, sketches[0], dict(zip(parts, sketches[1:], strict=True)), wb=wb, k=k)
     captions = ["base", *(part.replace("_", " ") for part in parts), "sketch", "face"]
-    sheet = preview.contact_sheet([[*sketches, sketch, face]], captions)
+    sheet = contact_sheet([[*sketches, sketch, face]], captions)
     _folder(out)
     written = [out / "sheet.jpg", out / "face.png", out / "sketch.png"]
-    preview.save(sheet, written[0])
+    save_picture(sheet, written[0])
     files.write(imageio.encode_png(face), written[1])
     files.write(imageio.encode_png(sketch), written[2])
     return Made(written, notes)
@@ -199,7 +199,7 @@ def _write_frames(found: editing.Frames, out: Path, name: str) -> list[Path]:
     rows = [[found.sketches[at] for at in shown], [found.faces[at] for at in shown]]
     captions = [f"{found.shares[at]:.2f}".rstrip("0").rstrip(".") for at in shown]
     strip, animation = out / "strip.jpg", out / f"{name}.gif"
-    preview.save(preview.contact_sheet(rows, captions, tile=min(256, found.faces.shape[1])), strip)
+    save_picture(contact_sheet(rows, captions, tile=min(256, found.faces.shape[1])), strip)
     files.write(gif(list(found.faces)), animation)
     frames = [out / f"frame-{at:03d}.png" for at in range(len(found.faces))]
     for path, face in zip(frames, found.faces, strict=True):

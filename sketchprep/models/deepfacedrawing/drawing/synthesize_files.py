@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sketchprep.datasets import preview
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import files, images
+from sketchprep.io.contact_sheet import contact_sheet, save_picture
 from sketchprep.models.deepfacedrawing.drawing import frame_check
 from sketchprep.models.deepfacedrawing.drawing.manifold import NEIGHBOURS
 from sketchprep.models.deepfacedrawing.drawing.sketch_input import SketchReader
@@ -121,7 +121,7 @@ def synthesize_files(
     if rows:
         result.sheet = out / SHEET
         captions = ["sketch", "blended with the bank", "face", "shadow"][: len(rows[0])]
-        preview.save(preview.contact_sheet(rows, captions, tile=TILE), result.sheet)
+        save_picture(contact_sheet(rows, captions, tile=TILE), result.sheet)
     return result
 
 

@@ -131,7 +131,7 @@ class CeTask(Task):
 
     def samples(self, modules: Mapping[str, nn.Module]) -> np.ndarray:
         """Held-out sketches, all of them drawn from codes again, and single parts beside what their codes drew."""
-        from sketchprep.datasets.preview import contact_sheet
+        from sketchprep.io.contact_sheet import contact_sheet
         from sketchprep.models.deepfacedrawing.networks.modules import fuse
         from sketchprep.nn.blocks import to_pixels
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sketchprep.datasets.preview import contact_sheet
+from sketchprep.io.contact_sheet import contact_sheet
 from sketchprep.models.simplifier.data.sampler import PairSampler
 
 __all__ = ["pair_sheet"]
@@ -25,7 +25,7 @@ def pair_sheet(sampler: PairSampler, indices: Sequence[int], *, columns: int = 4
     Returns
     -------
     ndarray, (H, W, 3) uint8
-        RGB, for :func:`sketchprep.datasets.preview.save`.
+        RGB, for :func:`sketchprep.io.contact_sheet.save_picture`.
     """
     blank = np.full((sampler.size, sampler.size), 255, np.uint8)
     pictures = [picture for index in indices for picture in sampler.pair(index)[:2]]

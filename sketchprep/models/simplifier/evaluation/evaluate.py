@@ -164,14 +164,14 @@ def measure_face(face: Face, methods: Methods, options: Settings) -> dict[str, A
 
 
 def _write(report: Report, shown: sheets.Rows, faces: Sequence[Face], methods: Methods) -> None:
-    from sketchprep.datasets import preview
+    from sketchprep.io.contact_sheet import save_picture
 
     by_name = {(face.kind, face.name): face for face in faces}
     worst = [by_name[row["set"], row["name"]] for row in report.worst()]
     files.write(report.text().encode(), report.out / "table.md")
     files.write((json.dumps(report.values(), indent=1) + "\n").encode(), report.out / "metrics.json")
-    preview.save(shown.sheet(), report.out / "sheet.jpg")
+    save_picture(shown.sheet(), report.out / "sheet.jpg")
     if worst:
-        preview.save(sheets.worst_sheet(worst, methods, report.settings), report.out / "worst.jpg")
+        save_picture(sheets.worst_sheet(worst, methods, report.settings), report.out / "worst.jpg")
     else:
         (report.out / "worst.jpg").unlink(missing_ok=True)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sketchprep.datasets.preview import contact_sheet
 from sketchprep.evaluation.landmark_coverage import draw_coverage
 from sketchprep.evaluation.line_metrics import ink
+from sketchprep.io.contact_sheet import contact_sheet
 from sketchprep.models.simplifier.evaluation.methods import METHODS, Methods
 from sketchprep.models.simplifier.evaluation.sets import Face, Pair
 from sketchprep.models.simplifier.evaluation.settings import Settings

@@ -1,0 +1,70 @@
+"""Names, markers and paths of a dataset on disk."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sketchprep.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["SPLITS", "UNMERGED", "Totals", "complete_shards", "plan_path"]
+
+SPLITS = ("train", "val", "test")
+# Marker: exists from the start of work on shards until index, card and preview are written.
+UNMERGED = Path("log") / "unmerged"
+
+
+@dataclass
+class Totals:
+    """Sums over the shards of a dataset.
+
+    Attributes
+    ----------
+    pairs, bytes : int
+        Pairs, and bytes of the tars.
+    failures : Counter
+        (rejected, kind) to number of photos, over the plan and the shards.
+    failed : int
+        Photos of the shards that could not be processed.
+    """
+
+    pairs: int = 0
+    bytes: int = 0
+    failures: Counter[tuple[bool, str]] = field(default_factory=Counter)
+    failed: int = 0
+
+    def count(self, rows: pa.Table) -> int:
+        """Add rows of failures; return how many of them are photos that could not be processed."""
+        groups = rows.group_by(["rejected", "kind"]).aggregate([([], "count_all")]).to_pylist()
+        for group in groups:
+            self.failures[bool(group["rejected"]), group["kind"]] += group["count_all"]
+        return sum(group["count_all"] for group in groups if not group["rejected"])
+
+
+def complete_shards(out: Path) -> list[str]:
+    """Sorted names of the shards whose Parquet file, the completion marker, exists; no file is opened."""
+    try:
+        names = os.listdir(out / "shards")
+    except FileNotFoundError:
+        return []
+    return sorted(name.removesuffix(".parquet") for name in names if name.endswith(".parquet") and name[0] != ".")
+
+
+def plan_path(out: Path) -> Path:
+    """Path of a dataset's plan.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    path = out / "plan.parquet"
+    if not path.is_file():
+        raise UserError(f"{out}: holds no planned dataset (plan.parquet is missing); make one with `sketchprep build`")
+    return path

@@ -1,0 +1,140 @@
+"""Parquet schemas of a dataset: samples, plan, shard rows, index and failures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = [
+    "FAILURE_COLUMNS",
+    "failure_schema",
+    "index_schema",
+    "plan_schema",
+    "sample_schema",
+    "shard_schema",
+    "shard_table",
+    "split_pairs",
+]
+
+# Columns of a shard row that are null for a pair.
+FAILURE_COLUMNS = ("stage", "kind", "message", "rejected")
+
+
+def sample_schema() -> pa.Schema:
+    """Columns of a batch that a source lists: the fields of `Sample`, and ``sha256`` where it is known already."""
+    import pyarrow as pa
+
+    text = pa.string()
+    return pa.schema(
+        [
+            ("id", text),
+            ("source", text),
+            ("path", text),
+            ("sketch_path", text),
+            ("size", pa.int64()),
+            ("sha256", text),
+            ("attributes", pa.list_(text)),
+            ("pose", pa.list_(pa.float64(), 3)),
+            ("split", text),
+        ]
+    )
+
+
+def plan_schema() -> pa.Schema:
+    """Columns of ``plan.parquet``; a sample that was dropped has no ordinal and no shard, but a kind and a message.
+
+    ``sha256`` is null where a photo was not opened for the plan: because it could not be, or because it stands on a
+    list.  Its shard then takes the bytes that it finds.
+    """
+    import pyarrow as pa
+
+    text = pa.string()
+    return pa.schema(
+        [
+            ("ordinal", pa.int64()),
+            ("id", text),
+            ("source", text),
+            ("path", text),
+            ("sketch_path", text),
+            ("size", pa.int64()),
+            ("sha256", text),
+            ("split", text),
+            ("shard", text),
+            ("attributes", pa.list_(text)),
+            ("pose", pa.list_(pa.float64(), 3)),
+            ("stage", text),
+            ("kind", text),
+            ("message", text),
+            ("rejected", pa.bool_()),
+        ]
+    )
+
+
+def shard_schema() -> pa.Schema:
+    """Columns of a shard's Parquet file: pairs, and photos that became none, in the plan's order.
+
+    ``landmarks`` are 68 (x, y) pairs in pixels of the frame, one after the other; ``pose`` is (yaw, pitch, roll) in
+    degrees; ``matrix`` maps homogeneous photo pixels to the frame, row by row; ``windows`` are DeepFaceDrawing's.
+    """
+    import pyarrow as pa
+
+    text, int64 = pa.string(), pa.int64()
+    member = pa.struct([("name", text), ("offset", int64), ("size", int64), ("sha256", text)])
+    window = pa.struct([("part", text), *((n, pa.int32()) for n in ("x", "y", "width", "height"))])
+    return pa.schema(
+        [
+            ("ordinal", int64),
+            ("id", text),
+            ("source", text),
+            ("split", text),
+            ("shard", text),
+            ("members", pa.list_(member)),
+            ("sha256", text),
+            ("width", pa.int32()),
+            ("height", pa.int32()),
+            ("matrix", pa.list_(pa.float64(), 6)),
+            ("landmarks", pa.list_(pa.float32(), 136)),
+            ("pose", pa.list_(pa.float32(), 3)),
+            ("attributes", pa.list_(text)),
+            ("windows", pa.list_(window)),
+            ("stage", text),
+            ("kind", text),
+            ("message", text),
+            ("rejected", pa.bool_()),
+        ]
+    )
+
+
+def index_schema() -> pa.Schema:
+    """Columns of ``index.parquet``, which holds pairs only: those of a shard but for `FAILURE_COLUMNS`."""
+    import pyarrow as pa
+
+    return pa.schema([column for column in shard_schema() if column.name not in FAILURE_COLUMNS])
+
+
+def failure_schema() -> pa.Schema:
+    """Columns of ``failures.parquet``."""
+    import pyarrow as pa
+
+    text = pa.string()
+    return pa.schema([(n, text) for n in ("id", "source", "stage", "kind", "message")] + [("rejected", pa.bool_())])
+
+
+def shard_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Arrow table of shard rows."""
+    import pyarrow as pa
+
+    return pa.Table.from_pylist(list(rows), schema=shard_schema())
+
+
+def split_pairs(rows: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Split shard rows into pairs and failures."""
+    import pyarrow.compute as pc
+
+    if rows["kind"].null_count == len(rows):
+        return rows, rows.slice(0, 0)
+    is_pair = pc.is_null(rows["kind"])
+    return rows.filter(is_pair), rows.filter(pc.invert(is_pair))

@@ -1,4 +1,4 @@
-"""What the files of finished models have in common: the facts of their run, and a card beside them."""
+"""What exported models have in common: facts of their run, licences of their data, and a card beside the file."""
 
 from __future__ import annotations
 
@@ -10,21 +10,30 @@ from sketchprep.io.files import atomic
 from sketchprep.training import run_dir
 from sketchprep.training.checkpoint import Checkpoint
 
-__all__ = ["facts_of", "write_with_card"]
+__all__ = ["facts_of", "licences", "write_with_card"]
 
 
-def facts_of(found: Checkpoint) -> dict[str, Any]:
-    """What a model's header tells of the run that it is taken from, as plain JSON values."""
-    options = found.settings["options"]
+def facts_of(source: Checkpoint) -> dict[str, Any]:
+    """Facts of the run for a model's header, as plain JSON values."""
+    options = source.settings["options"]
     return {
-        "images": found.images,
+        "images": source.images,
         "of": options["images"],
-        "scores": found.scores,
-        "task": found.settings["task"],
+        "scores": source.scores,
+        "task": source.settings["task"],
         "seed": options["seed"],
         "precision": options["precision"],
         "step": options["batch × accumulate × processes"],
     }
+
+
+def licences(data: str | Path) -> list[str]:
+    """What the licences of a dataset's photos ask, a line for each source."""
+    from sketchprep.datasets import sources
+    from sketchprep.datasets.reader import read_recipe
+
+    kinds = {spec["name"]: sources.source_class(spec["name"]) for spec in read_recipe(Path(data))["recipe"]["sources"]}
+    return [f"photos `{name}`: {kind.licence}" for name, kind in kinds.items()]
 
 
 def write_with_card(path: Path, save: Callable[[Path], None], card: Callable[[int], str]) -> Path:

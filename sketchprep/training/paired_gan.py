@@ -1,9 +1,8 @@
-"""Training of a network that draws photos: a generator against discriminators, whatever the sketch goes through first.
+"""A conditional GAN on (sketch, photo) pairs: one generator against multi-scale PatchGAN discriminators.
 
-DeepFaceDrawing's second stage and the networks it is compared with are trained here, so that losses, discriminators and
-scores are the same.  The paper names the losses (GAN, L1, perceptual) and not their weights, the learning rate or what
-the discriminators see; those are pix2pixHD's here (Wang et al., CVPR 2018), whose names the authors' released code
-keeps.
+DeepFaceDrawing's second stage and its pix2pix baselines share it, so that their losses, discriminators and scores are
+the same.  The paper names the losses (GAN, L1, perceptual) but not their weights, the learning rate or what the
+discriminators see; those are pix2pixHD's here (Wang et al., CVPR 2018), whose names the authors' released code keeps.
 """
 
 from __future__ import annotations
@@ -11,44 +10,134 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field, field_validator
 
+from sketchprep.core.config import FrozenModel
 from sketchprep.errors import UserError
+from sketchprep.training.augment import Augment
 from sketchprep.training.task import Batch, Phase, Task
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from sketchprep.models.deepfacedrawing.training.settings import Settings
     from sketchprep.training.paired_data import PairedFaces
 
-__all__ = ["FaceGan"]
+__all__ = ["GanSettings", "PairedGan"]
 
 # Held-out pairs: the first few are drawn in the sample grid, all of them give the scores.
 GRID, HELD_OUT, SCORE_BATCH = 6, 32, 4
 SMALLEST_CROP = 32
+LEAST_PAIRS = 2
+
+Weight = Annotated[float, Field(ge=0)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+#: Settings that only decide the data, which describe themselves.
+DATA_SETTINGS = {"split", "sketch", "limit", "augment"}
 
 
-class FaceGan(Task):
-    """A generator and its discriminators in two phases; the perceptual trunk is frozen.
+class GanSettings(FrozenModel):
+    """Data, losses and discriminators of a `PairedGan`; a family adds the shape of its networks.
+
+    Attributes
+    ----------
+    size : int
+        Height and width of sketch and photo in pixels.
+    sketch : str
+        Which of the dataset's pictures is the sketch: ``"sketch"`` or a stored stage.
+    split : str
+        The part of the dataset that is trained on.
+    limit : int, optional
+        Only the first so many pairs.
+    augment : Augment
+        Changes made to training sketches, see `sketchprep.training.augment.Augment`; all off by default.
+    lr : float
+        Peak learning rate of Adam.
+    betas : pair of float
+    gan, feature_matching, l1, perceptual : float
+        Weights of the generator's losses.
+    perceptual_layers : tuple of int
+        Stages of the VGG trunk that are compared, 1 (fine) to 5 (coarse).
+    perceptual_size : int
+        Side in pixels of the random crop that is compared; 0 compares whole pictures.
+    perceptual_weights : str, optional
+        File with weights of VGG16 or VGG19; default the trunk of HED, which sketches are made with.
+    ndf, scales : int
+        Channels and number of the discriminators.
+    condition : {"sketch", "features"}
+        What the discriminators see beside the picture: the sketch, or the feature maps it was drawn from.
+    """
+
+    size: int = Field(default=512, ge=64, le=512, multiple_of=64)
+    sketch: str = "sketch"
+    split: str = "train"
+    limit: int | None = Field(default=None, ge=1)
+    augment: Augment = Augment()
+
+    lr: float = Field(default=2e-4, gt=0)
+    betas: tuple[Beta, Beta] = (0.5, 0.999)
+
+    gan: Weight = 1.0
+    feature_matching: Weight = 10.0
+    l1: Weight = 10.0
+    perceptual: Weight = 10.0
+    perceptual_layers: tuple[Annotated[int, Field(ge=1, le=5)], ...] = (1, 2, 3, 4, 5)
+    perceptual_size: int = Field(default=0, ge=0)
+    perceptual_weights: str | None = None
+    ndf: int = Field(default=64, ge=1)
+    scales: int = Field(default=3, ge=1, le=4)
+    condition: Literal["sketch", "features"] = "sketch"
+
+    @field_validator("size")
+    @classmethod
+    def _known_size(cls, value: int) -> int:
+        if value not in (64, 128, 256, 512):
+            raise ValueError("a frame is 64, 128, 256 or 512 px")
+        return value
+
+    def faces(self, data: str | Path, *, seed: int = 0, photos: bool = True) -> PairedFaces:
+        """The pairs of a dataset to train on; raises as `paired_data.PairedFaces`, and if there is only one."""
+        from sketchprep.training.paired_data import PairedFaces
+
+        faces = PairedFaces(
+            data, size=self.size, split=self.split, sketch=self.sketch, seed=seed, photos=photos, augment=self.augment,
+            limit=self.limit,
+        )  # fmt: skip
+        if len(faces) < LEAST_PAIRS:
+            raise UserError(
+                f"{data}: has only {len(faces)} pair to train on (split {self.split}); training needs {LEAST_PAIRS} at "
+                "the very least, and thousands to be of use"
+            )
+        return faces
+
+    def held_out(self, data: str | Path, *, photos: bool = True) -> PairedFaces:
+        """The pairs of a dataset to evaluate on, see `sketchprep.training.paired_data.held_out`."""
+        from sketchprep.training.paired_data import held_out
+
+        return held_out(data, size=self.size, sketch=self.sketch, photos=photos)
+
+
+class PairedGan(Task):
+    """A generator and its discriminators in two phases, with a frozen network for the perceptual loss.
 
     Parameters
     ----------
-    settings : Settings
+    settings : GanSettings
     faces : PairedFaces
         Pairs to train on.
     held_out : PairedFaces, optional
         For scores and sample grids; default `faces`.
     seed : int
-        Of the places that the perceptual loss looks at.
+        Of the random crops that the perceptual loss compares.
     """
 
     averaged = ("generator",)
 
     def __init__(
-        self, settings: Settings, faces: PairedFaces, *, held_out: PairedFaces | None = None, seed: int = 0
+        self, settings: GanSettings, faces: PairedFaces, *, held_out: PairedFaces | None = None, seed: int = 0
     ) -> None:
         if settings.perceptual and 0 < settings.perceptual_size < SMALLEST_CROP:
             raise UserError(
@@ -61,10 +150,10 @@ class FaceGan(Task):
 
     @abstractmethod
     def generator(self) -> nn.Module:
-        """The network that is trained to draw, with fresh weights."""
+        """The network from sketch to photo, with fresh weights."""
 
     def before(self) -> dict[str, nn.Module]:
-        """Modules that a sketch goes through before the generator sees it; they stay frozen."""
+        """Frozen modules that a sketch goes through before the generator sees it."""
         return {}
 
     @abstractmethod
@@ -73,15 +162,18 @@ class FaceGan(Task):
     ) -> tuple[Tensor, Tensor | None]:
         """Photos (B, 3, S, S) of sketches (B, 1, S, S), both -1..1, and the feature maps that they were drawn from."""
 
+    def condition_channels(self) -> int:
+        """Channels that the discriminators see beside the photo."""
+        return 1
+
     def modules(self) -> dict[str, nn.Module]:
         from sketchprep.nn.patchgan import MultiscaleDiscriminator
         from sketchprep.nn.perceptual import load_perceptual
 
         s = self.settings
-        seen = 3 + (1 if s.condition == "sketch" else s.fm_channels)
         made: dict[str, nn.Module] = {
             "generator": self.generator(),
-            "discriminator": MultiscaleDiscriminator(seen, ndf=s.ndf, scales=s.scales),
+            "discriminator": MultiscaleDiscriminator(3 + self.condition_channels(), ndf=s.ndf, scales=s.scales),
             **self.before(),
         }
         if s.perceptual:
@@ -103,7 +195,7 @@ class FaceGan(Task):
     def batch(self, visits: Sequence[int]) -> dict[str, np.ndarray]:
         made = dict(self.faces.batch(visits))
         if self._crop:
-            # Drawn here and not on the device: it belongs to the visit, however visits are dealt to processes.
+            # Drawn here and not on the device: a crop belongs to its visit, however visits are dealt to processes.
             most = self.settings.size - self._crop + 1
             corners = [np.random.default_rng([self.seed, visit]).integers(0, most, 2) for visit in visits]
             made["corners"] = np.stack(corners)
@@ -116,21 +208,21 @@ class FaceGan(Task):
         from sketchprep.nn import gan_losses
 
         s = self.settings
-        sketch, photo = _scaled(batch["sketch"]), _scaled(batch["photo"])
+        sketch, photo = _normalised(batch["sketch"]), _normalised(batch["photo"])
         image, features = self.photos(modules, sketch, batch.get("flip"))
 
         # No gradient through the condition: maps that please the discriminator are not what is asked for.
         condition = sketch if s.condition == "sketch" or features is None else features.detach()
-        batch["fake"], batch["real"] = _joined(condition, image.detach()), _joined(condition, photo)
-        fake = modules["discriminator"](_joined(condition, image))
-        found = {"gan": gan_losses.lsgan(fake, 1.0), "l1": gan_losses.l1(image, photo)}
+        batch["fake"], batch["real"] = _concatenated(condition, image.detach()), _concatenated(condition, photo)
+        fake = modules["discriminator"](_concatenated(condition, image))
+        losses = {"gan": gan_losses.lsgan(fake, 1.0), "l1": gan_losses.l1(image, photo)}
         if s.feature_matching:
             with torch.no_grad():
                 real = modules["discriminator"](batch["real"])
-            found["feature_matching"] = gan_losses.feature_matching(fake, real)
+            losses["feature_matching"] = gan_losses.feature_matching(fake, real)
         if s.perceptual:
-            found["perceptual"] = modules["perceptual"](image, photo, batch.get("corners"))
-        return found
+            losses["perceptual"] = modules["perceptual"](image, photo, batch.get("corners"))
+        return losses
 
     def discriminate(self, modules: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
         """Losses of the discriminators."""
@@ -148,9 +240,9 @@ class FaceGan(Task):
         from sketchprep.nn.perceptual import weights_sum
 
         s = self.settings
-        kept = {key: value for key, value in s.model_dump(mode="json").items() if key not in _STAGE_1}
         trunk = {"perceptual_weights": weights_sum(s.perceptual_weights)} if s.perceptual else {}
-        return {**kept, **trunk, "data": self.faces.describe(), "seed": self.seed}
+        values = s.model_dump(mode="json", exclude=DATA_SETTINGS)
+        return {**values, **trunk, "data": self.faces.describe(), "seed": self.seed}
 
     def samples(self, modules: Mapping[str, nn.Module]) -> np.ndarray:
         from sketchprep.io.contact_sheet import contact_sheet
@@ -171,10 +263,10 @@ class FaceGan(Task):
         for first in range(0, count, SCORE_BATCH):
             some = {name: array[first : first + SCORE_BATCH] for name, array in pairs.items()}
             image, photo = self._draw(modules, some)
-            found = {"l1": gan_losses.l1(image, photo) / 2}
+            losses = {"l1": gan_losses.l1(image, photo) / 2}
             if self.settings.perceptual:
-                found["perceptual"] = modules["perceptual"](image, photo).float()
-            for name, value in found.items():
+                losses["perceptual"] = modules["perceptual"](image, photo).float()
+            for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(image) / count
         return sums
 
@@ -182,15 +274,11 @@ class FaceGan(Task):
         import torch
 
         device = next(modules["generator"].parameters()).device
-        sketch, photo = (_scaled(torch.from_numpy(pairs[name]).to(device)) for name in ("sketch", "photo"))
+        sketch, photo = (_normalised(torch.from_numpy(pairs[name]).to(device)) for name in ("sketch", "photo"))
         return self.photos(modules, sketch)[0].float(), photo
 
 
-# Settings that this training does not look at; what they did is in the frozen modules, or in the data's description.
-_STAGE_1 = ("parts", "shares", "ink_weight", "split", "sketch", "limit", "augment")
-
-
-def _scaled(pixels: Tensor) -> Tensor:
+def _normalised(pixels: Tensor) -> Tensor:
     """0..255 to -1..1, channels-last."""
     import torch
 
@@ -199,7 +287,7 @@ def _scaled(pixels: Tensor) -> Tensor:
     return from_pixels(pixels).contiguous(memory_format=torch.channels_last)
 
 
-def _joined(condition: Tensor, image: Tensor) -> Tensor:
+def _concatenated(condition: Tensor, image: Tensor) -> Tensor:
     import torch
 
     return torch.cat([condition, image], dim=1)

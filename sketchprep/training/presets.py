@@ -29,6 +29,7 @@ def load(
     overrides: Iterable[str] = (),
     *,
     stage: str | None = None,
+    skip_unknown: bool = False,
     **values: Any,
 ) -> tuple[Options, Settings]:
     """Read a preset and apply overrides.
@@ -44,6 +45,8 @@ def load(
         Where the file has stages, ``STAGE.key=value`` changes one of them.
     stage : str, optional
         One of the file's ``stages``: its block in the preset goes over the preset's other keys.
+    skip_unknown : bool
+        Skip the preset's keys that `settings` lacks: for a model that is trained by another model's presets.
     **values
         Top-level keys that replace the preset's; None leaves them alone.
 
@@ -63,6 +66,9 @@ def load(
     data = {key: value for key, value in presets[preset].items() if key not in stages}
     if stage is not None:
         data |= presets[preset].get(stage, {})
+    fields = {**Options.model_fields, **settings.model_fields}
+    if skip_unknown:
+        data = {key: value for key, value in data.items() if key in fields}
     config = Config(data, f"--preset {preset}")
     # Those of a stage come last, wherever they stand.
     told = sorted(((_stage_of(text, stages), text) for text in overrides), key=lambda pair: pair[0] is not None)
@@ -70,7 +76,7 @@ def load(
         if of in (None, stage):
             config.override(text if of is None else text.partition(".")[2], given=text)
     config.set_options(values)
-    config.refuse_unknown({**Options.model_fields, **settings.model_fields})
+    config.refuse_unknown(fields)
     return config.validate(Options, Options.model_fields), config.validate(settings, settings.model_fields)
 
 

@@ -102,7 +102,7 @@ def test_another_budget_is_another_run(done: tuple[Path, str], data: Path, tmp_p
     longer = write_preset(tmp_path / "longer.yaml", images={"ce": 8, "fm-is": 16})
     result = call(data, done[0] / "runs", longer)
     assert result.exit_code == 2
-    assert "begun with other settings" in result.output
+    assert "started with other settings" in result.output
 
 
 def test_a_value_that_the_base_has_is_measured_there() -> None:

@@ -20,10 +20,14 @@ from sketchprep.cli.main import main
 from sketchprep.errors import UserError
 from sketchprep.models.deepfacedrawing.networks.modules import FaceGenerator
 from sketchprep.models.deepfacedrawing.training.settings import Settings
+from sketchprep.models.pix2pix.export import export_baseline
 from sketchprep.models.pix2pix.model import load_baseline
-from sketchprep.models.pix2pix.train import BaselineTask, export_baseline, plan, train_baseline
+from sketchprep.models.pix2pix.settings import plan
+from sketchprep.models.pix2pix.task import BaselineTask
+from sketchprep.models.pix2pix.train import train_baseline
 from sketchprep.training import checkpoint, presets
 from sketchprep.training.loop import fit
+from sketchprep.training.paired_gan import GanSettings
 
 NARROW = [
     "size=64", "ngf=4", "downs=2", "blocks=1", "ndf=4", "scales=1", "perceptual=0", "images=16", "batch=4", "workers=0",
@@ -72,7 +76,10 @@ def test_presets_are_stage_twos_with_about_as_many_parameters(network: str, pres
     assert options == theirs
     assert settings.lr == 4e-4
     shape = ("ngf", "downs", "blocks")
-    assert settings.model_dump(exclude=set(shape)) == own.model_dump(exclude=set(shape))
+    shared = GanSettings.model_fields.keys()
+    assert settings.model_dump(include=set(shared)) == own.model_dump(include=set(shared))
+    assert type(settings).model_fields.keys() - shared == {*shape, "upsample"}
+    assert settings.upsample == own.upsample
     with torch.device("meta"):
         count = sum(p.numel() for p in BaselineTask(network, settings, None).generator().parameters())  # type: ignore[arg-type]
         ours = sum(p.numel() for p in FaceGenerator(own.architecture()).parameters())
@@ -144,7 +151,7 @@ def test_mistakes_are_one_sentence(tmp_path: Path, data: Path) -> None:
     run = tmp_path / "run"
     train(data, run)
     for call, said in (
-        (lambda: train(data, run, "lr=1e-3"), "begun with other settings"),
+        (lambda: train(data, run, "lr=1e-3"), "started with other settings"),
         (lambda: train(data, run, network="global"), "task.network"),
         (lambda: train(data, tmp_path / "a", "condition=features"), "no feature maps"),
         (lambda: train(data, tmp_path / "a", network="vae"), "--network vae: unknown; known: unet, global"),

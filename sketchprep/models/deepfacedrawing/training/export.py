@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sketchprep.training.checkpoint import Checkpoint
 
-__all__ = ["card", "export_face_model", "licences"]
+__all__ = ["card", "export_face_model"]
 
 STAGE = "fm-is"
 
@@ -88,15 +88,6 @@ def _facts(found: Checkpoint, notes: dict[str, Any]) -> dict[str, Any]:
         "images": {"ce": {part: note["images"] for part, note in notes.items()}, STAGE: found.images},
         "explained": {part: note["explained"] for part, note in notes.items()},
     }
-
-
-def licences(data: str | Path) -> list[str]:
-    """What the licences of a dataset's photos ask, a line for each source."""
-    from sketchprep.datasets import sources
-    from sketchprep.datasets.reader import read_recipe
-
-    kinds = {spec["name"]: sources.source_class(spec["name"]) for spec in read_recipe(Path(data))["recipe"]["sources"]}
-    return [f"photos `{name}`: {kind.licence}" for name, kind in kinds.items()]
 
 
 def card(facts: dict[str, Any], size: int) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sketchprep.errors import UserError
 from sketchprep.models.deepfacedrawing.training.stage1_weights import DECODERS
-from sketchprep.training.paired_gan import FaceGan
+from sketchprep.training.paired_gan import PairedGan
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -20,20 +20,24 @@ if TYPE_CHECKING:
 
 __all__ = ["FmIsTask", "begin_with_decoders", "check_feature_decoders"]
 
+#: What they decide is in the encoders, whose digest stands for it.
+STAGE_1_SETTINGS = ("parts", "shares", "ink_weight")
 
-class FmIsTask(FaceGan):
+
+class FmIsTask(PairedGan):
     """Feature decoders and image synthesis; the encoders are frozen.
 
     Parameters
     ----------
     settings, faces, held_out, seed
-        See `sketchprep.training.paired_gan.FaceGan`.
+        See `sketchprep.training.paired_gan.PairedGan`.
     encoders : path
         Safetensors with the state of `sketchprep.models.deepfacedrawing.networks.modules.Encoders`, as stage 1 leaves
         it, the image decoders' file beside it.
     """
 
     name = "fm-is"
+    settings: Settings
 
     def __init__(
         self,
@@ -83,14 +87,18 @@ class FmIsTask(FaceGan):
             codes = modules["encoders"](sketch, flip)
         return modules["generator"](codes, flip)
 
+    def condition_channels(self) -> int:
+        return 1 if self.settings.condition == "sketch" else self.settings.fm_channels
+
     def describe(self) -> dict[str, Any]:
-        described = {**super().describe(), "encoders": _digest(self.encoders)}
+        values = {key: value for key, value in super().describe().items() if key not in STAGE_1_SETTINGS}
+        described = {**values, "encoders": _digest(self.encoders)}
         if self.settings.fm_start == "image_decoders":
             described["image_decoders"] = _digest(self.encoders.with_name(DECODERS))
         return described
 
     def scores(self, modules: Mapping[str, nn.Module]) -> dict[str, float]:
-        """As `FaceGan.scores`.
+        """As `PairedGan.scores`.
 
         Raises
         ------

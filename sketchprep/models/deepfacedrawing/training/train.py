@@ -208,7 +208,8 @@ class _Training:
 
     def stage_two(self) -> bool:
         """Train the face generator on what stage 1 left, and write the model."""
-        from sketchprep.models.deepfacedrawing.training.export import export_face_model, licences
+        from sketchprep.models.deepfacedrawing.training.export import export_face_model
+        from sketchprep.training.export import licences
 
         self._refuse_foreign()
         options, settings = self.plans[FM_IS]

@@ -231,7 +231,7 @@ def test_other_encoders_make_another_run_and_wrong_ones_are_refused(tmp_path: Pa
     tensors = load_file(mine)
     key = next(key for key in tensors if key.endswith("weight"))
     save_file({**tensors, key: tensors[key] + 0.1}, mine)
-    with pytest.raises(UserError, match=r"begun with other settings .*task\.encoders"):
+    with pytest.raises(UserError, match=r"started with other settings .*task\.encoders"):
         fit(task_of(data, mine), tmp_path / "run", options, quiet=True)
     with pytest.raises(UserError, match="belongs to another network"):
         fit(task_of(data, mine, latent=8), tmp_path / "wide", options, quiet=True)

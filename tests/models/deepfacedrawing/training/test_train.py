@@ -136,7 +136,7 @@ def test_one_part_trained_alone_goes_before_that_of_all(copied: Path, data: Path
         **dict.fromkeys(PARTS, "ce"),
         "mouth": "ce-mouth",
     }
-    with pytest.raises(UserError, match=r"begun with other settings .*encoders"):
+    with pytest.raises(UserError, match=r"started with other settings .*encoders"):
         train(data, copied, stage="fm-is")
 
 
@@ -278,7 +278,7 @@ def test_another_presets_or_stages_checkpoint_is_refused(finished: Path, data: P
         train(data, new, "latent=16", stage="fm-is", encoders=finished)
     with pytest.raises(UserError, match="is a run of fm-is, not of stage ce"):
         train(data, new, stage="fm-is", encoders=finished / "fm-is")
-    with pytest.raises(UserError, match=r"begun with other settings .*latent: 8 → 16"):
+    with pytest.raises(UserError, match=r"started with other settings .*latent: 8 → 16"):
         train(data, finished, "latent=16")
     with pytest.raises(UserError, match="belongs to another network"):
         train(data, new, "latent=16", stage="ce", init_from=finished)

@@ -1,0 +1,77 @@
+"""The one-file model of a baseline, taken out of a run, and its card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sketchprep.errors import UserError
+from sketchprep.models.pix2pix.model import FILE, NETWORKS, Shape, save_baseline
+from sketchprep.models.pix2pix.settings import SHAPE
+from sketchprep.models.pix2pix.task import BaselineTask
+from sketchprep.training import checkpoint
+from sketchprep.training.export import facts_of, write_with_card
+
+__all__ = ["card", "export_baseline"]
+
+
+def export_baseline(run: str | Path, out: str | Path | None = None, *, about: dict[str, Any] | None = None) -> Path:
+    """Write the network of a run's newest checkpoint for `sketchprep.models.pix2pix.model.load_baseline`.
+
+    Parameters
+    ----------
+    run : path
+        A run of `train_baseline` that has a checkpoint, finished or not.
+    out : path, optional
+        The file; default ``baseline.safetensors`` in the run.  The card has the same stem and ends in ``.md``.
+    about : dict, optional
+        Further facts: ``preset``, ``licences``.
+
+    Raises
+    ------
+    UserError
+        If there is no such run, or the file cannot be written.
+    """
+    source = checkpoint.read(Path(run))
+    if source.task != BaselineTask.name:
+        raise UserError(f"{run}: holds a run of {source.task}; name one of `sketchprep train baseline`")
+    task, facts = source.settings["task"], {**facts_of(source), **(about or {})}
+    shape = Shape(task["network"], **{key: task[key] for key in SHAPE if key in task})
+    return write_with_card(
+        Path(out) if out else Path(run) / FILE,
+        lambda path: save_baseline(source.tensors("generator.ema"), shape, path, facts=facts),
+        lambda size: card(facts, size),
+    )
+
+
+def card(facts: dict[str, Any], size: int) -> str:
+    """Model card in Markdown of what a header of `size` bytes of model says."""
+    task, data = facts["task"], facts["task"]["data"]
+    title = NETWORKS[task["network"]]
+    asked = "\n".join(f"- {line}" for line in facts.get("licences", [])) or "- unknown: see the dataset's own card"
+    scores = "\n".join(f"| {name} | {value:.4f} |" for name, value in facts["scores"].items())
+    weights = ", ".join(
+        f"{task[key]:g} {key.replace('_', ' ')}" for key in ("gan", "feature_matching", "l1", "perceptual")
+    )
+    preset = f", preset `{facts['preset']}`" if "preset" in facts else ""
+    return f"""# {title}, {task["size"]} px
+
+Straight from a sketch of a front face, black ink on white in the FFHQ frame, to a photo; made to be compared with
+DeepFaceDrawing{preset}; {size / 1e6:.1f} MB of float16 safetensors.
+
+## Data and licence
+
+Trained on {data["pairs"]:,} pairs (split `{data["split"]}`, sketches `{data["sketch"]}`). The weights are made from
+these photos; what their licences ask goes for the weights too:
+
+{asked}
+
+## Training
+
+{facts["images"]:,} of {facts["of"]:,} images, {facts["step"]} a step, {facts["precision"]}, seed {facts["seed"]}; the
+weights are the moving average. Losses and discriminators are those of DeepFaceDrawing's second stage: {weights}.
+
+| on held-out pairs | |
+|---|---|
+{scores}
+"""

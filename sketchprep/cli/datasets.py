@@ -91,9 +91,9 @@ def verify(data: Path) -> None:
 @click.argument("out", type=click.Path(path_type=Path))
 def pull(url: str, out: Path) -> None:
     """Copy a dataset from an object store to a folder, for training; the same command again goes on."""
-    from sketchprep.datasets import remoteview
+    from sketchprep.datasets import remote
 
-    size = remoteview.pull(url, out)
+    size = remote.pull(url, out)
     click.echo(f"{out}: {size / 1e6:,.1f} MB fetched; check them with `sketchprep verify {out}`")
 
 

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sketchprep.datasets.longindex import LongIndex, read_spread
-from sketchprep.datasets.remoteview import url_of, view
+from sketchprep.datasets.remote import url_of, view
 from sketchprep.errors import UserError
-from sketchprep.io.attempts import Gone
 from sketchprep.io.object_store import Url, location
 from sketchprep.io.tables import rows_of, tables
 
@@ -272,7 +271,7 @@ def _read_from_store(url: Url, row: dict[str, Any]) -> dict[str, bytes]:
     size = max(m["offset"] + m["size"] for m in row["members"]) - first
     try:
         data = object_store.read(url / f"shards/{row['shard']}.tar", first, size)
-    except Gone:
+    except FileNotFoundError:
         data = b""
     if len(data) != size:
         raise UserError(f"{url}: shard {row['shard']} is cut short or missing; see `sketchprep verify {url}`")

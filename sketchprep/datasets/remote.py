@@ -1,230 +1,211 @@
-"""A dataset at a URL.  The store holds the truth; a scratch folder is a dataset without its tars.
+"""Datasets in an object store, read from here: a local copy without the tars, tars on demand, whole copies.
 
-What works on a local dataset works on the scratch folder, which names its store in ``log/url``.  A shard is committed
-there as on a disk: the tar first, then its Parquet file.
+A local copy is a dataset's folder that names its store in ``log/url``; whatever reads local datasets reads it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
+import json
 import os
-import shutil
-import tempfile
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any
 
-from sketchprep.datasets.remoteview import MERGED, PLANNED, STOP, SUMS, UNMERGED, WHERE, fetch, known, marker_of, url_of
 from sketchprep.errors import UserError
 from sketchprep.io import object_store
-from sketchprep.io.attempts import Gone, once, say
 from sketchprep.io.object_store import Entry, Url
 
-if TYPE_CHECKING:
-    from sketchprep.datasets.build.worker import Job
+__all__ = ["fetch", "known", "local_file", "marker_of", "pull", "request_stop", "sync", "tar", "url_of", "view"]
 
-__all__ = ["at_url", "attended", "begin", "finish", "held", "kept", "publish", "stop"]
-
-LOOK_SECONDS = 5.0
-Build = TypeVar("Build", bound=Callable[..., Any])
-
-
-def at_url(build: Build) -> Build:
-    """Let a build with an `out` and a `scratch` have its `out` at a URL."""
-
-    @functools.wraps(build)
-    def anywhere(*args: Any, **words: Any) -> Any:
-        if not object_store.is_url(words.get("out")):
-            return build(*args, **words)
-        url = Url(words["out"])
-        keep = words.get("executor") == "slurm" or words.get("part") in ("cpu", "network")
-        with held(url, words.get("scratch"), keep=keep) as folder:
-            try:
-                result = build(*args, **{**words, "out": folder})
-            except Exception as error:
-                error.args = tuple(a.replace(str(folder), url) if isinstance(a, str) else a for a in error.args)
-                raise
-        return replace(result, out=url)
-
-    return cast(Build, anywhere)
+WHERE, KNOWN = Path("log") / "url", Path("log") / "store"
+STOP, UNMERGED, SUMS = "log/stop", "log/unmerged", "log/merged"
+PLANNED = ("recipe.yaml", "plan.parquet")
+MERGED = ("failures.parquet", "README.md", "preview.jpg", SUMS, "index.parquet")
+_MARKER = re.compile(r"shards/((?:train|val|test)-\d{6,9})\.parquet")
+_REPORT = re.compile(r"log/(?:train|val|test)-\d{6,9}\.json")
 
 
-@contextlib.contextmanager
-def held(url: Url, scratch: str | os.PathLike[str] | None, *, keep: bool = False) -> Iterator[Path]:
-    """Hold a URL alone and give the scratch folder, which agrees with the store.
+def marker_of(key: str) -> str | None:
+    """Name of the shard that a key marks as complete."""
+    match = _MARKER.fullmatch(key)
+    return match[1] if match else None
 
-    Parameters
-    ----------
-    url : Url
-    scratch : path, optional
-        Where the folder is made; default under the system's temporary folder.
-    keep : bool
-        Leave it: jobs work on in it.
+
+def url_of(folder: Path) -> Url | None:
+    """The store that a folder is a local copy of; None for every other folder."""
+    try:
+        return Url((folder / WHERE).read_text(encoding="utf-8").strip())
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def known(folder: Path) -> dict[str, Any]:
+    """Key to size and tag of what was fetched into a local copy."""
+    with contextlib.suppress(OSError, ValueError):
+        return dict(json.loads((folder / KNOWN).read_text(encoding="utf-8")))
+    return {}
+
+
+def fetch(
+    url: Url, folder: Path, wanted: Mapping[str, Entry], *, progress: Callable[[int], Any] = lambda files: None
+) -> int:
+    """Fetch the objects that are not here as the store has them; a call that was interrupted resumes.
+
+    Returns
+    -------
+    int
+        Bytes fetched.
+    """
+    tags = {key: [entry.size, entry.tag] for key, entry in wanted.items()}
+    seen = {key: tag for key, tag in known(folder).items() if key in wanted}
+    keys, fetched = list(wanted), 0
+    for at in range(0, len(keys), object_store.THREADS):
+        batch = keys[at : at + object_store.THREADS]
+        missing = [key for key in batch if seen.get(key) != tags[key] or not (folder / key).is_file()]
+        object_store.get_all(url, missing, folder)
+        fetched += sum(wanted[key].size for key in missing)
+        seen |= {key: tags[key] for key in batch}
+        if missing or batch[-1] == keys[-1]:
+            (folder / KNOWN).write_text(json.dumps(seen), encoding="utf-8")
+        progress(len(batch))
+    return fetched
+
+
+def sync(url: Url, folder: Path, wanted: Mapping[str, Entry], managed: tuple[str, ...]) -> None:
+    """Make a local copy agree with the store: `fetch`, and remove files of `managed` patterns that are not wanted."""
+    for pattern in managed:
+        for path in folder.glob(pattern):
+            if path.is_file() and path != folder / KNOWN and path.relative_to(folder).as_posix() not in wanted:
+                path.unlink(missing_ok=True)
+    fetch(url, folder, wanted)
+
+
+def copies() -> Path:
+    """Where local copies are cached."""
+    from sketchprep.core.weights import cache_folder
+
+    return cache_folder() / "stores"
+
+
+def view(folder: str | os.PathLike[str], *, index_only: bool = False) -> Path:
+    """A local folder that stands for a dataset: itself, or for a URL a copy in the cache without the tars.
+
+    Only objects that changed are fetched.
 
     Raises
     ------
     UserError
-        If the URL holds something else or is held by another build, or if the store fails.
+        If the URL holds no dataset, or the store fails.
     """
-    from sketchprep.datasets.build.lease import lease
-    from sketchprep.datasets.build.slurm import refuse_if_active
+    if not object_store.is_url(folder):
+        _refuse_collapsed(Path(folder))
+        return Path(folder)
+    import filelock
 
-    if keep:
-        kept(url, scratch)
-    folder = _scratch(url, scratch)
-    found = object_store.entries(url, first=True)
-    strange = [key for key in found if not key.startswith(("shards/", "log/"))]
-    if strange and "recipe.yaml" not in found:
-        raise UserError(f"-o {url}: something else is there ({strange[0]!r}); choose an empty or a new prefix")
-    with lease(url, folder / "log" / "stop"):
-        try:
-            refuse_if_active(folder)
-            for part in ("shards", "log"):
-                (folder / part).mkdir(exist_ok=True)
-            (folder / WHERE).write_text(f"{url}\n", encoding="utf-8")
-            _agree(url, folder)
-            yield folder
-        finally:
-            if not keep:
-                shutil.rmtree(folder.parent, ignore_errors=True)
-
-
-def kept(url: Url, scratch: str | os.PathLike[str] | None) -> Path:
-    """The scratch folder of a build that leaves it to jobs on other machines; UserError if no place was named."""
-    if scratch is None:
-        raise UserError(
-            f"-o {url}: with --executor slurm or --pass, name with --scratch a folder that all machines see"
-        )
-    return _below(Path(scratch), url)
+    url = Url(str(folder))
+    listed = object_store.entries(url)
+    if not set(PLANNED) <= listed.keys():
+        raise UserError(f"{url}: holds no dataset (recipe.yaml is missing); make one with `sketchprep build -o {url}`")
+    copy = copies() / f"{_digest(url)}-{'index' if index_only else 'all'}" / url.name
+    for part in ("log", "shards"):
+        (copy / part).mkdir(parents=True, exist_ok=True)
+    names = {*PLANNED, "index.parquet"} | (set() if index_only else {"failures.parquet", SUMS, UNMERGED})
+    wanted = {
+        key: entry
+        for key, entry in listed.items()
+        if key in names or (not index_only and (marker_of(key) or _REPORT.fullmatch(key)))
+    }
+    with filelock.FileLock(copy.with_name("lock")):
+        (copy / WHERE).write_text(f"{url}\n", encoding="utf-8")
+        sync(url, copy, wanted, ("*.parquet", "shards/*.parquet", "log/*.json", SUMS, UNMERGED))
+    return copy
 
 
-def _below(base: Path, url: Url) -> Path:
-    """The folder for a URL: the same for the same URL and machine, and nobody else's."""
-    return base.absolute() / hashlib.sha256(url.encode()).hexdigest()[:16] / url.name
+def local_file(path: str | os.PathLike[str]) -> Path:
+    """A file on this machine: itself, or for a URL a copy in the cache."""
+    if not object_store.is_url(path):
+        return Path(path)
+    url = Url(str(path))
+    entry = object_store.entry(url)
+    if entry is None:
+        raise UserError(f"{url}: there is no such object; check the URL")
+    copy = copies() / "files" / _digest(f"{url} {entry.size} {entry.tag}") / url.name
+    if not copy.is_file():
+        object_store.get_all(url.parent, [url.name], copy.parent)
+    return copy
 
 
-def _scratch(url: Url, scratch: str | os.PathLike[str] | None) -> Path:
-    """Make the scratch folder."""
-    base = Path(scratch) if scratch is not None else Path(tempfile.gettempdir()) / f"sketchprep-{os.getuid()}"
-    folder = _below(base, url)
-    try:
-        base.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if scratch is None and base.lstat().st_uid != os.getuid():
-            raise UserError(f"--scratch: {base} belongs to somebody else; name a folder of your own")
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--scratch {base}: cannot be written ({error.strerror}); name another folder") from None
-    return folder
-
-
-def _agree(url: Url, folder: Path) -> None:
-    """Make the scratch folder say what the store says; a shard whose tar is missing or cut counts as not there."""
-    found = object_store.entries(url)
-    wanted = {key: entry for key, entry in found.items() if key in (*PLANNED, *MERGED) or marker_of(key)}
-    fetch(url, folder, wanted, ("*.parquet", "*.md", "*.jpg", "*.yaml", "shards/*", SUMS))
-    for key in wanted:
-        name = marker_of(key)
-        fault = _tar_fault(folder / key, found.get(f"shards/{name}.tar")) if name else ""
-        if fault:
-            (folder / key).unlink()
-            say(f"{url}: shard {name} is made again: {fault}")
-    (folder / UNMERGED).unlink(missing_ok=True)
-    if UNMERGED in found:
-        (folder / UNMERGED).touch()
-
-
-def _tar_fault(marker: Path, tar: Entry | None) -> str:
-    from sketchprep.io import shards
-
-    try:
-        size = shards.read_shard_meta(marker)["tar_bytes"]
-    except UserError:
-        return "its Parquet file is damaged"
-    if tar is None:
-        return "its tar is not there"
-    return "" if tar.size == size else f"its tar has {tar.size:,} of {size:,} bytes"
-
-
-def begin(out: Path) -> None:
-    """Before the first shard: recipe and plan go into the store, markers that were taken away go from it."""
-    from sketchprep.datasets import plan
-    from sketchprep.datasets.layout import complete_shards
-
-    url = url_of(out)
-    if url is None:
-        return
-    here = complete_shards(out)
-    for key in known(out):
-        if marker_of(key) and not (out / key).exists():
-            object_store.remove(url / key)
-    for name in PLANNED:
-        object_store.put(out / name, url / name)
-    object_store.remove(url / STOP)
-    if (out / UNMERGED).exists() or set(plan.shard_names(out / "plan.parquet")) - set(here):
-        object_store.write(url / UNMERGED, b"")
-
-
-def finish(out: Path) -> None:
-    """After a merge: its results go into the store."""
-    url = url_of(out)
-    if url is None:
-        return
-    for name in MERGED:
-        if (out / name).is_file():
-            object_store.put(out / name, url / name)
-    object_store.remove(url / UNMERGED)
-
-
-def publish(url: Url, tar: Path, marker: Path, name: str) -> None:
-    """Commit a shard in the store: its tar, then its Parquet file; the tar here is removed."""
-    object_store.put(tar, url / f"shards/{name}.tar")
-    object_store.put(marker, url / f"shards/{name}.parquet")
-    tar.unlink(missing_ok=True)
+def request_stop(url: Url) -> None:
+    """Ask every worker of a build, wherever it runs, to stop after its photo."""
+    object_store.write(url / STOP, b"cancelled\n")
 
 
 @contextlib.contextmanager
-def attended(job: Job, name: str) -> Iterator[None]:
-    """While a shard is made: look in the store for a word to stop, and leave the shard's figures there.
-
-    On a machine that has no scratch folder yet it is made, and emptied again.
-    """
-    url, local = Url(job.url), job.out / "log" / f"{name}.json"
-    guest = url_of(job.out) is None
-    try:
-        for part in ("shards", "log"):
-            (job.out / part).mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--scratch {job.out}: cannot be written ({error.strerror}); name another folder") from None
-    ended, seen = threading.Event(), [b""]
-
-    def look() -> None:
-        with once(), contextlib.suppress(UserError, OSError):
-            text = local.read_bytes()
-            if text != seen[0]:
-                object_store.write(url / f"log/{name}.json", text)
-                seen[0] = text
-        with once(), contextlib.suppress(UserError, OSError, Gone):
-            (job.out / "log" / "stop").write_bytes(object_store.read(url / STOP, 0, 1000))
-
-    def loop() -> None:
-        while not ended.wait(LOOK_SECONDS):
-            look()
-
-    threading.Thread(target=loop, daemon=True).start()
-    try:
+def tar(folder: Path, name: str) -> Iterator[None]:
+    """Have a shard's tar in a local copy for the block, if its store has one."""
+    url, path = url_of(folder), folder / "shards" / f"{name}.tar"
+    if url is None:
         yield
-        look()
+        return
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            object_store.get(url / f"shards/{name}.tar", path)
+        yield
     finally:
-        ended.set()
-        if guest:
-            for path in (local, *(job.out / "shards").glob(f"{name}.*")):
-                path.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
-def stop(url: Url) -> None:
-    """Ask every worker of a build, wherever it runs, to stop after its photo."""
-    object_store.write(url / STOP, b"cancelled\n")
+def pull(folder: str, out: Path, *, progress: Callable[[int], Any] = lambda files: None) -> int:
+    """Copy a whole dataset out of a store; the same call again resumes.
+
+    Parameters
+    ----------
+    folder : str
+        The URL.
+    out : Path
+        A new or empty folder, or one that an earlier call filled.
+    progress : callable
+        Called with the number of files that were added or already there.
+
+    Returns
+    -------
+    int
+        Bytes fetched.
+
+    Raises
+    ------
+    UserError
+        If the URL holds no finished dataset, `out` something else, or the store fails.
+    """
+    url = Url(folder)
+    listed = object_store.entries(url)
+    if "index.parquet" not in listed:
+        raise UserError(f"{url}: holds no finished dataset (index.parquet is missing); see `sketchprep status {url}`")
+    if out.exists() and any(out.iterdir()) and not (out / KNOWN).is_file():
+        raise UserError(f"{out}: holds something else; choose an empty or a new folder")
+    markers = [key for key in listed if marker_of(key)]
+    keys = [key.replace(".parquet", ".tar") for key in markers] + markers
+    keys += [name for name in (*PLANNED, *MERGED) if name in listed]
+    absent = next((key for key in keys if key not in listed), None)
+    if absent is not None:
+        raise UserError(f"{url}: {absent} is not there; see `sketchprep verify {url}`")
+    (out / "log").mkdir(parents=True, exist_ok=True)
+    (out / WHERE).write_text(f"{url}\n", encoding="utf-8")  # as long as tars are missing
+    fetched = fetch(url, out, {key: listed[key] for key in keys}, progress=progress)
+    (out / WHERE).unlink()
+    return fetched
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _refuse_collapsed(folder: Path) -> None:
+    """Refuse a URL that became a path (``s3:/bucket``) in a command that knows only paths."""
+    match = re.fullmatch(r"(s3a?|gs|gcs|az|abfss?):/([^/].*)", str(folder))
+    if match is not None and not folder.exists():
+        url = f"{match[1]}://{match[2]}"
+        raise UserError(f"{url}: this command needs a local copy; make one with `sketchprep pull {url} DIR`")

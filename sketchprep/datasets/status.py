@@ -16,7 +16,7 @@ from sketchprep.core.progress import read_reports
 from sketchprep.datasets import plan
 from sketchprep.datasets.build import halfway
 from sketchprep.datasets.layout import UNMERGED, Totals, complete_shards, plan_path
-from sketchprep.datasets.remoteview import view
+from sketchprep.datasets.remote import view
 from sketchprep.datasets.schema import failure_schema, split_pairs
 from sketchprep.errors import UserError
 from sketchprep.io import tables

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sketchprep.datasets import plan
 from sketchprep.datasets.build import doubles
 from sketchprep.datasets.layout import complete_shards, plan_path
-from sketchprep.datasets.remoteview import tar, view
+from sketchprep.datasets.remote import tar, view
 from sketchprep.errors import UserError
 from sketchprep.io import shards as store
 

@@ -10,8 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sketchprep.datasets import plan, remote
-from sketchprep.datasets.build import datasetfolder, executors, fingerprint, halfway, passes, placement, planner
+from sketchprep.datasets import plan
+from sketchprep.datasets.build import (
+    datasetfolder,
+    executors,
+    fingerprint,
+    halfway,
+    passes,
+    placement,
+    planner,
+    publish,
+)
+from sketchprep.datasets.build.at_url import at_url, kept_scratch
 from sketchprep.datasets.build.currentplan import failed_ids, forget_failed, up_to_date
 from sketchprep.datasets.build.listing import list_sources
 from sketchprep.datasets.build.merge import merge
@@ -20,9 +30,9 @@ from sketchprep.datasets.build.request import Request, prepare
 from sketchprep.datasets.build.worker import Job
 from sketchprep.datasets.layout import UNMERGED, complete_shards
 from sketchprep.datasets.reader import stored_environment
-from sketchprep.datasets.remoteview import url_of
+from sketchprep.datasets.remote import url_of
 from sketchprep.errors import UserError
-from sketchprep.io.urls import Url
+from sketchprep.io.object_store import Url
 
 if TYPE_CHECKING:
     from sketchprep.datasets.build.slurm import Submission
@@ -62,7 +72,7 @@ class Result:
     waiting: int = 0
 
 
-@remote.at_url
+@at_url
 def build(
     source: str | None = None,
     *,
@@ -174,7 +184,7 @@ def build(
         planned = up_to_date(request, count, extend=extend, retry_failed=retry_failed, quiet=quiet)
         if retry_failed:
             forget_failed(request, planned)
-        remote.begin(request.out)
+        publish.begin(request.out)
         sizes = plan.shard_sizes(planned)
         own = passes.of_pass(here, wanted) or {}
         url = url_of(request.out) or ""
@@ -203,7 +213,7 @@ def preview_jobs(request: Request, jobs: Iterable[str], scratch: str | os.PathLi
     from sketchprep.cluster import settings
     from sketchprep.datasets.build import slurm as submit
 
-    out = remote.kept(request.out, scratch) if isinstance(request.out, Url) else request.out
+    out = kept_scratch(request.out, scratch) if isinstance(request.out, Url) else request.out
     path = out / "plan.parquet"
     if path.exists():
         names = plan.shard_names(path)
@@ -244,6 +254,6 @@ def _finish(out: Path, planned: Path, names: list[str], made: int) -> int:
         card.write(out, merged)
         preview.write(out)
         (out / UNMERGED).unlink(missing_ok=True)
-        remote.finish(out)
+        publish.finish(out)
         return totals.failed
     return len(failed_ids(out))

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sketchprep.datasets import plan
+from sketchprep.datasets import plan, remote
 from sketchprep.datasets.build import executors, halfway, passes
 from sketchprep.datasets.build.worker import Job, Stopped
 from sketchprep.datasets.layout import UNMERGED, complete_shards
+from sketchprep.io.object_store import Url
 
 if TYPE_CHECKING:
     from sketchprep.datasets.build.executors import Options
@@ -74,6 +75,8 @@ def make(
     def check(sums: Counter[str]) -> None:
         if sums["failed"] > most:
             (job.out / "log" / "stop").touch()
+            if job.url:
+                remote.request_stop(Url(job.url))
 
     display = bar(total, "first pass" if job.part == passes.CPU else "building", initial=total - new, quiet=quiet)
     try:

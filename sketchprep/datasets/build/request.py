@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sketchprep.datasets import remoteview, sources
+from sketchprep.datasets import remote, sources
 from sketchprep.datasets.sources.base import Source
 from sketchprep.errors import UserError
 from sketchprep.io.object_store import location
@@ -61,7 +61,7 @@ def prepare(
     if photo_list is not None:
         if len(opened) > 1:
             raise UserError(f"--list {photo_list}: goes with one source, and the recipe has {len(opened)}")
-        opened[0].take_list(remoteview.file(photo_list))
+        opened[0].take_list(remote.local_file(photo_list))
     return Request(rec, roots, opened, location(out) if out is not None else Path("out") / rec.name)
 
 

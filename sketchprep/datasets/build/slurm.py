@@ -221,7 +221,7 @@ def cancel(out: Path) -> int | None:
     if object_store.is_url(out):
         from sketchprep.datasets import remote
 
-        remote.stop(object_store.Url(str(out)))
+        remote.request_stop(object_store.Url(str(out)))
         return 0
     if not (out / "plan.parquet").is_file():
         raise UserError(f"{out}: holds no planned dataset, so there is nothing to cancel")

@@ -18,7 +18,7 @@ from sketchprep.datasets.build import executors, halfway, passes
 from sketchprep.datasets.build.worker import Job, Stopped
 from sketchprep.datasets.layout import complete_shards
 from sketchprep.datasets.reader import read_recipe
-from sketchprep.datasets.remoteview import url_of
+from sketchprep.datasets.remote import url_of
 from sketchprep.errors import UserError
 from sketchprep.io.object_store import location
 

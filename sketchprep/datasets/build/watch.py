@@ -9,7 +9,7 @@ from pathlib import Path
 from sketchprep.core import progress
 from sketchprep.datasets.build import halfway
 from sketchprep.datasets.layout import complete_shards, plan_path
-from sketchprep.datasets.remoteview import view
+from sketchprep.datasets.remote import view
 
 __all__ = ["watch"]
 

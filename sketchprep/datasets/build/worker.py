@@ -51,7 +51,7 @@ class Job:
     part : str
         The pass, see `passes.NAMES`.
     url : str
-        The store that finished shards go to, see `sketchprep.datasets.remote`; empty for a local dataset.
+        The store that finished shards go to, see `sketchprep.datasets.build.publish`; empty for a local dataset.
     """
 
     out: Path
@@ -91,9 +91,10 @@ def run_shard(job: Job, shard: ShardPlan) -> str:
     """
     if not job.url:
         return _run_shard(job, shard)
-    from sketchprep.datasets import remote
+    from sketchprep.datasets.build import publish
+    from sketchprep.io.object_store import Url
 
-    with remote.attended(job, shard.name):
+    with publish.attended(Url(job.url), job.out, shard.name):
         return _run_shard(job, shard)
 
 
@@ -146,10 +147,10 @@ def _make(tools: Tools, shard: ShardPlan, temporary: Path, marker: Path, meter: 
 def _publish(job: Job, marker: Path, made: Path) -> None:
     """Commit the shard in its store too, if it has one, before this machine calls it complete."""
     if job.url:
-        from sketchprep.datasets import remote
+        from sketchprep.datasets.build import publish
         from sketchprep.io.object_store import Url
 
-        remote.publish(Url(job.url), marker.with_suffix(".tar"), made, marker.stem)
+        publish.publish(Url(job.url), marker.with_suffix(".tar"), made, marker.stem)
 
 
 def _make_half(tools: Tools, shard: ShardPlan, temporary: Path, marker: Path, meter: Meter) -> None:

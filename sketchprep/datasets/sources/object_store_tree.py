@@ -5,7 +5,6 @@ from __future__ import annotations
 from sketchprep.datasets.sources.file_tree import MAX_BYTES, Entry, Listing, Tree, check_path, is_hidden, is_picture
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import object_store
-from sketchprep.io.attempts import Gone
 
 __all__ = ["Bucket"]
 
@@ -38,7 +37,7 @@ class Bucket(Tree):
         """See `Tree.files`."""
         listing = Listing()
         prefix = f"{under.rstrip('/')}/" if under else ""
-        found = object_store.entries(self.url / under.rstrip("/") if under else self.url, first=not under)
+        found = object_store.entries(self.url / under.rstrip("/") if under else self.url)
         for key, entry in found.items():
             path = prefix + key
             if is_picture(path) and not _plain(path):
@@ -58,7 +57,7 @@ class Bucket(Tree):
             raise SampleError("leaves-root", f"the key {path!r} does not stay below the source's root")
         try:
             data = object_store.read(self.url / path, 0, limit + 1)
-        except Gone:
+        except FileNotFoundError:
             raise SampleError("missing", f"{path!r} is not there") from None
         if len(data) > limit:
             raise SampleError("too-large", f"{path!r} has more than {limit:,} bytes, the limit")

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from store_site import KEY, SECRET, Store
 
-from sketchprep.datasets import remote
-from sketchprep.datasets.build import lease
+from sketchprep.datasets.build import publish
 from sketchprep.io import object_store
 
 _numbers = itertools.count()
@@ -34,7 +33,7 @@ class Bucket:
 
     def __init__(self, server: Store, name: str) -> None:
         self.server, self.url = server, object_store.Url(f"s3://{name}/box")
-        object_store._system(self.url).mkdir(name)
+        object_store._open(self.url)[0].mkdir(name)
 
     def objects(self, under: str = "data") -> dict[str, object_store.Entry]:
         return object_store.entries(self.url / under)
@@ -59,22 +58,21 @@ def bucket(server: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         "AWS_ENDPOINT_URL": server.url,
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_CONFIG_FILE": str(tmp_path / "none"),
-        "SKETCHPREP_STORE_PATIENCE": "20",
         "TMPDIR": str(tmp_path / "tmp"),
     }
     for name, value in values.items():
         monkeypatch.setenv(name, value)
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", None)
-    monkeypatch.setattr("sketchprep.datasets.remoteview.copies", lambda: tmp_path / "copies")
-    monkeypatch.setattr("sketchprep.io.attempts.FIRST_DELAY", 0.05)
-    monkeypatch.setattr(remote, "LOOK_SECONDS", 0.2)
-    monkeypatch.setattr(lease, "BEAT_SECONDS", 0.2)
+    monkeypatch.setattr("sketchprep.datasets.remote.copies", lambda: tmp_path / "copies")
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.01)
+    monkeypatch.setattr(publish, "POLL_SECONDS", 0.2)
     server.faults.clear()
     server.requests.clear()
     yield Bucket(server, f"bucket-{next(_numbers)}")
     server.faults.clear()
     server.hook = lambda line: None
+    object_store._filesystem.cache_clear()
 
 
 @pytest.fixture

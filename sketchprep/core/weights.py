@@ -275,8 +275,12 @@ def _unpack_all(key: str, archive: Archive, name: str, *, offline: bool, log: Lo
 def _make_ready(name: str, weight: Weight, source: Path, partial: Path) -> None:
     from sketchprep.core.weights_convert import CONVERTERS
 
-    taken, ready = partial / "member", _ready_path(name)
+    folder, ready = partial / "members", _ready_path(name)
+    folder.mkdir(exist_ok=True)
+    taken = folder / Path(weight.member).name
     take_member(source, weight.member, taken, size=weight.member_bytes, sha256=weight.member_sha256)
+    for other in weight.companions:
+        take_member(source, other.member, folder / Path(other.member).name, size=other.bytes, sha256=other.sha256)
     if weight.convert is not None:
         converted = partial / "converted"
         CONVERTERS[weight.convert](taken, converted)

@@ -13,7 +13,7 @@ from sketchprep.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["CONVERTERS", "hed_from_keras", "write_safetensors"]
+__all__ = ["CONVERTERS", "face_generator_from_openvino", "hed_from_keras", "write_safetensors"]
 
 # Convolutions in each of VGG16's five stages, without the classifier.
 HED_STAGES = (2, 2, 3, 3, 3)
@@ -87,4 +87,27 @@ def hed_from_keras(source: Path, target: Path) -> None:
     write_safetensors(tensors, target)
 
 
-CONVERTERS: dict[str, Callable[[Path, Path], None]] = {"hed-from-keras": hed_from_keras}
+def face_generator_from_openvino(source: Path, target: Path) -> None:
+    """Convert MobileStyleGAN's OpenVINO files to safetensors with the names of `sketchprep.nn.face_generator`.
+
+    Parameters
+    ----------
+    source : Path
+        ``SynthesisNetwork.bin``; its ``.xml`` and both files of ``MappingNetwork`` lie beside it.
+    target : Path
+        Safetensors file to write, float32.
+
+    Raises
+    ------
+    UserError
+        If a file is no OpenVINO model, or lacks a layer.
+    """
+    from sketchprep.core.weights_openvino import face_generator_tensors
+
+    write_safetensors(face_generator_tensors(source), target)
+
+
+CONVERTERS: dict[str, Callable[[Path, Path], None]] = {
+    "hed-from-keras": hed_from_keras,
+    "face-generator-from-openvino": face_generator_from_openvino,
+}

@@ -41,14 +41,26 @@ class Archive(FrozenModel):
     sha256: Sha256
 
 
+class Member(FrozenModel):
+    """A file of an archive."""
+
+    member: str
+    bytes: Size
+    sha256: Sha256
+
+
 class Weight(FrozenModel):
-    """One file taken from an archive, as it is or converted."""
+    """One file taken from an archive, as it is or converted.
+
+    A converter may need `companions`: further members, which lie beside the first one while it works.
+    """
 
     title: str
     archive: str
     member: str
     member_bytes: Size
     member_sha256: Sha256
+    companions: list[Member] = []
     convert: str | None = None
     suffix: Suffix
     bytes: Size

@@ -1,4 +1,4 @@
-"""The commands that model families bring: their own, and theirs in the groups `train` and `evaluate`."""
+"""The commands that model families bring: their own, and theirs in the groups `train`, `evaluate` and `import-weights`."""
 
 from __future__ import annotations
 
@@ -41,8 +41,13 @@ def evaluate() -> None:
     """
 
 
+@click.group("import-weights")
+def import_weights() -> None:
+    """Bring other authors' weights into a folder that is used like a run."""
+
+
 def _collect() -> tuple[click.Command, ...]:
-    commands: list[click.Command] = [train, evaluate]
+    commands: list[click.Command] = [train, evaluate, import_weights]
     for family in FAMILIES:
         brought = commands_of(family)
         commands += brought.COMMANDS
@@ -50,6 +55,8 @@ def _collect() -> tuple[click.Command, ...]:
             train.add_command(command)
         for command in brought.EVALUATE:
             evaluate.add_command(command)
+        for command in brought.IMPORT:
+            import_weights.add_command(command)
     return tuple(commands)
 
 

@@ -45,6 +45,8 @@ class Commands(Protocol):
     """Commands of the group `train`."""
     EVALUATE: Sequence[click.Command]
     """Commands of the group `evaluate`."""
+    IMPORT: Sequence[click.Command]
+    """Commands of the group `import-weights`, each named after whose files it reads."""
 
 
 def family(name: str) -> Family:

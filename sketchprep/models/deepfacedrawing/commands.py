@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sketchprep.models.deepfacedrawing.drawing.sketch_input import SketchReader
     from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer
 
-__all__ = ["COMMANDS", "EVALUATE", "TRAIN"]
+__all__ = ["COMMANDS", "EVALUATE", "IMPORT", "TRAIN"]
 
 FILE = click.Path(path_type=Path)
 
@@ -203,3 +203,4 @@ def export_onnx(run: Path | None, out: Path, only: str | None, opset: int, offli
 
 COMMANDS = (*train_commands.COMMANDS, synthesize, morph, copy_paste, interpolate, export_onnx)
 TRAIN, EVALUATE = train_commands.TRAIN, train_commands.EVALUATE
+IMPORT = ()

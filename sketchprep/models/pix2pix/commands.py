@@ -10,7 +10,7 @@ import click
 
 from sketchprep.training.commands import trains
 
-__all__ = ["COMMANDS", "EVALUATE", "TRAIN"]
+__all__ = ["COMMANDS", "EVALUATE", "IMPORT", "TRAIN"]
 
 
 @click.command("baseline")
@@ -43,3 +43,4 @@ def train_baseline(data: Path, run: Path, **options: Any) -> None:
 COMMANDS = ()
 TRAIN = (train_baseline,)
 EVALUATE = ()
+IMPORT = ()

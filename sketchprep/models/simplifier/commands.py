@@ -11,7 +11,7 @@ import click
 from sketchprep.core.cli_options import DEVICE, OFFLINE, OUT_NEEDED
 from sketchprep.training.commands import trains
 
-__all__ = ["COMMANDS", "EVALUATE", "TRAIN"]
+__all__ = ["COMMANDS", "EVALUATE", "IMPORT", "TRAIN"]
 
 _PAIRS = ("preset", "photos", "cache", "overrides", "seed", "device")
 """Options that decide the training pairs."""
@@ -93,3 +93,4 @@ def evaluate_simplifier(out: Path, celebamask: tuple[Path, ...], **options: Any)
 COMMANDS = (simplify,)
 TRAIN = (train_simplifier,)
 EVALUATE = (evaluate_simplifier,)
+IMPORT = ()

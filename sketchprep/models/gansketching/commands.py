@@ -1,0 +1,83 @@
+"""Commands of GANSketching: generate pictures, import other authors' StyleGAN2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sketchprep.core.cli_options import DEVICE, OFFLINE, OUT_NEEDED
+
+__all__ = ["COMMANDS", "EVALUATE", "IMPORT", "TRAIN"]
+
+
+@click.command()
+@OUT_NEEDED
+@click.option(
+    "--run", type=click.Path(path_type=Path), help="Generator to draw with; default: the fetched face generator."
+)
+@click.option("--seeds", metavar="A-B,C", help="Seeds of the pictures, for instance 0-7,12; default: 0-7.")
+@click.option("--latents", type=click.Path(path_type=Path), help="w or w+ as .npy or .npz instead of seeds.")
+@click.option(
+    "--psi", default=0.7, show_default=True, help="Truncation, 0 to 1: lower is more average, with fewer faults."
+)
+@click.option("--random-noise", is_flag=True, help="Noise given by the seed instead of the stored one.")
+@click.option("--batch", default=1, show_default=True, help="Pictures drawn at once.")
+@DEVICE
+@OFFLINE
+def generate(
+    out: Path,
+    run: Path | None,
+    seeds: str | None,
+    latents: Path | None,
+    psi: float,
+    random_noise: bool,
+    batch: int,
+    device: str,
+    offline: bool,
+) -> None:
+    """Draw pictures from random latents, with a sheet of all.
+
+    Without --run it draws photo-real faces of 1024 px with a network that `sketchprep fetch face-generator` brings.
+    """
+    from sketchprep.core import progress, runtime
+    from sketchprep.errors import UserError
+    from sketchprep.models.gansketching import generate as generating
+    from sketchprep.models.gansketching.model import open_sampler
+
+    if seeds is not None and latents is not None:
+        raise UserError("--seeds or --latents: name one of them")
+    wanted = None if latents is not None else generating.parse_seeds(seeds or "0-7")
+    sampler = open_sampler(run, device=runtime.resolve_device(device), offline=offline)
+    if run is None:
+        click.echo("faces of MobileStyleGAN; its weights descend from NVIDIA's: treat them as non-commercial", err=True)
+    found = generating.generate(
+        sampler,
+        out,
+        seeds=wanted,
+        latents=None if latents is None else generating.read_latents(latents, sampler),
+        psi=psi,
+        batch=batch,
+        random_noise=random_noise,
+        progress=progress.bar,
+    )
+    click.echo(f"{len(found.pictures)} pictures in {out}; look at {found.sheet}")
+
+
+@click.command("stylegan2")
+@click.argument("weights", type=click.Path(path_type=Path))
+@OUT_NEEDED
+@click.option("--discriminator", type=click.Path(path_type=Path), help="File of the discriminator, if it is another.")
+def import_stylegan2(weights: Path, out: Path, discriminator: Path | None) -> None:
+    """StyleGAN2: PyTorch checkpoints, GANSketching's files, NVIDIA's pickles, safetensors.
+
+    Nothing that lies in a file is run.  Size, width and depth are inferred.
+    """
+    from sketchprep.models.gansketching.import_weights import import_stylegan2 as bring
+
+    click.echo(bring(weights, out, discriminator=discriminator).text())
+
+
+COMMANDS = (generate,)
+TRAIN = EVALUATE = ()
+IMPORT = (import_stylegan2,)

@@ -1,4 +1,4 @@
-"""The commands that model families bring: their own, and theirs in the groups `train`, `evaluate` and `import-weights`."""
+"""The commands that model families bring: their own, and theirs in the groups `train`, `evaluate`, `import-weights`."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Weight(FrozenModel):
     member: str
     member_bytes: Size
     member_sha256: Sha256
-    companions: list[Member] = []
+    companions: tuple[Member, ...] = ()
     convert: str | None = None
     suffix: Suffix
     bytes: Size

@@ -28,7 +28,9 @@ def toy() -> dict[str, Any]:
 def test_the_shipped_manifest_is_valid_and_complete() -> None:
     shipped = weights_manifest.manifest()
     faces = {"face", "face-bank"}
-    assert set(shipped.weights) - faces == {"simplifier", "hed", "dlib-landmarks-68", "dlib-face-descriptor"}
+    assert set(shipped.weights) - faces == {
+        "simplifier", "hed", "face-generator", "dlib-landmarks-68", "dlib-face-descriptor",
+    }  # fmt: skip
     assert set(shipped.weights) & faces in (set(), faces)
     assert "300-W" in shipped.weights["dlib-landmarks-68"].restriction
     assert not shipped.datasets["celebamask-hq"].shipped

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sketchprep.datasets import preview
 from sketchprep.errors import UserError
 from sketchprep.io import files, images
+from sketchprep.io.contact_sheet import contact_sheet, save_picture
 from sketchprep.models.gansketching.model import Sampler
 
 __all__ = ["LATENTS", "SHEET", "Generated", "generate", "parse_seeds", "read_latents"]
@@ -154,7 +154,7 @@ def generate(
     result.latents = _write_latents(out / LATENTS, w, z, seeds)
     result.sheet = out / SHEET
     rows = [tiles[at : at + COLUMNS] for at in range(0, len(tiles), COLUMNS)]
-    preview.save(preview.contact_sheet(rows, [""] * len(rows[0]), tile=TILE), result.sheet)
+    save_picture(contact_sheet(rows, [""] * len(rows[0]), tile=TILE), result.sheet)
     return result
 
 

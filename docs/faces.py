@@ -21,7 +21,7 @@ from sketchprep.models.deepfacedrawing.drawing import pretrained
 from sketchprep.models.deepfacedrawing.drawing.sketch_input import SketchReader
 from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer, open_synthesizer
 from sketchprep.ops.pose import estimate_pose
-from sketchprep.sketching.photo_sketch import PhotoSketcher, recipe_of
+from sketchprep.sketching.sketcher import face_recipe, face_sketcher
 
 PAIRS, TILE, MOST_TURN = 4, 132, 20.0
 
@@ -55,7 +55,7 @@ def main() -> None:
 def of_portraits(words: argparse.Namespace, synthesizer: Synthesizer) -> tuple[list[str], list[np.ndarray]]:
     """Names and sketches of as many portraits as are wanted, none of them bundled, in alphabetical order."""
     assert synthesizer.bank is not None
-    sketcher = PhotoSketcher(synthesizer.size, recipe=recipe_of(synthesizer.bank.facts))
+    sketcher = face_sketcher(face_recipe(synthesizer.bank.facts))
     left_out = {path.stem for path in (PACKAGE / "data/portraits").glob("*.jpg")} | set(words.without.split(","))
     paths = [path for path in sorted(words.portraits.glob("*.jpg")) if path.stem not in left_out]
     found: dict[str, np.ndarray] = {}
@@ -64,7 +64,7 @@ def of_portraits(words: argparse.Namespace, synthesizer: Synthesizer) -> tuple[l
         points = sketcher.landmarks(photo)
         if points is None or np.abs(estimate_pose(points)[:3]).max() > MOST_TURN:
             continue
-        found[paths[at].stem] = sketcher.sketch(photo, points)[0]
+        found[paths[at].stem] = sketcher.sketch_face(photo, points, synthesizer.size)[0]
         if len(found) == words.count:
             break
     names = sorted(found)

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from sketchprep.datasets.reader import open_pairs as open_pairs
     from sketchprep.errors import SampleError as SampleError
     from sketchprep.errors import UserError as UserError
-    from sketchprep.sketching.single import sketch as sketch
+    from sketchprep.sketching.single_stage import sketch as sketch
 
 # No name here may also be a module's: importing the module would put it in the function's place.
 _HOMES = {
     "build": "sketchprep.datasets.build.build",
     "crop_components": "sketchprep.datasets.components.crop",
     "open_pairs": "sketchprep.datasets.reader",
-    "sketch": "sketchprep.sketching.single",
+    "sketch": "sketchprep.sketching.single_stage",
     "SampleError": "sketchprep.errors",
     "UserError": "sketchprep.errors",
 }

@@ -162,7 +162,7 @@ def plan(**options: Any) -> None:
 @OFFLINE
 def sketch(photos: tuple[Path, ...], stage: str, out: Path, **options: Any) -> None:
     """Run one stage on pictures as they are: no alignment, same height and width, a PNG named after each input."""
-    from sketchprep.sketching.single import sketch_files
+    from sketchprep.sketching.single_stage import sketch_files
 
     failures = sketch_files(photos, stage, out, **options)
     for failure in failures:

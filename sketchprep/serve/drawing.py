@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sketchprep.models.deepfacedrawing.drawing.sketch_input import AlignedSketch, SketchReader
+    from sketchprep.sketching.sketcher import Sketcher
 
 __all__ = ["CanvasAnalysis", "DrawingService"]
 
@@ -214,17 +216,18 @@ class DrawingService:
 
     def _reader(self, size: int, clean: bool) -> SketchReader:
         from sketchprep.models.deepfacedrawing.drawing.sketch_input import SketchReader
-        from sketchprep.sketching.photo_sketch import recipe_of
 
         if (size, clean) not in self._readers:
-            bank = self.synthesizer.bank
-            recipe = recipe_of(bank.facts if bank is not None else {})
-            reader = SketchReader(size, clean=clean, recipe=recipe, device=self.device, offline=self.offline)
-            other = next(iter(self._readers.values()), None)
-            if other is not None and other.size == size:
-                reader.photos = other.photos  # its networks are loaded once
-            self._readers[size, clean] = reader
+            self._readers[size, clean] = SketchReader(size, clean=clean, sketcher=self._sketcher)
         return self._readers[size, clean]
+
+    @cached_property
+    def _sketcher(self) -> Sketcher:
+        from sketchprep.sketching.sketcher import face_recipe, face_sketcher
+
+        bank = self.synthesizer.bank
+        recipe = face_recipe(bank.facts if bank is not None else {})
+        return face_sketcher(recipe, device=self.device, offline=self.offline)
 
     def _splits(self) -> list[tuple[str, str, int]]:
         bank = self.synthesizer.bank

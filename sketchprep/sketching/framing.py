@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,20 +17,19 @@ from sketchprep.ops.warp import outside_share, transform_points, warp
 from sketchprep.sketching import selection
 
 if TYPE_CHECKING:
-    from sketchprep.core.progress import Meter
-    from sketchprep.datasets.sources.base import Source
-    from sketchprep.records import DecodedPhoto, Sample
+    from sketchprep.records import DecodedPhoto
     from sketchprep.sketching.landmarks import Landmarker
     from sketchprep.sketching.recipe import Recipe
+    from sketchprep.sketching.sketcher import Timer
 
-__all__ = ["Framed", "blank_outside", "bring_into_frame"]
+__all__ = ["FramedPhoto", "blank_outside", "bring_into_frame"]
 
 # A frame that is larger than the face by less than this is not called blown up: rounding, not upscaling.
 UPSCALE_TOLERANCE = 1.01
 
 
 @dataclass(frozen=True, slots=True)
-class Framed:
+class FramedPhoto:
     """A photo in the frame, with what is known of it.
 
     Attributes
@@ -65,7 +65,7 @@ class Framed:
 
 
 def blank_outside(sketch: np.ndarray, matrix: Sequence[float], size: tuple[int, int]) -> np.ndarray:
-    """Return a sketch made from `Framed.context` with blank paper where there was no photo.
+    """Return a sketch made from `FramedPhoto.context` with blank paper where there was no photo.
 
     Parameters
     ----------
@@ -81,29 +81,49 @@ def blank_outside(sketch: np.ndarray, matrix: Sequence[float], size: tuple[int, 
 
 
 def bring_into_frame(
-    recipe: Recipe, source: Source, sample: Sample, picture: DecodedPhoto, landmarker: Landmarker, meter: Meter
-) -> Framed:
-    """Select and align one opened sample.
+    recipe: Recipe,
+    picture: DecodedPhoto,
+    landmarker: Landmarker,
+    *,
+    source_frame: str | None = None,
+    masks: Mapping[str, np.ndarray] | None = None,
+    known_pose: tuple[float, float, float] | None = None,
+    timer: Timer = nullcontext,
+) -> FramedPhoto:
+    """Select and align one decoded photo.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Its `select`, `align`, `size`, `upscale` and `labels` count.
+    picture : DecodedPhoto
+    landmarker : Landmarker
+    source_frame : str, optional
+        The frame that the photo is in already, ``"ffhq"`` or ``"apdrawing"``.
+    masks : mapping of str to ndarray of bool or uint8, shape (H, W), optional
+        The photo's region masks by name; may be smaller than the photo.
+    known_pose : tuple of float, optional
+        (yaw, pitch, roll) in degrees, from annotations; else it is estimated from the landmarks.
+    timer : callable
+        Is entered as ``timer("landmarks")`` and ``timer("align")``.
 
     Raises
     ------
     SampleError
         If the picture is not wanted or cannot be used.
     """
-    masks = source.masks(sample) if recipe.labels or recipe.select.exclude_masks else {}
+    masks = masks or {}
     if masks:
         _demand(selection.check_masks(masks, recipe.select.exclude_masks))
-    framed = source.frame is not None and source.frame == recipe.align.template
-    if framed or recipe.align.template == "none":
-        photo, matrix, points = _keep(recipe, source, picture, landmarker, meter)
-    else:
-        photo, matrix, points = _align(recipe, source, picture, landmarker, meter)
-    angles = sample.pose or (pose.estimate_pose(points) if points is not None else None)
+    framed = source_frame is not None and source_frame == recipe.align.template
+    bring = _keep if framed or recipe.align.template == "none" else _align
+    photo, matrix, points = bring(recipe, source_frame, picture, landmarker, timer)
+    angles = known_pose or (pose.estimate_pose(points) if points is not None else None)
     _demand(selection.check_pose(angles, recipe.select.pose.limits))
     height, width = picture.photo.shape[:2]
     untouched = photo is picture.photo
     bare = recipe.align.template == "apdrawing" and outside_share(matrix, picture.photo.shape, recipe.size) > 0
-    return Framed(
+    return FramedPhoto(
         photo=photo,
         landmarks=points,
         pose=angles,
@@ -118,14 +138,14 @@ def bring_into_frame(
 
 
 def _keep(
-    recipe: Recipe, source: Source, picture: DecodedPhoto, landmarker: Landmarker, meter: Meter
+    recipe: Recipe, source_frame: str | None, picture: DecodedPhoto, landmarker: Landmarker, timer: Timer
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """A picture that is not to be aligned: only scale it (or its centred square), and take the landmarks there."""
     height, width = picture.photo.shape[:2]
-    if source.frame is not None and height != width:
+    if source_frame is not None and height != width:
         raise SampleError("not-square", f"{width}×{height} px; a photo of an aligned corpus must be square")
     _check_scale(recipe, recipe.size / min(height, width))
-    with meter.time("align"):
+    with timer("align"):
         if height == width:
             square = (recipe.size, recipe.size)
             photo = picture.photo if width == recipe.size else resize(picture.photo, square)
@@ -133,8 +153,8 @@ def _keep(
         else:
             aligned = align.align(picture.photo, None, template="none", size=recipe.size)
             photo, matrix = aligned.image, aligned.matrix
-    with meter.time("landmarks"):
-        if source.frame is not None:
+    with timer("landmarks"):
+        if source_frame is not None:
             return photo, matrix, landmarker.frame_points(photo)
         faces = landmarker.faces(photo)
         points = landmarker.points(photo, faces[0]) if faces else None
@@ -146,18 +166,18 @@ def _keep(
 
 
 def _align(
-    recipe: Recipe, source: Source, picture: DecodedPhoto, landmarker: Landmarker, meter: Meter
+    recipe: Recipe, source_frame: str | None, picture: DecodedPhoto, landmarker: Landmarker, timer: Timer
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A picture in no frame, or in another one: find the face and warp it."""
-    with meter.time("landmarks"):
-        if source.frame is not None:
+    with timer("landmarks"):
+        if source_frame is not None:
             points = landmarker.frame_points(picture.photo)
         else:
             faces = landmarker.faces(picture.photo)
             _demand(selection.check_face_count(len(faces), one_face=recipe.select.one_face))
             points = landmarker.points(picture.photo, faces[0])
     _demand_size(recipe, points)
-    with meter.time("align"):
+    with timer("align"):
         aligned = align.align(picture.photo, points, template=recipe.align.template, size=recipe.size)
     _check_scale(recipe, aligned.scale)
     return aligned.image, aligned.matrix, transform_points(aligned.matrix, points)
@@ -196,7 +216,7 @@ def _warp(sketch: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
 
 
 def _labels(
-    masks: dict[str, np.ndarray], matrix: np.ndarray, photo_shape: tuple[int, ...], size: int
+    masks: Mapping[str, np.ndarray], matrix: np.ndarray, photo_shape: tuple[int, ...], size: int
 ) -> np.ndarray | None:
     """The label map in the frame.  Masks may be smaller than their photo."""
     merged = labels.label_map(masks)

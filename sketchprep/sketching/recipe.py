@@ -147,7 +147,10 @@ class Recipe(FrozenModel):
     @property
     def graph(self) -> dict[str, Stage]:
         """The stages that are needed for what is stored, each after its input."""
-        wanted = [*self.store, *([self.sketch] if self.sketch else [])]
+        return self.needed([*self.store, *([self.sketch] if self.sketch else [])])
+
+    def needed(self, wanted: Iterable[str]) -> dict[str, Stage]:
+        """The stages that some stages depend on, and these themselves, each after its input."""
         return {name: self.stages[name] for name in stages.order({n: s.input for n, s in self.stages.items()}, wanted)}
 
     def canonical(self) -> dict[str, Any]:

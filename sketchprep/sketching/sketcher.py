@@ -1,77 +1,229 @@
-"""What a process that works on shards loads once: sources, landmark predictor, networks."""
+"""From a photo to its sketches: the landmark predictor and the networks of a recipe, loaded once and run on photos."""
 
 from __future__ import annotations
 
-import sys
-from functools import cached_property
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
-from sketchprep.datasets.build import passes
+from sketchprep.errors import SampleError, UserError
+from sketchprep.sketching import stages
+from sketchprep.sketching.recipe import Recipe, Stage, load
 
 if TYPE_CHECKING:
-    from sketchprep.datasets.build.worker import Job
+    import numpy as np
 
-__all__ = ["Tools", "limit_threads", "tools_for"]
+    from sketchprep.sketching.landmarks import Landmarker
+
+__all__ = ["RECIPE", "Sketcher", "Timer", "face_recipe", "face_sketcher"]
+
+RECIPE = "celebamask-hq"
+"""The recipe by which photos are drawn where nothing else is said."""
+
+Timer = Callable[[str], AbstractContextManager[Any]]
+"""``timer(stage)`` is entered while a stage runs; `sketchprep.core.progress.Meter.time` is one."""
 
 
-class Tools:
-    """What a process loads once: sources, landmark predictor, networks."""
+class Sketcher:
+    """Run a recipe's stages on photos; landmark predictor and networks are loaded on first use, and only once.
 
-    def __init__(self, job: Job) -> None:
-        from sketchprep.datasets import sources
-        from sketchprep.datasets.build import fingerprint
+    Parameters
+    ----------
+    recipe : Recipe, str or mapping
+        The recipe, its name or file, or its values.
+    graph : mapping of str to Stage, optional
+        The stages that run, each after its input.  Default: all that the recipe stores need.
+    device : str
+        For networks: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
+    dtype : {"auto", "float32", "bfloat16"}
+        For networks; auto is bfloat16 where the device has it in hardware.
+    offline : bool
+        Never fetch missing weights.
 
-        self.job = job
-        fingerprint.check(job.environment, fingerprint.resolve(job.recipe, job.device, job.part))
-        # The second pass sees no photo, and its nodes need not either.
-        wanted = () if job.part == passes.NETWORK else job.recipe.sources
-        self.sources = {s.name: sources.open_source(s.name, job.roots[s.name], **s.options) for s in wanted}
+    Raises
+    ------
+    UserError
+        For an unknown recipe; on first use, for missing weights or an unknown device.
+    """
 
-    def load(self) -> None:
-        """Read weights from the disk now, so that no stage's seconds hold it."""
-        if self.job.part != passes.NETWORK:
-            self.landmarker.load()
-        _ = self.networks
+    def __init__(
+        self,
+        recipe: Recipe | str | Mapping[str, Any] = RECIPE,
+        *,
+        graph: Mapping[str, Stage] | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        offline: bool = False,
+    ) -> None:
+        _warn_of_clashes()
+        self.recipe = recipe if isinstance(recipe, Recipe) else load(recipe)
+        self.graph = self.recipe.graph if graph is None else dict(graph)
+        self.device, self.dtype, self.offline = device, dtype, offline
 
     @cached_property
-    def landmarker(self) -> Any:
+    def landmarker(self) -> Landmarker:
+        """Finds faces and their 68 landmarks."""
         from sketchprep.core import weights
         from sketchprep.sketching.landmarks import Landmarker
 
-        return Landmarker(weights.path("dlib-landmarks-68", offline=self.job.offline))
+        return Landmarker(weights.path("dlib-landmarks-68", offline=self.offline))
 
     @cached_property
     def networks(self) -> dict[str, Any]:
-        """Loaded networks by stage; torch is imported only if there are any."""
-        from sketchprep.core import runtime
-        from sketchprep.sketching import stages
+        """The loaded network of each stage that has one; torch is imported only if there is any."""
+        return {name: self._network(stage) for name, stage in self.graph.items() if stages.OPS[stage.op].asset}
 
-        graph = passes.graph(self.job.recipe, self.job.part)
-        wanted = {name: s for name, s in graph.items() if stages.OPS[s.op].asset}
-        device = runtime.resolve_device(self.job.device) if wanted else ""
-        return {
-            name: stages.load_network(
-                s.op, s.params, device=device, dtype=self.job.environment["dtype"], offline=self.job.offline
-            )
-            for name, s in wanted.items()
-        }
+    @cached_property
+    def _simplifier(self) -> Any:
+        return self._network(Stage(op="simplify"))
+
+    def _network(self, stage: Stage) -> Any:
+        return stages.load_network(stage.op, stage.params, device=self.device, dtype=self.dtype, offline=self.offline)
+
+    def load(self, *, landmarks: bool = True) -> None:
+        """Read all weights now rather than on first use."""
+        if landmarks:
+            self.landmarker.load()
+        _ = self.networks
+
+    def landmarks(self, image: np.ndarray) -> np.ndarray | None:
+        """The 68 landmarks of the largest face, (x, y) in pixels, shape (68, 2); None if no face is found."""
+        faces = self.landmarker.faces(image)
+        return self.landmarker.points(image, faces[0]) if faces else None
+
+    def run(
+        self,
+        pictures: Sequence[Mapping[str, np.ndarray]],
+        landmarks: Sequence[np.ndarray | None],
+        *,
+        timer: Timer = nullcontext,
+    ) -> list[dict[str, np.ndarray]]:
+        """Run all stages on pictures of one size: one batch for each network.
+
+        Parameters
+        ----------
+        pictures : sequence of mapping of str to ndarray of uint8
+            For each picture ``"photo"``, (H, W, 3), and the results of those stages that are not in the graph but
+            read by it.
+        landmarks : sequence of ndarray, shape (68, 2), or None
+            (x, y) in pixels, one for each picture.
+        timer : callable
+            See `Timer`.
+
+        Returns
+        -------
+        list of dict of str to ndarray
+            The given mappings with the result of each stage, (H, W) uint8, black ink on white.
+
+        Raises
+        ------
+        SampleError
+            ``"no-face"`` if a stage needs landmarks that a picture has not.
+        """
+        results = [dict(images) for images in pictures]
+        for name, stage in self.graph.items():
+            if stages.OPS[stage.op].landmarks == "required" and any(points is None for points in landmarks):
+                raise SampleError("no-face", f"no face was found, and {stage.op} needs one")
+            inputs = [images[stage.input] for images in results]
+            with timer(name):
+                drawn = stages.run(stage.op, inputs, landmarks, stage.params, self.networks.get(name))
+            for images, sketch in zip(results, drawn, strict=True):
+                images[name] = sketch
+        return results
+
+    def sketch_face(self, photo: np.ndarray, landmarks: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Align a photo to the FFHQ frame, draw it at the recipe's size and shrink the drawing; see `face_sketcher`.
+
+        Parameters
+        ----------
+        photo : ndarray of uint8, shape (H, W, 3)
+        landmarks : ndarray, shape (68, 2) or (5, 2)
+            (x, y) in pixels; five points in the order of `sketchprep.ops.align.five_points`.
+        size : int
+            Height and width of the sketch in pixels.
+
+        Returns
+        -------
+        sketch : ndarray of uint8, shape (size, size)
+            Black on white, in the frame.
+        matrix : ndarray of float64, shape (2, 3)
+            Photo pixels to frame pixels.
+
+        Raises
+        ------
+        SampleError
+            If the points span no face, or a stage needs all 68.
+        """
+        from sketchprep.ops.align import align, ffhq_matrix
+        from sketchprep.ops.resize import resize
+        from sketchprep.ops.warp import transform_points
+
+        assert self.recipe.sketch is not None
+        aligned = align(photo, landmarks, size=self.recipe.size)
+        points = transform_points(aligned.matrix, landmarks) if len(landmarks) == 68 else None
+        needing = [s.op for s in self.graph.values() if stages.OPS[s.op].landmarks == "required"]
+        if points is None and needing:
+            raise SampleError("landmarks", f"{needing[0]} needs all landmarks; leave --align out")
+        (images,) = self.run([{"photo": aligned.image}], [points])
+        return resize(images[self.recipe.sketch], (size, size)), ffhq_matrix(landmarks, size)
+
+    def clean_drawing(self, page: np.ndarray) -> np.ndarray:
+        """Simplify a rough drawing to decided strokes: the bundled simplifier, then `sketchprep.ops.stroke_cleanup`.
+
+        Parameters
+        ----------
+        page : ndarray of uint8, shape (H, W)
+            Black on white, at least 16 px on each side.
+
+        Returns
+        -------
+        ndarray of uint8, shape (H, W)
+        """
+        from sketchprep.ops.stroke_cleanup import tidy
+
+        return tidy(stages.run("simplify", [page], [None], {}, self._simplifier)[0])
 
 
-_tools: list[Tools] = []
+def face_recipe(facts: Mapping[str, Any]) -> Recipe:
+    """The recipe that made the sketches of a bank, by the bank's facts; the default where it cannot draw photos."""
+    values = facts.get("recipe")
+    if isinstance(values, dict):
+        try:
+            return _drawing_faces(load(values))
+        except UserError:  # for instance ready-made pairs, or a recipe of a later version
+            pass
+    return load(RECIPE)
 
 
-def tools_for(job: Job) -> Tools:
-    """Return this process' tools, made anew only for another job."""
-    if not _tools or _tools[0].job != job:
-        limit_threads(job.recipe.threads)
-        _tools[:] = [Tools(job)]
-    return _tools[0]
+def face_sketcher(
+    recipe: Recipe | str | Mapping[str, Any] = RECIPE, *, device: str = "auto", offline: bool = False
+) -> Sketcher:
+    """A `Sketcher` for photos that a face model shall draw: it runs what the recipe's final sketch needs, no more.
+
+    Raises
+    ------
+    UserError
+        If the recipe is unknown, draws no sketch or has another frame than FFHQ's.
+    """
+    recipe = _drawing_faces(recipe if isinstance(recipe, Recipe) else load(recipe))
+    assert recipe.sketch is not None
+    return Sketcher(recipe, graph=recipe.needed([recipe.sketch]), device=device, offline=offline)
 
 
-def limit_threads(threads: int) -> None:
-    """Set the threads that a single call of OpenCV or torch may use in this process."""
-    import cv2
+def _drawing_faces(recipe: Recipe) -> Recipe:
+    if recipe.sketch is None or recipe.align.template != "ffhq":
+        raise UserError(
+            f"--recipe {recipe.name}: photos need a recipe with a sketch stage and align.template=ffhq; take {RECIPE}"
+        )
+    return recipe
 
-    cv2.setNumThreads(threads)
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(threads)
+
+@cache
+def _warn_of_clashes() -> None:
+    """Say once a process that another distribution has overwritten OpenCV's or dlib's files."""
+    from sketchprep.core.doctor import clashes
+
+    for sentence in clashes():
+        warnings.warn(sentence, stacklevel=4)

@@ -161,23 +161,29 @@ def order(inputs: Mapping[str, str], wanted: Iterable[str]) -> list[str]:
     return done
 
 
-def load_network(op: str, params: Mapping[str, Any], *, device: str, dtype: str, offline: bool = False) -> Any:
+def load_network(
+    op: str, params: Mapping[str, Any], *, device: str = "auto", dtype: str = "auto", offline: bool = False
+) -> Any:
     """Load the network of an op: the weights its parameters name, else the op's asset.
 
     Parameters
     ----------
     device : str
-        As `host.resolve_device` gives it.
-    dtype : str
-        ``"float32"`` or ``"bfloat16"``.
+        ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
+    dtype : {"auto", "float32", "bfloat16"}
+        Auto is bfloat16 where the device has it in hardware.
     offline : bool
         Never fetch missing weights.
 
     Raises
     ------
     UserError
-        If the weights are missing or do not fit.
+        If the weights are missing or do not fit, or the device is unknown.
     """
+    from sketchprep.core import runtime
+
+    device = runtime.resolve_device(device)
+    dtype = runtime.resolve_dtype(dtype, device)
     load = getattr(importlib.import_module(OPS[op].module), OPS[op].loader)
     return load(weights_file(op, params, offline=offline), device=device, dtype=dtype)
 

@@ -168,12 +168,12 @@ def test_host_without_a_network_imports_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
-def test_the_first_import_says_so_too() -> None:
+def test_the_first_sketcher_says_so_too() -> None:
     code = (
         "import importlib.metadata as m, warnings; real = m.version;"
         "m.version = lambda name: '5' if name == 'opencv-python' else real(name);"
         "caught = warnings.catch_warnings(record=True); log = caught.__enter__(); warnings.simplefilter('always');"
-        "import sketchprep.io.images; print([str(w.message) for w in log])"
+        "from sketchprep.sketching.sketcher import Sketcher; Sketcher(); print([str(w.message) for w in log])"
     )
     said = subprocess.check_output([sys.executable, "-c", code], text=True)
     assert "pip uninstall -y opencv-python-headless opencv-python" in said

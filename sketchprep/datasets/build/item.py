@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from sketchprep.core.progress import Meter
-    from sketchprep.sketching.framing import Framed
-    from sketchprep.sketching.recipe import Recipe, Stage
+    from sketchprep.sketching.framing import FramedPhoto
+    from sketchprep.sketching.recipe import Recipe
+    from sketchprep.sketching.sketcher import Sketcher
 
 __all__ = ["WorkItem", "draw", "encode", "members", "start"]
 
@@ -52,7 +53,7 @@ class WorkItem:
         return self.row["kind"] is None
 
 
-def start(recipe: Recipe, number: int, row: dict[str, Any], framed: Framed | None, meter: Meter) -> WorkItem:
+def start(recipe: Recipe, number: int, row: dict[str, Any], framed: FramedPhoto | None, meter: Meter) -> WorkItem:
     """Begin with a photo in its frame, or with a row that says why there is none; encodes what no stage changes."""
     from sketchprep.io import images as imageio
 
@@ -73,20 +74,14 @@ def start(recipe: Recipe, number: int, row: dict[str, Any], framed: Framed | Non
     return item
 
 
-def draw(items: Sequence[WorkItem], graph: Mapping[str, Stage], networks: Mapping[str, Any], meter: Meter) -> None:
-    """Run stages over the usable ones among some photos: one batch for a network."""
-    from sketchprep.sketching import stages
-
+def draw(items: Sequence[WorkItem], sketcher: Sketcher, meter: Meter) -> None:
+    """Run the stages over the usable ones among some photos: one batch for a network."""
     ready = [item for item in items if item.usable]
     if not ready:
         return
-    points = [item.landmarks for item in ready]
-    for name, stage in graph.items():
-        seen = [item.images[stage.input] for item in ready]
-        with meter.time(name):
-            out = stages.run(stage.op, seen, points, stage.params, networks.get(name))
-        for item, image in zip(ready, out, strict=True):
-            item.images[name] = image
+    drawn = sketcher.run([item.images for item in ready], [item.landmarks for item in ready], timer=meter.time)
+    for item, images in zip(ready, drawn, strict=True):
+        item.images = images
 
 
 def encode(recipe: Recipe, item: WorkItem, meter: Meter) -> None:

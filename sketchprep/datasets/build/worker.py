@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from sketchprep.core.progress import Meter
 from sketchprep.datasets.build import halfway, passes
+from sketchprep.datasets.build.context import WorkerContext, limit_threads, worker_context
 from sketchprep.datasets.build.item import WorkItem, draw, encode, members, start
 from sketchprep.datasets.schema import shard_table
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import shards
 from sketchprep.io.files import commit, disk_sentence, process_name
-from sketchprep.sketching.sketcher import Tools, limit_threads, tools_for
 
 if TYPE_CHECKING:
     from sketchprep.datasets.plan import ShardPlan
     from sketchprep.records import Sample
-    from sketchprep.sketching.framing import Framed
+    from sketchprep.sketching.framing import FramedPhoto
     from sketchprep.sketching.recipe import Recipe
 
 __all__ = ["Job", "Stopped", "run_shard"]
@@ -107,7 +107,7 @@ def _run_shard(job: Job, shard: ShardPlan) -> str:
     if _orphaned(job):  # a killed driver's worker would go on in nobody's name
         os._exit(1)
     _clear(folder, shard.name)
-    tools = tools_for(job)
+    context = worker_context(job)
     limit_threads(job.recipe.threads)
     meter = Meter(reports / f"{shard.name}.json", len(shard))
     try:
@@ -116,8 +116,8 @@ def _run_shard(job: Job, shard: ShardPlan) -> str:
                 needed.mkdir(exist_ok=True)
         meter.write(done=False)
         with meter.time("load"):
-            tools.load()
-        (_make_half if half else _make)(tools, shard, temporary, marker, meter)
+            context.load()
+        (_make_half if half else _make)(context, shard, temporary, marker, meter)
         meter.write(done=True)
     except BaseException as error:
         with contextlib.suppress(OSError):  # where nothing can be written, nothing can be removed either
@@ -132,16 +132,16 @@ def _run_shard(job: Job, shard: ShardPlan) -> str:
     return shard.name
 
 
-def _make(tools: Tools, shard: ShardPlan, temporary: Path, marker: Path, meter: Meter) -> None:
-    rows, size, digest = _write_tar(tools, shard, temporary, meter)
+def _make(context: WorkerContext, shard: ShardPlan, temporary: Path, marker: Path, meter: Meter) -> None:
+    rows, size, digest = _write_tar(context, shard, temporary, meter)
     if marker.exists():  # another process was faster; finished shards are never written twice
         temporary.unlink(missing_ok=True)
         return
     commit(temporary, marker.with_suffix(".tar"))
     pairs = sum(row["kind"] is None for row in rows)
     meta = {"photos": len(rows), "pairs": pairs, "tar_bytes": size, "tar_sha256": digest}
-    shards.write_parquet(shard_table(rows), marker, meta, lambda made: _publish(tools.job, marker, made))
-    halfway.path(tools.job.out, shard.name).unlink(missing_ok=True)
+    shards.write_parquet(shard_table(rows), marker, meta, lambda made: _publish(context.job, marker, made))
+    halfway.path(context.job.out, shard.name).unlink(missing_ok=True)
 
 
 def _publish(job: Job, marker: Path, made: Path) -> None:
@@ -153,10 +153,10 @@ def _publish(job: Job, marker: Path, made: Path) -> None:
         publish.publish(Url(job.url), marker.with_suffix(".tar"), made, marker.stem)
 
 
-def _make_half(tools: Tools, shard: ShardPlan, temporary: Path, marker: Path, meter: Meter) -> None:
-    writer = halfway.Writer(temporary, tools.job.recipe)
+def _make_half(context: WorkerContext, shard: ShardPlan, temporary: Path, marker: Path, meter: Meter) -> None:
+    writer = halfway.Writer(temporary, context.job.recipe)
     try:
-        for item in _items(tools, shard, meter):
+        for item in _items(context, shard, meter):
             with meter.time("write"):
                 writer.add(item)
             meter.count(_outcome(item))
@@ -164,7 +164,7 @@ def _make_half(tools: Tools, shard: ShardPlan, temporary: Path, marker: Path, me
     except BaseException:
         writer.abandon()
         raise
-    commit(temporary, halfway.path(tools.job.out, shard.name))
+    commit(temporary, halfway.path(context.job.out, shard.name))
 
 
 def _clear(folder: Path, name: str) -> None:
@@ -175,14 +175,16 @@ def _clear(folder: Path, name: str) -> None:
             stale.unlink(missing_ok=True)
 
 
-def _write_tar(tools: Tools, shard: ShardPlan, path: Path, meter: Meter) -> tuple[list[dict[str, Any]], int, str]:
+def _write_tar(
+    context: WorkerContext, shard: ShardPlan, path: Path, meter: Meter
+) -> tuple[list[dict[str, Any]], int, str]:
     writer = shards.ShardWriter(path)
     rows: list[dict[str, Any]] = []
     try:
-        for item in _items(tools, shard, meter):
+        for item in _items(context, shard, meter):
             if item.usable:
                 with meter.time("write"):
-                    files = members(tools.job.recipe, item)
+                    files = members(context.job.recipe, item)
                     stored = writer.add(shard.ordinals[item.number], files)
                 item.row["members"] = [{n: getattr(m, n) for n in ("name", "offset", "size", "sha256")} for m in stored]
             rows.append(item.row)
@@ -199,25 +201,24 @@ def _outcome(item: WorkItem) -> str:
     return "pair" if item.usable else "rejected" if item.row["rejected"] else "failed"
 
 
-def _items(tools: Tools, shard: ShardPlan, meter: Meter) -> Iterator[WorkItem]:
+def _items(context: WorkerContext, shard: ShardPlan, meter: Meter) -> Iterator[WorkItem]:
     """Yield the photos in order, drawn and encoded.  Networks see batches of a fixed size, in sample order."""
-    recipe, part = tools.job.recipe, tools.job.part
-    begun = halfway.read(tools.job.out, shard, meter) if part == passes.NETWORK else _opened(tools, shard, meter)
-    graph = passes.graph(recipe, part)
-    batch = tools.job.environment.get("batch", 1)
+    recipe, part = context.job.recipe, context.job.part
+    begun = halfway.read(context.job.out, shard, meter) if part == passes.NETWORK else _opened(context, shard, meter)
+    batch = context.job.environment.get("batch", 1)
     waiting: list[WorkItem] = []
 
     def drawn() -> Iterator[WorkItem]:
-        draw(waiting, graph, tools.networks, meter)
+        draw(waiting, context.sketcher, meter)
         for item in waiting:
             encode(recipe, item, meter)
             yield item
         waiting.clear()
 
     for item in begun:
-        if _orphaned(tools.job):
+        if _orphaned(context.job):
             raise _Orphaned
-        if (tools.job.out / "log" / "stop").exists():
+        if (context.job.out / "log" / "stop").exists():
             raise Stopped
         waiting.append(item)
         if sum(one.usable for one in waiting) == batch:
@@ -225,15 +226,15 @@ def _items(tools: Tools, shard: ShardPlan, meter: Meter) -> Iterator[WorkItem]:
     yield from drawn()
 
 
-def _opened(tools: Tools, shard: ShardPlan, meter: Meter) -> Iterator[WorkItem]:
+def _opened(context: WorkerContext, shard: ShardPlan, meter: Meter) -> Iterator[WorkItem]:
     for number, sample in enumerate(shard.samples):
-        row, framed = _prepare(tools, shard, number, sample, meter)
-        yield start(tools.job.recipe, number, row, framed, meter)
+        row, framed = _prepare(context, shard, number, sample, meter)
+        yield start(context.job.recipe, number, row, framed, meter)
 
 
 def _prepare(
-    tools: Tools, shard: ShardPlan, number: int, sample: Sample, meter: Meter
-) -> tuple[dict[str, Any], Framed | None]:
+    context: WorkerContext, shard: ShardPlan, number: int, sample: Sample, meter: Meter
+) -> tuple[dict[str, Any], FramedPhoto | None]:
     """One photo in the frame and its row, or a row that says why not."""
     from sketchprep.sketching.framing import bring_into_frame
 
@@ -246,7 +247,7 @@ def _prepare(
         "sha256": shard.digests[number],
         "kind": None,
     }
-    source, stage = tools.sources[sample.source], "decode"
+    recipe, source, stage = context.job.recipe, context.sources[sample.source], "decode"
     try:
         with meter.time("decode"):
             digest, picture = source.load(sample)
@@ -256,15 +257,23 @@ def _prepare(
                 "changed", "the file is not the one that was planned; put it back, or accept it with --retry-failed"
             )
         stage = "select"
-        framed = bring_into_frame(tools.job.recipe, source, sample, picture, tools.landmarker, meter)
+        framed = bring_into_frame(
+            recipe,
+            picture,
+            context.sketcher.landmarker,
+            source_frame=source.frame,
+            masks=source.masks(sample) if recipe.labels or recipe.select.exclude_masks else None,
+            known_pose=sample.pose,
+            timer=meter.time,
+        )
     except SampleError as error:
         row |= {"stage": stage, "kind": error.kind, "message": error.message, "rejected": error.rejected}
         return row, None
-    row |= _describe(tools.job.recipe, sample, framed)
+    row |= _describe(recipe, sample, framed)
     return row, framed
 
 
-def _describe(recipe: Recipe, sample: Sample, framed: Framed) -> dict[str, Any]:
+def _describe(recipe: Recipe, sample: Sample, framed: FramedPhoto) -> dict[str, Any]:
     return {
         "width": framed.width,
         "height": framed.height,

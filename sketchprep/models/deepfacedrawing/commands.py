@@ -165,20 +165,17 @@ def _service(
     """Model, reader of pictures, and the words of `Synthesizer.draw`; mistakes in the words come before loading."""
     from sketchprep.models.deepfacedrawing.drawing.sketch_input import SketchReader, parse_align
     from sketchprep.models.deepfacedrawing.drawing.synthesizer import parse_wb
-    from sketchprep.sketching.photo_sketch import recipe_of
+    from sketchprep.sketching.sketcher import face_recipe, face_sketcher
 
     words = {"wb": parse_wb(wb), "k": k}
     place = parse_align(align)
     synthesizer = _synthesizer(device=device, **model)
-    by = recipe or recipe_of(synthesizer.bank.facts if synthesizer.bank is not None else {})
-    where: dict[str, Any] = {"device": device, "offline": offline}
-    return (
-        synthesizer,
-        SketchReader(
-            synthesizer.size, align=place, clean=clean, kind=kind, recipe=by, synthesizer=synthesizer, **where
-        ),
-        words,
+    by = recipe or face_recipe(synthesizer.bank.facts if synthesizer.bank is not None else {})
+    sketcher = face_sketcher(by, device=device, offline=offline)
+    reader = SketchReader(
+        synthesizer.size, align=place, clean=clean, kind=kind, sketcher=sketcher, synthesizer=synthesizer
     )
+    return synthesizer, reader, words
 
 
 @click.command("export-onnx")

@@ -16,7 +16,7 @@ from sketchprep.sketching import stages
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["simplify_files", "simplify_image"]
+__all__ = ["simplify_files"]
 
 SMALLEST_SIDE = 16
 
@@ -75,7 +75,10 @@ def simplify_files(
         from sketchprep.io.svg import require
 
         require()
-    network = _network(weights, device, dtype, offline)
+    if weights is not None and not Path(weights).expanduser().is_file():
+        raise UserError(f"--weights {weights} is no file; name a weight file, or leave it out for the bundled weights")
+    params = {"weights": None if weights is None else str(weights)}
+    network = stages.load_network("simplify", params, device=device, dtype=dtype, offline=offline)
     words = dict(tidy) if isinstance(tidy, Mapping) else {} if tidy else None
     failures = []
     jobs = [_Job(*paths) for paths in zip(images, pngs, svgs, strict=True)]
@@ -90,33 +93,6 @@ def simplify_files(
                 failures.append(Failure(str(job.image), "file", "simplify", error.kind, error.message, error.rejected))
             job.page = job.result = None
     return failures
-
-
-def simplify_image(image: np.ndarray, network: Any, *, tidy: Mapping[str, Any] | None = None) -> np.ndarray:
-    """Simplify one drawing: paper and polarity, network, tidying if wanted.
-
-    Parameters
-    ----------
-    image : ndarray of uint8, shape (H, W) or (H, W, 3)
-    network : Simplifier or SimoSerra
-        See `sketchprep.nn.simo_serra.load_any`.
-    tidy : mapping, optional
-        Parameters of `sketchprep.ops.stroke_cleanup.tidy`; None leaves the result soft.
-
-    Returns
-    -------
-    ndarray of uint8, shape (H, W)
-        Black ink on white; white all over for a page of one tone.
-
-    Raises
-    ------
-    SampleError
-        Of kind ``"too-small"`` under 16 px.
-    """
-    from sketchprep.nn.simo_serra import sketch_any
-
-    page, blank = _page(image)
-    return page if blank else _decided(sketch_any(network, page[None])[0], tidy)
 
 
 def _page(image: np.ndarray) -> tuple[np.ndarray, bool]:
@@ -187,15 +163,3 @@ def _run(network: Any, jobs: Sequence[_Job]) -> None:
         drawn = sketch_any(network, np.stack([job.page for job in group if job.page is not None]))
         for job, result in zip(group, drawn, strict=True):
             job.result = result
-
-
-def _network(weights: Path | str | None, device: str, dtype: str, offline: bool) -> Any:
-    from sketchprep.core import runtime
-
-    if weights is not None and not Path(weights).expanduser().is_file():
-        raise UserError(f"--weights {weights} is no file; name a weight file, or leave it out for the bundled weights")
-    where = runtime.resolve_device(device)
-    params = {"weights": None if weights is None else str(weights)}
-    return stages.load_network(
-        "simplify", params, device=where, dtype=runtime.resolve_dtype(dtype, where), offline=offline
-    )

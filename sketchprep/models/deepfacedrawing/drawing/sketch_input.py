@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
@@ -19,7 +17,7 @@ from sketchprep.ops.ink import INK, broaden, darkened
 from sketchprep.ops.paper import to_black_on_white
 from sketchprep.ops.resize import resize
 from sketchprep.ops.warp import warp
-from sketchprep.sketching.photo_sketch import RECIPE, PhotoSketcher
+from sketchprep.sketching.sketcher import Sketcher, face_sketcher
 
 if TYPE_CHECKING:
     from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer
@@ -72,19 +70,15 @@ class SketchReader:
         Simplify drawings first, by the bundled network.
     kind : {"auto", "sketch", "photo"}
         Auto takes a picture with many greys in which a face is found for a photo.
-    recipe : str or mapping
-        How photos are turned into sketches.
-    device : str
-        ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
-    offline : bool
-        Never fetch missing weights.
+    sketcher : Sketcher, optional
+        Turns photos into sketches and cleans drawings, see `sketchprep.sketching.sketcher.face_sketcher`.
     synthesizer : Synthesizer, optional
         Of this size: its bank tells where the ink goes, whether or not it has a neck and high hair.
 
     Raises
     ------
     UserError
-        For an unknown word or recipe.
+        For an unknown word.
     """
 
     def __init__(
@@ -94,9 +88,7 @@ class SketchReader:
         align: str | np.ndarray | None = None,
         clean: bool = False,
         kind: str = "auto",
-        recipe: str | Mapping[str, Any] = RECIPE,
-        device: str = "auto",
-        offline: bool = False,
+        sketcher: Sketcher | None = None,
         synthesizer: Synthesizer | None = None,
     ) -> None:
         if kind not in KINDS:
@@ -104,17 +96,8 @@ class SketchReader:
         if isinstance(align, str) and align not in ("ink", "face"):
             raise UserError(f"--align {align}: unknown; use ink, face, or five points x,y,x,y,…")
         self.size, self.align, self.clean, self.kind = size, align, clean, kind
-        self.device, self.offline, self.synthesizer = device, offline, synthesizer
-        self.photos = PhotoSketcher(size, recipe=recipe, device=device, offline=offline)
-
-    @cached_property
-    def _simplifier(self) -> Any:
-        from sketchprep.core import runtime
-        from sketchprep.sketching import stages
-
-        where = runtime.resolve_device(self.device)
-        dtype = runtime.resolve_dtype("auto", where)
-        return stages.load_network("simplify", {"weights": None}, device=where, dtype=dtype, offline=self.offline)
+        self.sketcher = face_sketcher() if sketcher is None else sketcher
+        self.synthesizer = synthesizer
 
     def read(self, image: np.ndarray) -> AlignedSketch:
         """Bring a picture to the frame.
@@ -126,7 +109,7 @@ class SketchReader:
 
         Returns
         -------
-        Incoming
+        AlignedSketch
 
         Raises
         ------
@@ -139,9 +122,9 @@ class SketchReader:
             raise SampleError("too-small", f"{width}×{height} px; the shorter side must have {SMALLEST_SIDE} px")
         if self.kind == "photo" or (self.kind == "auto" and looks_like_photo(image)):
             points = self._points(image) if not isinstance(self.align, str) else None
-            points = self.photos.landmarks(_colour(image)) if points is None else points
+            points = self.sketcher.landmarks(_colour(image)) if points is None else points
             if points is not None:
-                sketch, matrix = self.photos.sketch(_colour(image), points)
+                sketch, matrix = self.sketcher.sketch_face(_colour(image), points, self.size)
                 return AlignedSketch(sketch, "photo", matrix)
             if self.kind == "photo":
                 raise SampleError("no-face", "no face was found in the photo; give its points with --align x,y,…")
@@ -178,7 +161,7 @@ class SketchReader:
         if isinstance(self.align, str) and self.align == "ink":
             return ink_matrix(page, self.size, self.synthesizer)
         if isinstance(self.align, str):
-            points = self.photos.landmarks(page)
+            points = self.sketcher.landmarks(page)
             if points is None:
                 raise SampleError(
                     "no-face", "no face was found in the drawing; use --align ink, or name five points with --align"
@@ -190,12 +173,10 @@ class SketchReader:
 
     def _cleaned(self, page: np.ndarray) -> np.ndarray:
         """The page simplified to decided strokes, at a bounded size, and as large again as it was."""
-        from sketchprep.models.simplifier.clean_files import simplify_image
-
         height, width = page.shape
         scale = min(1.0, CLEANED_SIDE / max(height, width))
         small = resize(page, (max(16, round(width * scale)), max(16, round(height * scale))))
-        return resize(simplify_image(small, self._simplifier, tidy={}), (width, height))
+        return resize(self.sketcher.clean_drawing(small), (width, height))
 
 
 def parse_align(text: str | None) -> str | np.ndarray | None:

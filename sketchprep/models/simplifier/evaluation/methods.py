@@ -146,6 +146,6 @@ def open_methods(
     path = stages.weights_file("simplify", params, offline=offline)
     where = runtime.resolve_device(device)
     dtype = runtime.resolve_dtype("auto", where)
-    network = stages.load_network("simplify", params, device=where, dtype=dtype, offline=offline)
+    network = stages.load_network("simplify", params, device=where, dtype=dtype)
     about = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "device": where, "dtype": dtype}
     return Methods(names, network), about

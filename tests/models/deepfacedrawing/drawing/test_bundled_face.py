@@ -21,7 +21,7 @@ from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer, o
 from sketchprep.ops.face_parts import PARTS
 from sketchprep.ops.warp import transform_points
 from sketchprep.sketching.landmarks import Landmarker
-from sketchprep.sketching.photo_sketch import PhotoSketcher, recipe_of
+from sketchprep.sketching.sketcher import face_recipe, face_sketcher
 
 FOLDER = resources.PACKAGE / "data/weights/face"
 FILES = {pretrained.MODEL: "deepfacedrawing.safetensors", pretrained.BANK: "bank.safetensors"}
@@ -50,13 +50,13 @@ def landmarker() -> Landmarker:
 def portraits(synthesizer: Synthesizer) -> list[Portrait]:
     """The bundled photos sketched as the model's data were: none of these people is among those."""
     assert synthesizer.bank is not None
-    sketcher = PhotoSketcher(synthesizer.size, recipe=recipe_of(synthesizer.bank.facts))
+    sketcher = face_sketcher(face_recipe(synthesizer.bank.facts))
     found = []
     for path in sorted((resources.PACKAGE / "data/portraits").glob("*.jpg")):
         photo = images.decode(path.read_bytes())
         points = sketcher.landmarks(photo)
         if points is not None:
-            sketch, matrix = sketcher.sketch(photo, points)
+            sketch, matrix = sketcher.sketch_face(photo, points, synthesizer.size)
             found.append(Portrait(sketch, transform_points(matrix, points)))
     assert len(found) >= 20
     return found

@@ -17,6 +17,7 @@ from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer
 from sketchprep.ops.ink import INK, broaden, ink_box
 from sketchprep.ops.resize import resize
 from sketchprep.ops.warp import transform_points
+from sketchprep.sketching.sketcher import face_sketcher
 
 POINTS = np.array([(193, 247), (319, 247), (256, 325), (226, 378), (286, 378)], float)
 
@@ -191,9 +192,9 @@ def test_unknown_words_are_refused() -> None:
     with pytest.raises(UserError, match="--align middle"):
         SketchReader(128, align="middle")
     with pytest.raises(UserError, match="--recipe nothing"):
-        SketchReader(128, recipe="nothing")
+        face_sketcher("nothing")
     with pytest.raises(UserError, match=r"align\.template=ffhq"):
-        SketchReader(128, recipe="apdrawing-pretrain")
+        face_sketcher("apdrawing-pretrain")
 
 
 def test_a_photo_is_sketched_in_the_frame(frontal: list[Path]) -> None:
@@ -203,7 +204,7 @@ def test_a_photo_is_sketched_in_the_frame(frontal: list[Path]) -> None:
     found = reader.read(photo)
     assert found.kind == "photo"
     assert (found.sketch > 230).mean() > 0.5
-    points = reader.photos.landmarks(photo)
+    points = reader.sketcher.landmarks(photo)
     assert points is not None
     placed = transform_points(found.matrix, points)
     eyes = [placed[36:42].mean(axis=0), placed[42:48].mean(axis=0)]

@@ -1,8 +1,8 @@
-"""One stage on any pictures, as they are."""
+"""One stage on any pictures as they are: no alignment, the same height and width."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from sketchprep.io import files, images
 from sketchprep.records import Failure
 from sketchprep.sketching import recipe, stages
 from sketchprep.sketching.recipe import Recipe, Stage
+from sketchprep.sketching.sketcher import Sketcher
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,13 +68,13 @@ def sketch(
         raise UserError(str(error)) from None
     if stages.OPS[op].landmarks == "required" and landmarks is None:
         raise UserError(f"{op} needs landmarks; give the 68 points of the face")
-    network = _cached_network(op, params.get("weights"), device, offline) if stages.OPS[op].asset else None
+    network = _network(op, params.get("weights"), device, offline) if stages.OPS[op].asset else None
     return stages.run(op, [image], [landmarks], params, network)[0]
 
 
 @cache
-def _cached_network(op: str, weights: str | None, device: str, offline: bool) -> Any:
-    return _network(Stage(op=op, weights=weights), device, offline)  # type: ignore[call-arg]
+def _network(op: str, weights: str | None, device: str, offline: bool) -> Any:
+    return stages.load_network(op, {"weights": weights}, device=device, offline=offline)
 
 
 def sketch_files(
@@ -107,15 +108,15 @@ def sketch_files(
     UserError
         For an unknown stage, two inputs of one name, or a folder that cannot be written.
     """
-    graph = _graph(recipe.load(recipe_name, overrides), stage)
+    rec = recipe.load(recipe_name, overrides)
+    sketcher = Sketcher(rec, graph=_graph(rec, stage), device=device, offline=offline)
     targets = files.targets(photos, out)
-    networks = {name: _network(s, device, offline) for name, s in graph.items() if stages.OPS[s.op].asset}
-    landmarker = _landmarker(offline) if any(stages.OPS[s.op].landmarks != "no" for s in graph.values()) else None
+    sketcher.load(landmarks=False)
     failures = []
     for photo, target in zip(photos, targets, strict=True):
         try:
             image = images.decode(files.read(photo))
-            result = _run(image, graph, networks, landmarker)
+            result = _run(sketcher, image)[stage]
         except SampleError as error:
             failures.append(Failure(str(photo), "file", stage, error.kind, error.message, error.rejected))
             continue
@@ -123,38 +124,16 @@ def sketch_files(
     return failures
 
 
-def _graph(rec: Recipe, stage: str) -> dict[str, Stage]:
+def _graph(rec: Recipe, stage: str) -> Mapping[str, Stage]:
     if stage in rec.stages:
-        return {name: rec.stages[name] for name in stages.order({n: s.input for n, s in rec.stages.items()}, [stage])}
+        return rec.needed([stage])
     if stage in stages.OPS:
         return {stage: Stage(op=stage)}
     known = sorted({*rec.stages, *stages.OPS})
     raise UserError(f"--stage {stage}: unknown; stages of the recipe and ops: {', '.join(known)}")
 
 
-def _network(stage: Stage, device: str, offline: bool) -> Any:
-    from sketchprep.core import runtime
-
-    where = runtime.resolve_device(device)
-    dtype = runtime.resolve_dtype("auto", where)
-    return stages.load_network(stage.op, stage.params, device=where, dtype=dtype, offline=offline)
-
-
-def _landmarker(offline: bool) -> Any:
-    from sketchprep.core import weights as assets
-    from sketchprep.sketching.landmarks import Landmarker
-
-    return Landmarker(assets.path("dlib-landmarks-68", offline=offline))
-
-
-def _run(image: Any, graph: dict[str, Stage], networks: dict[str, Any], landmarker: Any) -> Any:
-    points = None
-    if landmarker is not None:
-        faces = landmarker.faces(image)
-        points = landmarker.points(image, faces[0]) if faces else None
-    results = {"photo": image}
-    for name, stage in graph.items():
-        if points is None and stages.OPS[stage.op].landmarks == "required":
-            raise SampleError("no-face", f"no face was found, and {stage.op} needs one")
-        results[name] = stages.run(stage.op, [results[stage.input]], [points], stage.params, networks.get(name))[0]
-    return results[name]
+def _run(sketcher: Sketcher, photo: np.ndarray) -> dict[str, np.ndarray]:
+    wanted = any(stages.OPS[stage.op].landmarks != "no" for stage in sketcher.graph.values())
+    (drawn,) = sketcher.run([{"photo": photo}], [sketcher.landmarks(photo) if wanted else None])
+    return drawn

@@ -1,0 +1,63 @@
+"""What a process that works on shards opens once: the sources, and the sketcher with its weights."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from sketchprep.datasets import sources
+from sketchprep.datasets.build import fingerprint, passes
+from sketchprep.sketching.sketcher import Sketcher
+
+if TYPE_CHECKING:
+    from sketchprep.datasets.build.worker import Job
+
+__all__ = ["WorkerContext", "limit_threads", "worker_context"]
+
+
+class WorkerContext:
+    """Sources and sketcher of a build.
+
+    Raises
+    ------
+    UserError
+        If this machine would make other bytes than the one that planned the build, or a source cannot be opened.
+    """
+
+    def __init__(self, job: Job) -> None:
+        fingerprint.check(job.environment, fingerprint.resolve(job.recipe, job.device, job.part))
+        self.job = job
+        # The second pass sees no photo, and its nodes need not either.
+        wanted = () if job.part == passes.NETWORK else job.recipe.sources
+        self.sources = {s.name: sources.open_source(s.name, job.roots[s.name], **s.options) for s in wanted}
+        self.sketcher = Sketcher(
+            job.recipe,
+            graph=passes.graph(job.recipe, job.part),
+            device=job.device,
+            dtype=job.environment.get("dtype", "auto"),
+            offline=job.offline,
+        )
+
+    def load(self) -> None:
+        """Read weights from the disk now, so that no stage's seconds hold it."""
+        self.sketcher.load(landmarks=self.job.part != passes.NETWORK)
+
+
+_contexts: list[WorkerContext] = []
+
+
+def worker_context(job: Job) -> WorkerContext:
+    """Return this process' context, made anew only for another job."""
+    if not _contexts or _contexts[0].job != job:
+        limit_threads(job.recipe.threads)
+        _contexts[:] = [WorkerContext(job)]
+    return _contexts[0]
+
+
+def limit_threads(threads: int) -> None:
+    """Set the threads that a single call of OpenCV or torch may use in this process."""
+    import cv2
+
+    cv2.setNumThreads(threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)

@@ -16,7 +16,7 @@ from sketchprep.evaluation.paired_metrics import PairedMetrics
 from sketchprep.evaluation.robustness_report import RobustnessReport
 from sketchprep.evaluation.robustness_settings import Settings
 from sketchprep.evaluation.subject import EvaluationConfig, Item, Subject
-from sketchprep.io import figure
+from sketchprep.io import plots
 from sketchprep.io.contact_sheet import contact_sheet, save_picture
 
 __all__ = ["evaluate_robustness"]
@@ -54,9 +54,10 @@ def evaluate_robustness(
     Raises
     ------
     UserError
-        For a mistake in the preset, or if a model, the bank, the split, the pictures' size or weights are missing or
-        do not fit.
+        For a mistake in the preset, without matplotlib, or if a model, the bank, the split, the pictures' size or
+        weights are missing or do not fit.
     """
+    plots.require()
     settings = robustness_settings.load(preset)
     choice = replace(choice, limit=settings.limit if choice.limit is None else choice.limit)
     subject = choice.open(wbs=settings.wb, k=settings.k)
@@ -71,7 +72,7 @@ def evaluate_robustness(
     if display:
         display.close()
     write(report, _sheet(subject, settings))
-    save_picture(figure.draw(report.panels()), folder / "curves.png")
+    save_picture(plots.draw(report.panels(), shared=True), folder / "curves.png")
     return report
 
 

@@ -16,7 +16,7 @@ from sketchprep.evaluation.line_metrics import Mean
 from sketchprep.evaluation.paired_metrics import METRICS
 from sketchprep.evaluation.report import Measured, cell, figure, plain
 from sketchprep.evaluation.robustness_settings import Settings
-from sketchprep.io.figure import Line, Panel
+from sketchprep.io.plots import Line, Panel
 from sketchprep.training.cost import Trained
 from sketchprep.training.cost import table as training_table
 

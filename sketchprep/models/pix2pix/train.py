@@ -6,20 +6,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sketchprep.io import images
-from sketchprep.io.files import atomic
 from sketchprep.models.pix2pix.settings import plan
 from sketchprep.models.pix2pix.task import BaselineTask
 from sketchprep.training import curves, devices, run_dir
 from sketchprep.training.export import licences
+from sketchprep.training.logs import STATS
 
 if TYPE_CHECKING:
     from sketchprep.training.budget import Cost
     from sketchprep.training.loop import Result
 
 __all__ = ["train_baseline"]
-
-CURVES = "curves.png"
 
 
 def train_baseline(
@@ -86,8 +83,5 @@ def train_baseline(
         from sketchprep.models.pix2pix.export import export_baseline
 
         export_baseline(result.run, about={"preset": preset, "licences": licences(data)})
-        picture = curves.draw({network: result.run / "stats.jsonl"})
-        if picture is not None:
-            with run_dir.disk_errors(result.run), atomic(result.run / CURVES) as temporary:
-                temporary.write_bytes(images.encode_png(picture, level=6))
+        curves.write(result.run, {network: result.run / STATS})
     return result

@@ -17,7 +17,7 @@ from small_face_model import SIZE, fresh, write_run
 from sketchprep.cli.main import main
 from sketchprep.evaluation.face_report import OTHERS, FaceReport
 from sketchprep.evaluation.paired_metrics import METRICS, Reference
-from sketchprep.io.figure import LEGEND, Line, Panel, draw
+from sketchprep.io.plots import LEGEND
 from sketchprep.training.cost import of_model
 
 PRESET = """
@@ -190,22 +190,3 @@ def test_enough_faces_have_a_frechet_distance_that_grows_as_the_faces_stray(tmp_
     assert report.kernel["0.0"].low < 0 < report.kernel["0.0"].high
     assert report.kernel["0.0"].high < report.kernel["0.02"].low < report.kernel["0.04"].low
     assert "8,256 covariances from 150 faces" in report.text()
-
-
-def test_the_figure_shows_curves_where_they_are() -> None:
-    x = np.array([0.0, 5, 10])
-    flat, top = np.full(3, 2.0), np.full(3, 4.0)
-    lines = {"a": Line(x, flat, flat - 2, flat + 1), "b": Line(x, top, top, top)}
-    picture = draw([[Panel("one", "px", lines, 1.0, "level"), Panel("other", "px", {"a": lines["a"]})]])
-    assert picture.shape == (288, 840, 3)
-    assert len(np.unique(picture[:28].reshape(-1, 3), axis=0)) > 2  # the names of both
-    picture = picture[28:]
-    # The scale runs from 0 to 4, over 188 rows that end at row 232.
-    for panel in (0, 420):
-        column = picture[45:230, panel + 150].astype(int)
-        blue = np.flatnonzero(column[:, 2] - column[:, 0] > 100) + 45
-        assert blue.tolist() == pytest.approx([232 - 94], abs=1.1)
-        tinted = np.flatnonzero(column[:, 2] - column[:, 0] > 8) + 45
-        assert tinted.min() == pytest.approx(232 - 141, abs=2)
-    dashed = picture[232 - 47, 62:400].max(axis=1)
-    assert (dashed < 100).mean() == pytest.approx(0.5, abs=0.1)

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sketchprep.errors import UserError
-from sketchprep.io import images
-from sketchprep.io.files import atomic
 from sketchprep.models.deepfacedrawing.training import stage1_weights
 from sketchprep.models.deepfacedrawing.training.settings import Settings
 from sketchprep.models.deepfacedrawing.training.stages import CE, FM_IS, STAGES, Plan, plan, stages_wanted
 from sketchprep.ops.face_parts import PARTS
 from sketchprep.training import checkpoint, curves, devices, run_dir
+from sketchprep.training.logs import STATS
 from sketchprep.training.run_dir import check_init_from
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["STAGES", "Outcome", "Settings", "train_deepfacedrawing"]
 
-CURVES, TEXT = "curves.png", "log.txt"
+TEXT = "log.txt"
 
 
 @dataclass
@@ -239,7 +238,7 @@ class _Training:
             self._say(f"{self.data}: no pairs are held out, so pictures and scores are of pairs trained on")
         result = fit(task, folder, options, init_from=self.weights[stage], quiet=self.quiet)
         self.outcome.stages[stage] = result
-        drawn = f", curves in {self.run / CURVES}" if devices.first_process() and self._draw_curves() else ""
+        drawn = f", curves in {self.run / curves.FILE}" if devices.first_process() and self._draw_curves() else ""
         self.outcome.lines.append(f"{stage}: pictures in {folder / 'samples'}{drawn}")
         return not result.stopped_by
 
@@ -286,12 +285,7 @@ class _Training:
 
     def _draw_curves(self) -> bool:
         folders = [stage1_weights.folder_of(self.run, part) for part in (None, *PARTS)] + [self.run / FM_IS]
-        picture = curves.draw({folder.name: folder / "stats.jsonl" for folder in folders})
-        if picture is None:
-            return False
-        with run_dir.disk_errors(self.run), atomic(self.run / CURVES) as temporary:
-            temporary.write_bytes(images.encode_png(picture, level=6))
-        return True
+        return curves.write(self.run, {folder.name: folder / STATS for folder in folders})
 
     def _say(self, text: str, *, always: bool = False) -> None:
         """A line in the run's log, and for the user."""

@@ -15,12 +15,13 @@ from drawn_faces import draw, write_faces
 
 from sketchprep.cli.main import main
 from sketchprep.errors import UserError
+from sketchprep.io import plots
 from sketchprep.models.deepfacedrawing.networks.model import load_face_model, save_face_model
 from sketchprep.models.deepfacedrawing.training import stage1_weights, stages
 from sketchprep.models.deepfacedrawing.training.export import export_face_model
 from sketchprep.models.deepfacedrawing.training.train import Outcome, Settings, train_deepfacedrawing
 from sketchprep.ops.face_parts import PARTS
-from sketchprep.training import checkpoint, curves, presets
+from sketchprep.training import checkpoint, presets
 
 SMALL = [
     "size=64", "latent=8", "width=4", "innermost=8", "narrow=2", "fm_channels=4", "fm_width=4", "ngf=4", "downs=2",
@@ -68,7 +69,7 @@ def test_a_run_leaves_both_stages_curves_and_a_model_that_draws(finished: Path, 
     assert model.facts["images"] == {"ce": dict.fromkeys(PARTS, 16), "fm-is": 16}
     assert model.facts["task"]["data"]["pairs"] == 8
     assert model.facts["licences"] == ["photos `portraits`: CC0-1.0"]
-    assert cv2.imread(str(finished / "curves.png")).shape[1] == 3 * curves.WIDTH
+    assert cv2.imread(str(finished / "curves.png")).shape[1] == 3 * plots.WIDTH
     card = (finished / "deepfacedrawing.md").read_text()
     assert "8 pairs" in card
     assert "CC0-1.0" in card

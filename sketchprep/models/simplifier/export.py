@@ -37,12 +37,12 @@ def export_weights(run: str | Path, out: str | Path | None = None) -> Path:
     """
     from sketchprep.nn.simplifier import Simplifier, save_simplifier
 
-    found = checkpoint.read(Path(run))
-    if found.task != "simplifier":
-        raise UserError(f"{run}: is a run of {found.task}; name one of the simplifier")
-    net = Simplifier(found.settings["task"]["width"], found.settings["task"].get("context", 0))
-    checkpoint.fill(net, found.tensors("net.ema"), f"{found.path}/net.ema")
-    facts = {"licence": LICENCE, **facts_of(found)}
+    source = checkpoint.read(Path(run))
+    if source.task != "simplifier":
+        raise UserError(f"{run}: is a run of {source.task}; name one of the simplifier")
+    net = Simplifier(source.settings["task"]["width"], source.settings["task"].get("context", 0))
+    checkpoint.fill(net, source.tensors("net.ema"), f"{source.path}/net.ema")
+    facts = {"licence": LICENCE, **facts_of(source)}
     return write_with_card(
         Path(out) if out else Path(run) / WEIGHTS,
         lambda path: save_simplifier(net, path, notes=facts),

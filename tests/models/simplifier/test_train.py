@@ -13,7 +13,10 @@ from click.testing import CliRunner
 
 from sketchprep.cli.main import main
 from sketchprep.errors import UserError
-from sketchprep.models.simplifier.train import Settings, SimplifierTask, draw_pairs, losses, train_simplifier
+from sketchprep.models.simplifier.losses import losses
+from sketchprep.models.simplifier.settings import Settings
+from sketchprep.models.simplifier.task import SimplifierTask
+from sketchprep.models.simplifier.train import draw_pairs, train_simplifier
 from sketchprep.training import presets
 
 # Portraits need the teacher's networks; drawings are made in milliseconds.

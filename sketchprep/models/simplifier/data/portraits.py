@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,19 +16,31 @@ import numpy as np
 from sketchprep.core.resources import resource
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io.files import atomic
-from sketchprep.models.simplifier.data import split, svg_line_art
+from sketchprep.models.simplifier.data import svg_line_art
 from sketchprep.models.simplifier.data.strokes import Stroke
 
 if TYPE_CHECKING:
     from sketchprep.nn.hed import HED
     from sketchprep.sketching.landmarks import Landmarker
 
-__all__ = ["VERSION", "Portrait", "Prepared", "art_of", "open_art", "open_portraits", "prepare"]
+__all__ = [
+    "VERSION",
+    "Portrait",
+    "Prepared",
+    "art_of",
+    "choose",
+    "is_held_out",
+    "open_art",
+    "open_portraits",
+    "prepare",
+    "ranks",
+]
 
 VERSION = 3
 """Part of every file name in the cache; raised with whatever changes the lines of a portrait."""
 
 FRAME = 512
+HELD_OUT_EVERY = 5  # one rule for portraits and line art
 _ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 
 
@@ -183,7 +196,7 @@ def open_portraits(cache: str | Path, *, held_out: bool = False) -> list[Portrai
     """
     files = sorted(Path(cache).glob(f"*.v{VERSION}.npz"))
     names = {path: path.name.rsplit("-", 1)[0] for path in files}
-    chosen = [path for path in files if split.is_held_out(names[path]) == held_out]
+    chosen = [path for path in files if is_held_out(names[path]) == held_out]
     if not chosen:
         side = "held-out" if held_out else "training"
         raise UserError(f"cache {cache}: holds no {side} portraits; prepare it from a folder of photos first")
@@ -205,7 +218,7 @@ _ART: dict[tuple[str, str], svg_line_art.Art] = {}
 def open_art(folder: str | Path | None = None, *, held_out: bool = False) -> list[Path]:
     """SVG files of a folder (None for the bundled line art) on one side of the split, sorted by name."""
     folder = Path(folder) if folder is not None else resource("data/line-art")
-    names = split.ranks([path.name for path in folder.glob("*.svg")], held_out=held_out)
+    names = ranks([path.name for path in folder.glob("*.svg")], held_out=held_out)
     if not names:
         raise UserError(f"line art {folder}: no SVG files there")
     return [folder / name for name in names]
@@ -217,3 +230,22 @@ def art_of(path: Path) -> svg_line_art.Art:
     if key not in _ART:
         _ART[key] = svg_line_art.load(path)
     return _ART[key]
+
+
+def is_held_out(name: str) -> bool:
+    """True for a portrait kept for evaluation: the last number in its file name is a multiple of five.
+
+    A name without a number is never held out.
+    """
+    numbers = re.findall(r"\d+", Path(name).stem if name.endswith((".jpg", ".jpeg", ".png", ".npz")) else name)
+    return bool(numbers) and int(numbers[-1]) % HELD_OUT_EVERY == 0
+
+
+def choose(names: Sequence[str], *, held_out: bool) -> list[str]:
+    """The names on one side of the rule, sorted."""
+    return sorted(name for name in names if is_held_out(name) == held_out)
+
+
+def ranks(names: Sequence[str], *, held_out: bool) -> list[str]:
+    """For names without numbers of their own: every fifth of the sorted names is held out, beginning with the first."""
+    return [name for rank, name in enumerate(sorted(names)) if (rank % HELD_OUT_EVERY == 0) == held_out]

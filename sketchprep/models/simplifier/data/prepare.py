@@ -9,7 +9,8 @@ from typing import Any
 from sketchprep.core import progress, weights
 from sketchprep.core.resources import resource
 from sketchprep.errors import UserError
-from sketchprep.models.simplifier.data import Mix, PairSampler, prepare
+from sketchprep.models.simplifier.data.portraits import prepare
+from sketchprep.models.simplifier.data.sampler import Mix, PairSampler
 
 __all__ = ["data_of", "mix_of", "prepared"]
 

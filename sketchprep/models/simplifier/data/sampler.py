@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from sketchprep.errors import UserError
+from sketchprep.io.contact_sheet import contact_sheet
 from sketchprep.models.simplifier.data import photocopies
 from sketchprep.models.simplifier.data import portraits as store
 from sketchprep.models.simplifier.data import strokes as vector
@@ -20,7 +21,7 @@ from sketchprep.models.simplifier.data.strokes import Stroke
 from sketchprep.models.simplifier.data.visibility import hidden
 from sketchprep.ops.noise import affine
 
-__all__ = ["LINE_WIDTH", "Mix", "PairSampler", "pair_of_scene"]
+__all__ = ["LINE_WIDTH", "Mix", "PairSampler", "pair_of_scene", "pair_sheet"]
 
 LINE_WIDTH = 2.0
 """Pen of every clean drawing in pixels."""
@@ -225,3 +226,25 @@ def pair_of_scene(rng: np.random.Generator, size: int) -> tuple[np.ndarray, list
 def _within(strokes: list[Stroke], size: int) -> list[Stroke]:
     """Strokes that touch the picture."""
     return [s for s in strokes if (s.max(0) >= 0).all() and (s.min(0) < size).all()]
+
+
+def pair_sheet(sampler: PairSampler, indices: Sequence[int], *, columns: int = 4) -> np.ndarray:
+    """Contact sheet of pairs, rough and clean side by side.
+
+    Parameters
+    ----------
+    sampler : PairSampler
+    indices : sequence of int
+    columns : int
+        Pairs in a row.
+
+    Returns
+    -------
+    ndarray, (H, W, 3) uint8
+        RGB, for :func:`sketchprep.io.contact_sheet.save_picture`.
+    """
+    blank = np.full((sampler.size, sampler.size), 255, np.uint8)
+    pictures = [picture for index in indices for picture in sampler.pair(index)[:2]]
+    pictures += [blank] * (-len(pictures) % (2 * columns))
+    rows = [pictures[i : i + 2 * columns] for i in range(0, len(pictures), 2 * columns)]
+    return contact_sheet(rows, ["rough", "clean"] * columns, tile=sampler.size)

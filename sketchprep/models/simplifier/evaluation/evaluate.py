@@ -14,9 +14,8 @@ from sketchprep.evaluation.landmark_coverage import coverage
 from sketchprep.evaluation.line_metrics import agreement, ink, ink_share, specks
 from sketchprep.io import files
 from sketchprep.models.simplifier.evaluation import settings as presets
-from sketchprep.models.simplifier.evaluation import sheets
 from sketchprep.models.simplifier.evaluation.methods import Methods, open_methods
-from sketchprep.models.simplifier.evaluation.report import TEACHER, Report
+from sketchprep.models.simplifier.evaluation.report import TEACHER, Report, SheetRows, worst_sheet
 from sketchprep.models.simplifier.evaluation.sets import Face, Pair, open_sets
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def evaluate_simplifier(
     sets = open_sets(options, photos=photos, roots=roots, cache=where, offline=offline, progress=progress)
     display = progress(sum(sets.counts.values()) + len(sets.faces), "evaluating") if progress else None
     report = Report(out, options, network, notes=list(sets.notes))
-    shown = sheets.Rows(options, sets.counts)
+    shown = SheetRows(options, sets.counts)
     for pair in sets:
         if not ink(pair.clean, level=options.level).any():
             report.notes.append(f"{pair.name}: left out, since nothing is wanted in it.")
@@ -163,7 +162,7 @@ def measure_face(face: Face, methods: Methods, options: Settings) -> dict[str, A
     return {"set": face.kind, "name": face.name, "yaw": yaw, "methods": figures}
 
 
-def _write(report: Report, shown: sheets.Rows, faces: Sequence[Face], methods: Methods) -> None:
+def _write(report: Report, shown: SheetRows, faces: Sequence[Face], methods: Methods) -> None:
     from sketchprep.io.contact_sheet import save_picture
 
     by_name = {(face.kind, face.name): face for face in faces}
@@ -172,6 +171,6 @@ def _write(report: Report, shown: sheets.Rows, faces: Sequence[Face], methods: M
     files.write((json.dumps(report.values(), indent=1) + "\n").encode(), report.out / "metrics.json")
     save_picture(shown.sheet(), report.out / "sheet.jpg")
     if worst:
-        save_picture(sheets.worst_sheet(worst, methods, report.settings), report.out / "worst.jpg")
+        save_picture(worst_sheet(worst, methods, report.settings), report.out / "worst.jpg")
     else:
         (report.out / "worst.jpg").unlink(missing_ok=True)

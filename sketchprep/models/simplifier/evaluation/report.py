@@ -1,21 +1,26 @@
-"""The figures of an evaluation as one report: summary, worst faces, Markdown, JSON."""
+"""The report of an evaluation: means, worst faces, Markdown, JSON, contact sheets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sketchprep.evaluation.landmark_coverage import PARTS
-from sketchprep.evaluation.line_metrics import Mean, interval
-from sketchprep.models.simplifier.evaluation.methods import METHODS
+import numpy as np
+
+from sketchprep.evaluation.landmark_coverage import PARTS, draw_coverage
+from sketchprep.evaluation.line_metrics import Mean, ink, interval
+from sketchprep.io.contact_sheet import contact_sheet
+from sketchprep.models.simplifier.evaluation.methods import METHODS, Methods
+from sketchprep.models.simplifier.evaluation.sets import Face, Pair
 from sketchprep.models.simplifier.evaluation.settings import Settings
 
-__all__ = ["TEACHER", "Report"]
+__all__ = ["TEACHER", "Report", "SheetRows", "worst_sheet"]
 
 TEACHER = "teacher"
+TILE = 320
 _METRICS = ("chamfer", "precision", "recall", "f", "specks", "ink")
 _TITLES = {"drawings": "Rough drawings", "scenes": "Photocopies of painted scenes",
            "photocopies": "Photocopies of held-out portraits"}  # fmt: skip
@@ -94,8 +99,6 @@ class Report:
     @property
     def judged(self) -> str:
         """The method whose worst faces are listed."""
-        from sketchprep.models.simplifier.evaluation.sheets import judged_method
-
         return judged_method(self.settings.methods)
 
     def worst(self) -> list[dict[str, Any]]:
@@ -207,3 +210,53 @@ def _plain(values: Any) -> Any:
     if isinstance(values, Mean):
         return asdict(values) if values.count else None
     return {key: _plain(value) for key, value in values.items()}
+
+
+class SheetRows:
+    """Collects the pictures of the contact sheet: portraits, drawings and scenes, spread over their sets."""
+
+    def __init__(self, settings: Settings, totals: Mapping[str, int]) -> None:
+        self._methods = [name for name in settings.methods if name != "raw"]
+        few = -(-settings.sheet // 2)
+        counts = {"photocopies": settings.sheet, "drawings": few, "scenes": few}
+        self._wanted = {kind: {i * totals.get(kind, 0) // n for i in range(n)} for kind, n in counts.items()}
+        self._seen: dict[str, int] = dict.fromkeys(counts, 0)
+        self._rows: dict[str, list[list[np.ndarray]]] = {kind: [] for kind in counts}
+
+    def add(self, pair: Pair, drawn: Mapping[str, np.ndarray]) -> None:
+        """Keep a pair's pictures if the sheet shows it."""
+        number = self._seen[pair.kind]
+        self._seen[pair.kind] += 1
+        if number in self._wanted[pair.kind]:
+            photo = np.full_like(pair.rough, 235) if pair.photo is None else pair.photo
+            self._rows[pair.kind].append([photo, pair.rough, *(drawn[m] for m in self._methods), pair.clean])
+
+    def sheet(self) -> np.ndarray:
+        """Photo, photocopy or rough drawing, each method, and what is wanted; (H, W, 3) uint8."""
+        captions = ["photo", "photocopy / rough", *(METHODS[m] for m in self._methods), "teacher / target"]
+        return contact_sheet([row for rows in self._rows.values() for row in rows], captions, tile=TILE)
+
+
+def judged_method(names: Sequence[str]) -> str:
+    """The method whose worst faces are shown: the simplifier, else the classical clean-up, else the last one."""
+    return next((name for name in ("ours", "ours-tidy", "clean") if name in names), names[-1])
+
+
+def worst_sheet(faces: Sequence[Face], methods: Methods, settings: Settings) -> np.ndarray:
+    """Photo with landmark lines, photocopy, drawing, and the drawing with them: green covered, red bare."""
+    from sketchprep.ops.photocopy import photocopy
+
+    method = judged_method(methods.names)
+    rows = []
+    for face in faces:
+        photo, landmarks = face.read()
+        rough = photocopy(photo)
+        drawn = methods(rough, landmarks)[method]
+        mask = ink(drawn, level=settings.level)
+        lines = [
+            draw_coverage(image, mask, landmarks, settings.faces.judged, reach=settings.faces.reach)
+            for image in (photo, drawn)
+        ]
+        rows.append([photo, lines[0], rough, drawn, lines[1]])
+    captions = ["photo", "landmarks: covered, bare", "photocopy", METHODS[method], "covered, bare"]
+    return contact_sheet(rows, captions, tile=TILE)

@@ -182,13 +182,13 @@ def _prepare(
 ) -> tuple[set[str], list[tuple[str, str]]]:
     """Teacher's lines of the held-out portraits of a folder: their names, and what was skipped."""
     from sketchprep.core.resources import resource
-    from sketchprep.models.simplifier.data import prepare, split
+    from sketchprep.models.simplifier.data.portraits import choose, prepare
 
     folder = Path(photos) if photos is not None else resource("data/portraits")
     if not folder.is_dir():
         raise UserError(f"--photos {folder}: no such folder; name a folder with portraits")
     found = [path.name for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.is_file()]
-    held_out = spread(split.choose(found, held_out=True), most)
+    held_out = spread(choose(found, held_out=True), most)
     if not held_out:
         raise UserError(
             f"--photos {folder}: holds no held-out portraits, whose names end in a number divisible by five"

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from sketchprep.errors import UserError
-from sketchprep.models.simplifier.data import Mix, PairSampler, held_out
+from sketchprep.models.simplifier.data import held_out
+from sketchprep.models.simplifier.data.sampler import Mix, PairSampler
 
 KINDS = ("curves", "line_art", "scenes")
 
@@ -119,7 +120,7 @@ def test_a_missing_cache_is_one_sentence(tmp_path):
 
 def test_sampling_needs_no_torch():
     code = (
-        "import sys\nfrom sketchprep.models.simplifier.data import Mix, PairSampler\n"
+        "import sys\nfrom sketchprep.models.simplifier.data.sampler import Mix, PairSampler\n"
         "PairSampler(0, size=64, mix=Mix.named('no-teacher')).batch(range(4))\nassert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
@@ -135,7 +136,7 @@ def test_held_out_sets_are_the_same_every_time():
 
 
 def test_a_sheet_shows_rough_beside_clean():
-    from sketchprep.models.simplifier.data.sheet import pair_sheet
+    from sketchprep.models.simplifier.data.sampler import pair_sheet
 
     sampler = PairSampler(0, size=64, mix=only("curves"))
     sheet = pair_sheet(sampler, range(3), columns=2)

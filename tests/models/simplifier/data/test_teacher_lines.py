@@ -10,18 +10,12 @@ import numpy as np
 import pytest
 
 from sketchprep.errors import UserError
-from sketchprep.models.simplifier.data import (
-    Mix,
-    PairSampler,
-    Prepared,
-    face_features,
-    held_out,
-    prepare,
-    teacher_lines,
-)
+from sketchprep.models.simplifier.data import face_features, held_out, teacher_lines
 from sketchprep.models.simplifier.data import portraits as cache
 from sketchprep.models.simplifier.data import strokes as vector
 from sketchprep.models.simplifier.data.face_contours import snap
+from sketchprep.models.simplifier.data.portraits import Prepared, prepare
+from sketchprep.models.simplifier.data.sampler import Mix, PairSampler
 
 PORTRAITS = Path(cache.resource("data/portraits"))
 NAMES = ("female-10", "female-13", "female-48", "male-00", "male-07", "male-12")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sketchprep.core.resources import resource
-from sketchprep.models.simplifier.data import portraits, split
+from sketchprep.models.simplifier.data import portraits
 
 
 @pytest.mark.parametrize(
@@ -16,12 +16,12 @@ from sketchprep.models.simplifier.data import portraits, split
      ("00015", True), ("shot2-07", False)],
 )  # fmt: skip
 def test_the_last_number_decides(name: str, held_out: bool):
-    assert split.is_held_out(name) is held_out
+    assert portraits.is_held_out(name) is held_out
 
 
 def test_the_two_sides_are_disjoint_and_complete():
     names = [path.stem for path in resource("data/portraits").glob("*.jpg")]
-    out, kept = split.choose(names, held_out=True), split.choose(names, held_out=False)
+    out, kept = portraits.choose(names, held_out=True), portraits.choose(names, held_out=False)
     assert not set(out) & set(kept)
     assert sorted(out + kept) == sorted(names)
     assert out

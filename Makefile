@@ -2,7 +2,8 @@
 #             three minutes and draws faces with it and with the bundled model, in demo/
 # make test   sets up everything and runs the quick tests in two processes: minutes on two cores
 # make test-all       the quick tests, then those that need a server, a scheduler, a browser or a minute each
-.PHONY: demo test integration test-all slow bench lint clean
+# make docs   builds the documentation site, strictly and offline, in site/
+.PHONY: demo test integration test-all slow bench lint docs clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -49,5 +50,8 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 clean:
-	rm -rf $(VENV) demo build dist
+	rm -rf $(VENV) demo build dist site

@@ -1,6 +1,6 @@
-"""Makes docs/bank.jpg: what K and a split of the bank do to bundled drawings.
+"""Makes docs/images/bank.jpg: what K and a split of the bank do to bundled drawings.
 
-    python docs/bank.py [--run RUN] [--drawings NAME NAME …] [-o docs/bank.jpg]
+    python docs/images/bank.py [--run RUN] [--drawings NAME NAME …] [-o docs/images/bank.jpg]
 
 Each drawing has two lines: what its codes, projected on the bank (wb 0), stand for, and the face of them.  The bank
 must know the attribute Male, as one of CelebAMask-HQ does.

@@ -1,6 +1,6 @@
-"""Makes docs/faces.jpg: sketches of people the model never saw, the bundled drawings, and the face drawn from each.
+"""Makes docs/images/faces.jpg: sketches of people the model never saw, bundled drawings, and the face of each.
 
-    python docs/faces.py PORTRAITS [--run RUN] [--without NAME,NAME,…] [-o docs/faces.jpg]
+    python docs/images/faces.py PORTRAITS [--run RUN] [--without NAME,NAME,…] [-o docs/images/faces.jpg]
 
 PORTRAITS is a folder of CC0 photos.  Sixteen of those that a dataset's recipe would keep (one face, turned by at most
 20°) are drawn by lot; photos with hats or headscarves, which the training data had not, are left out by name.

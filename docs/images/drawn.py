@@ -1,6 +1,6 @@
-"""Makes docs/drawn.jpg: bundled drawings, what their codes become when projected on the bank, and faces at several wb.
+"""Makes docs/images/drawn.jpg: bundled drawings, their projection on the bank, and faces at several wb.
 
-python docs/drawn.py [--run RUN] [--drawings NAME NAME …] [-o docs/drawn.jpg]
+python docs/images/drawn.py [--run RUN] [--drawings NAME NAME …] [-o docs/images/drawn.jpg]
 """
 
 from __future__ import annotations

@@ -1,0 +1,60 @@
+"""The examples of the documentation run as they stand."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from doc_pages import DOCS, Block, blocks
+
+EXAMPLES = blocks(DOCS / "extending.md", "python")
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.title)
+def test_an_example_runs(
+    example: Block, built: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sketchprep.sketching.stages import OPS
+
+    assert len(example.text.splitlines()) <= 45
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/mine").symlink_to(built)
+    (photos / "anna").mkdir()
+    for photo in sorted(photos.glob("*.jpg"))[:2]:
+        photo.rename(photos / "anna" / photo.name)
+    monkeypatch.chdir(tmp_path)
+    known = set(OPS)
+    path = tmp_path / example.title
+    path.write_text(example.text, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, path.stem, module)
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        for op in set(OPS) - known:
+            del OPS[op]
+
+
+def test_the_example_recipe_is_one() -> None:
+    from sketchprep.sketching.recipe import load
+
+    (example,) = blocks(DOCS / "recipes.md", "yaml")
+    assert load(yaml.safe_load(example.text)).name == "mine"
+
+
+def test_the_reference_of_commands_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sketchprep.cli.main import main
+
+    monkeypatch.syspath_prepend(str(DOCS))
+    import hooks
+
+    text = hooks.on_page_markdown((DOCS / "commands.md").read_text(encoding="utf-8"), page=None)
+    assert hooks.MARK not in text
+    for name in main.commands:
+        assert f"### sketchprep {name}\n" in text

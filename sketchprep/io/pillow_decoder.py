@@ -1,0 +1,82 @@
+"""Decode with Pillow what OpenCV does not read, or not in sRGB: palettes, transparency, profiles, other formats."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from sketchprep.errors import SampleError
+from sketchprep.io.color import convert_profile, over_white
+from sketchprep.io.header import Header, check_size
+from sketchprep.io.probe import open_pillow
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["decode_indices", "decode_pillow"]
+
+
+def decode_pillow(data: bytes, header: Header, max_pixels: int) -> np.ndarray:
+    """Decode to upright sRGB, (H, W, 3) uint8; raises as `sketchprep.io.images.decode`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = _load_pillow(data, header, max_pixels)
+        icc = header.icc or image.info.get("icc_profile")
+        if image.mode in ("F", "I"):
+            raise SampleError("unsupported", "pictures of 32 bits a channel are not read; convert it to 8 or 16 bits")
+        if image.mode.startswith("I;16"):
+            deep = np.asarray(image).astype(np.uint16)
+            return cv2.cvtColor(cv2.convertScaleAbs(deep, alpha=1 / 257), cv2.COLOR_GRAY2RGB)
+        alpha = None
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            alpha = np.asarray(image.getchannel("A"))
+        if image.mode not in ("L", "RGB", "CMYK"):
+            image = image.convert("L" if image.mode in ("1", "LA") else "RGB")
+        photo = convert_profile(image, icc) if icc else np.array(image.convert("RGB"))
+        return photo if alpha is None else over_white(photo, alpha)
+
+
+def decode_indices(data: bytes, header: Header, max_pixels: int) -> np.ndarray:
+    """Decode palette indices or grey values unchanged, upright, (H, W) uint8."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return np.array(_load_pillow(data, header, max_pixels), dtype=np.uint8)
+
+
+def _load_pillow(data: bytes, header: Header, max_pixels: int) -> Image.Image:
+    """Decode with Pillow to an upright picture in its own mode."""
+    from PIL import Image, ImageOps
+
+    image = _open_heic(data, max_pixels) if header.format == "HEIC" else open_pillow(data)
+    check_size(*image.size, max_pixels)
+    try:
+        image.load()
+        return ImageOps.exif_transpose(image)
+    except Image.DecompressionBombError as error:
+        raise SampleError("too-large", str(error)) from None
+    except Exception as error:
+        words = str(error).lower()
+        short = isinstance(error, EOFError) or any(w in words for w in ("truncated", "premature", "end of file"))
+        kind = "truncated" if short else "corrupt"
+        raise SampleError(kind, f"the {header.format} cannot be decoded ({' '.join(str(error).split())})") from None
+
+
+def _open_heic(data: bytes, max_pixels: int) -> Image.Image:
+    try:
+        import pillow_heif
+    except ImportError:
+        message = "HEIC pictures need a decoder: install sketchprep[heic], or convert it to JPEG"
+        raise SampleError("unsupported", message) from None
+    try:
+        heic = pillow_heif.open_heif(data, convert_hdr_to_8bit=True)
+        width, height = heic.size
+        check_size(width, height, max_pixels)
+        return heic.to_pillow()
+    except SampleError:
+        raise
+    except Exception as error:
+        raise SampleError("corrupt", f"the HEIC cannot be decoded ({' '.join(str(error).split())})") from None

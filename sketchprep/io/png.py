@@ -1,0 +1,79 @@
+"""PNG headers and checksums, walked chunk by chunk without decoding."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+from sketchprep.errors import SampleError
+from sketchprep.io.header import Header, exif_orientation
+
+__all__ = ["png_is_sound", "probe_png"]
+
+_MAX_PROFILE = 8 << 20
+
+
+def probe_png(data: bytes) -> Header:
+    """Read a PNG's header; raises as `sketchprep.io.probe.probe`."""
+    header: tuple[int, int, int, int] | None = None
+    orientation, icc, transparent = 1, None, False
+    for kind, start, end in _png_chunks(data):
+        if kind == b"IHDR" and end - start == 13:
+            header = struct.unpack_from(">IIBB", data, start)
+        elif header is None:
+            raise SampleError("corrupt", "the PNG does not begin with its header")
+        elif kind == b"iCCP":
+            icc = _inflate_profile(data[start:end])
+        elif kind == b"tRNS":
+            transparent = True
+        elif kind == b"eXIf":
+            orientation = exif_orientation(data[start:end])
+    if header is None:
+        raise SampleError("truncated", "the file ends inside its header")
+    width, height, bits, colour = header
+    mode = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}.get(colour)
+    if not width or not height or mode is None:
+        raise SampleError("corrupt", f"the PNG claims {width}×{height} pixels of colour type {colour}")
+    transparent |= mode in ("LA", "RGBA")
+    return Header("PNG", width, height, mode, bits, orientation, icc, transparent)
+
+
+def png_is_sound(data: bytes) -> bool:
+    """Tell whether a PNG is there to its end; its checksums are verified.
+
+    Raises
+    ------
+    SampleError
+        ``"corrupt"`` if a checksum is wrong.
+    """
+    kind = b""
+    view = memoryview(data)
+    for kind, start, end in _png_chunks(data):
+        if zlib.crc32(view[start - 4 : end]) != struct.unpack_from(">I", data, end)[0]:
+            name = kind.decode("ascii", "replace")
+            raise SampleError("corrupt", f"the checksum of the PNG's {name} chunk at byte {start - 8} is wrong")
+    return kind == b"IEND"
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (type, start, end) of each chunk; ends silently where the file does."""
+    at = 8
+    while at + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if at + 12 + length > len(data):
+            return
+        yield kind, at + 8, at + 8 + length
+        if kind == b"IEND":
+            return
+        at += 12 + length
+
+
+def _inflate_profile(chunk: bytes) -> bytes | None:
+    name_end = chunk.find(b"\0")
+    if name_end < 0:
+        return None
+    try:
+        return zlib.decompressobj().decompress(chunk[name_end + 2 :], _MAX_PROFILE) or None
+    except zlib.error:
+        return None

@@ -1,25 +1,28 @@
-"""Random access to a built dataset."""
+"""A built dataset as a sequence of pairs, read at random."""
 
 from __future__ import annotations
 
+import copy
+import functools
+import hashlib
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import yaml
 
-from sketchprep.datasets.longindex import LongIndex, read_spread
+from sketchprep.datasets.pair import Pair
 from sketchprep.datasets.remote import url_of, view
 from sketchprep.errors import UserError
 from sketchprep.io.object_store import Url, location
-from sketchprep.io.tables import rows_of, tables
+from sketchprep.io.tables import mapped, rows_of, spread_rows, tables
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
+
+    from sketchprep.datasets.torch_pairs import TorchPairs
 
 __all__ = ["Pair", "PairDataset", "open_pairs"]
 
@@ -27,67 +30,11 @@ OPEN_TARS = 64
 HELD_ROWS = 100_000
 
 
-@dataclass(frozen=True)
-class Pair:
-    """One pair of a dataset, its pictures decoded when they are asked for.
-
-    Attributes
-    ----------
-    row : dict
-        The pair's row of ``index.parquet``: id, source, split, attributes, pose, windows and so on.
-    files : dict of str to bytes
-        The stored files by member name, for instance ``"photo.jpg"`` or ``"sketch.png"``.
-    """
-
-    row: dict[str, Any]
-    files: dict[str, bytes]
-
-    @property
-    def id(self) -> str:
-        return self.row["id"]
-
-    @property
-    def ordinal(self) -> int:
-        return self.row["ordinal"]
-
-    @property
-    def split(self) -> str:
-        return self.row["split"]
-
-    @cached_property
-    def photo(self) -> np.ndarray:
-        """RGB uint8, shape (size, size, 3)."""
-        return self["photo"]
-
-    @cached_property
-    def sketch(self) -> np.ndarray:
-        """Grey uint8, shape (size, size), black ink on white."""
-        return self["sketch"]
-
-    @cached_property
-    def landmarks(self) -> np.ndarray | None:
-        """The 68 landmarks, float32, shape (68, 2): (x, y) in pixels of the frame; None where there are none."""
-        import numpy as np
-
-        flat = self.row["landmarks"]
-        return None if flat is None else np.asarray(flat, np.float32).reshape(68, 2)
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        """Decode a stored picture by its stage: ``"photo"``, ``"sketch"``, ``"hed"``, ``"labels"`` and so on."""
-        from sketchprep.io import images
-
-        for member, data in self.files.items():
-            if member.rsplit(".", 1)[0] == name and not member.endswith(".json"):
-                return images.decode(data) if name == "photo" else images.decode_gray(data)
-        raise KeyError(f"pair {self.id!r} stores no '{name}', only {', '.join(self.files)}")
-
-
 class PairDataset:
-    """A built dataset as a sequence of pairs.
+    """A built dataset as a sequence of pairs; a slice of it is one too.
 
-    The index is held in memory as Arrow columns; of one with more than `HELD_ROWS` rows, a few row groups are, and
-    pairs are quick to reach in their order, not in a random one.  The object is picklable: worker processes open the
-    tars anew.
+    The index is held in memory as Arrow columns; one of more than `HELD_ROWS` rows is memory-mapped from the cache.
+    The object is picklable: worker processes open index and tars anew.
 
     Parameters
     ----------
@@ -108,16 +55,16 @@ class PairDataset:
     >>> pairs = open_pairs("out/portraits", split="train")  # doctest: +SKIP
     >>> pairs[0].photo.shape  # doctest: +SKIP
     (512, 512, 3)
+    >>> loader = torch.utils.data.DataLoader(pairs.torch(), batch_size=8, shuffle=True)  # doctest: +SKIP
     """
 
     def __init__(self, folder: str | os.PathLike[str], split: str | None = None, spread: int | None = None) -> None:
-
         self.folder = location(folder)
         self.split = split
         self._here = view(folder, index_only=True)
         self._url = url_of(self._here)
-        path = self._here / "index.parquet"
-        if not path.is_file():
+        self._index = self._here / "index.parquet"
+        if not self._index.is_file():
             planned = (self._here / "plan.parquet").is_file()
             raise UserError(
                 f"{self.folder}: the build is not finished; run the same `sketchprep build` command again"
@@ -125,27 +72,27 @@ class PairDataset:
                 else f"{self.folder}: holds no dataset (index.parquet is missing); make one with `sketchprep build`"
             )
         self._tars: dict[str, int] = {}
-        self._table: pa.Table | None = None
-        self._long: LongIndex | None = None
-        if spread is None and rows_of(path) > HELD_ROWS:
-            self._long = LongIndex(path, split)
-            known = self._long.splits
-        else:
-            parts = tables(path) if spread is None else [read_spread(path, spread)]
-            self._table, known = _of_split(parts, split)
-        if split is not None and not len(self):
-            raise UserError(f"{self.folder}: has no split '{split}', only {', '.join(sorted(known)) or 'none'}")
+        self._opened: pa.Table | None = None  # rows that can be read from the index again
+        self._selected: pa.Table | None = None  # rows that were chosen out of it
+        if spread is not None:
+            self._selected = spread_rows(self._index, spread)
+        self._count = _count(self._index, split)
+        if split is not None and not self._count:
+            known = sorted({name for part in tables(self._index, ["split"]) for name in part["split"].to_pylist()})
+            raise UserError(f"{self.folder}: has no split '{split}', only {', '.join(known) or 'none'}")
 
     @property
     def table(self) -> pa.Table:
-        """The rows as one Arrow table; of a long index it is read whole when it is first asked for."""
-        if self._table is None and self._long is not None:
-            self._table, self._long = self._long.table(), None
-        return self._table
+        """The rows as one Arrow table."""
+        if self._selected is not None:
+            return self._selected
+        if self._opened is None:
+            self._opened = _rows(self._index, self.split)
+        return self._opened
 
     @table.setter
     def table(self, rows: pa.Table) -> None:
-        self._table, self._long = rows, None
+        self._selected = rows
 
     @cached_property
     def recipe(self) -> dict[str, Any]:
@@ -163,18 +110,36 @@ class PairDataset:
         return ["sketch", *(s for s in self.recipe["store"])]
 
     def __len__(self) -> int:
-        return len(self.table if self._long is None else self._long)
+        return self._count if self._selected is None else len(self._selected)
 
-    def __getitem__(self, number: int) -> Pair:
+    def __repr__(self) -> str:
+        split = f", split={self.split!r}" if self.split else ""
+        return f"PairDataset({str(self.folder)!r}{split}, {len(self):,} pairs of {self.size} px)"
+
+    @overload
+    def __getitem__(self, number: int) -> Pair: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> PairDataset: ...
+
+    def __getitem__(self, number: int | slice) -> Pair | PairDataset:
+        if isinstance(number, slice):
+            numbers = range(len(self))[number]
+            neighbours = numbers.step == 1
+            rows = self.table.slice(numbers.start, len(numbers)) if neighbours else self.table.take(list(numbers))
+            chosen = copy.copy(self)
+            chosen._tars, chosen._selected = {}, rows
+            return chosen
         if not -len(self) <= number < len(self):
             raise IndexError(f"pair {number} of {len(self)}")
-        number %= len(self)
-        row = self.table.slice(number, 1).to_pylist()[0] if self._long is None else self._long.row(number)
+        return self._pair(self.table.slice(number % len(self), 1))
+
+    def _pair(self, rows: pa.Table) -> Pair:
+        row = rows.to_pylist()[0]
         if self._url is not None:
             return Pair(row, _read_from_store(self._url, row))
         descriptor = self._open(row["shard"])
-        files = {m["name"]: _read_exactly(descriptor, m["size"], m["offset"], row) for m in row["members"]}
-        return Pair(row, files)
+        return Pair(row, {m["name"]: _read_exactly(descriptor, m["size"], m["offset"], row) for m in row["members"]})
 
     def find(self, id: str, source: str | None = None) -> Pair:
         """Return the pair of a photo by its id, and by its source where several have that id.
@@ -184,18 +149,29 @@ class PairDataset:
         KeyError
             If there is none.
         """
-        if self._long is not None:
-            number = self._long.find(id, source)
-        else:
-            import pyarrow.compute as pc
+        import pyarrow.compute as pc
+        import pyarrow.parquet as pq
 
-            wanted = pc.equal(self.table["id"], id)
-            wanted = wanted if source is None else pc.and_(wanted, pc.equal(self.table["source"], source))
-            number = pc.index(wanted, value=True).as_py()
-            number = None if number < 0 else number
-        if number is None:
+        wanted = {"id": id, "source": source, "split": self.split}
+        wanted = {column: value for column, value in wanted.items() if value is not None}
+        if self._selected is None and self._opened is None:  # row groups whose bounds exclude the id are not read
+            rules = [(column, "==", value) for column, value in wanted.items()]
+            rows = pq.read_table(self._index, filters=rules, use_threads=False)
+        else:
+            masks = [pc.equal(self.table[column], value) for column, value in wanted.items()]
+            first = pc.index(functools.reduce(pc.and_, masks), value=True).as_py()
+            rows = self.table.slice(first if first >= 0 else len(self), 1)
+        if not len(rows):
             raise KeyError(f"{self.folder} has no pair {id!r}" + (f" of {source}" if source else ""))
-        return self[number]
+        return self._pair(rows.slice(0, 1))
+
+    def torch(
+        self, fields: Sequence[str] = ("photo", "sketch"), transform: Callable[[dict[str, Any]], Any] | None = None
+    ) -> TorchPairs:
+        """These pairs as a map-style ``torch.utils.data.Dataset``; see `sketchprep.datasets.torch_pairs.TorchPairs`."""
+        from sketchprep.datasets.torch_pairs import TorchPairs
+
+        return TorchPairs(self, fields, transform)
 
     def __iter__(self) -> Iterator[Pair]:
         for number in range(len(self)):
@@ -225,19 +201,44 @@ class PairDataset:
             self.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_tars": {}}
+        return {**self.__dict__, "_tars": {}, "_opened": None}
 
 
-def _of_split(parts: Iterable[pa.Table], split: str | None) -> tuple[pa.Table, set[str]]:
-    """Rows of a split, piece by piece, so that no others are held beside them; and the splits that there are."""
-    import pyarrow as pa
+def _count(index: Path, split: str | None) -> int:
+    """Number of rows of an index, all or those of a split."""
+    if split is None:
+        return rows_of(index)
     import pyarrow.compute as pc
 
-    kept, known = [], set[str]()
-    for part in parts:
-        known |= set(part["split"].unique().to_pylist())
-        kept.append(part if split is None else part.filter(pc.equal(part["split"], split)))
-    return pa.concat_tables(kept), known
+    return sum(pc.sum(pc.equal(part["split"], split)).as_py() or 0 for part in tables(index, ["split"]))
+
+
+def _rows(index: Path, split: str | None) -> pa.Table:
+    """The rows of an index, all or those of a split: held, or memory-mapped if they are many."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(index, use_threads=False) if rows_of(index) <= HELD_ROWS else mapped(index, _cached(index))
+    if split is None:
+        return table
+    inside = pc.equal(table["split"], split).to_numpy().astype(np.int8)
+    edges = np.flatnonzero(np.diff(inside, prepend=0, append=0)).reshape(-1, 2)
+    return pa.concat_tables([table.slice(first, end - first) for first, end in edges.tolist()])  # copies nothing
+
+
+def _cached(index: Path) -> Path:
+    """Where the memory-mapped copy of an index lies; copies of what the index held before are removed."""
+    from sketchprep.core.weights import cache_folder
+
+    status = index.stat()
+    name = hashlib.sha256(os.fsencode(index.resolve())).hexdigest()[:16]
+    path = cache_folder() / "indexes" / name / f"{status.st_size}-{status.st_mtime_ns}.arrow"
+    for other in path.parent.glob("*.arrow"):
+        if other != path:
+            other.unlink(missing_ok=True)
+    return path
 
 
 def open_pairs(folder: str | os.PathLike[str], split: str | None = None) -> PairDataset:

@@ -1,4 +1,4 @@
-"""An index that is too long to hold gives the same pairs as one that is held."""
+"""An index that is too long to hold is memory-mapped, and gives the same pairs as one that is held."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def long(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     whole = pa.concat_tables(copies).sort_by([("split", "ascending"), ("id", "ascending")])
     pq.write_table(whole, out / "index.parquet", row_group_size=25)
     monkeypatch.setattr(reader, "HELD_ROWS", 100)
+    monkeypatch.setenv("SKETCHPREP_CACHE", str(tmp_path / "cache"))
     return out
 
 
@@ -53,6 +54,23 @@ def test_a_pair_is_found_by_its_id(long: Path, built: Path) -> None:
         for words in ((row["id"], "elsewhere"), ("no such photo",), (sketchprep.open_pairs(folder, "test")[0].id,)):
             with pytest.raises(KeyError, match="no pair"):
                 pairs.find(*words)
+
+
+def test_a_copy_of_an_index_that_changed_is_replaced(long: Path, tmp_path: Path) -> None:
+    assert len(list(sketchprep.open_pairs(long)[:3])) == 3
+    (before,) = (tmp_path / "cache" / "indexes").rglob("*.arrow")
+    rows = pq.read_table(long / "index.parquet")
+    pq.write_table(rows.slice(1), long / "index.parquet", row_group_size=25)
+    assert sketchprep.open_pairs(long)[0].row == rows.slice(1, 1).to_pylist()[0]
+    (after,) = (tmp_path / "cache" / "indexes").rglob("*.arrow")
+    assert after != before
+
+
+def test_a_split_whose_rows_lie_apart(long: Path) -> None:
+    rows = pq.read_table(long / "index.parquet").sort_by("ordinal")
+    pq.write_table(rows, long / "index.parquet", row_group_size=25)
+    expected = [row for row in rows.to_pylist() if row["split"] == "train"]
+    assert [pair.row for pair in sketchprep.open_pairs(long, "train")] == expected
 
 
 def test_a_split_that_is_not_there_is_named(long: Path) -> None:

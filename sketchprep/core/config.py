@@ -21,6 +21,7 @@ __all__ = [
     "FrozenModel",
     "did_you_mean",
     "differences",
+    "differing_keys",
     "load_preset",
     "parse_yaml",
     "read_yaml",
@@ -309,6 +310,12 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
         elif a != b:
             lines.append(f"{name}: {_short(a)} → {_short(b)}")
     return lines
+
+
+def differing_keys(old: Mapping[str, Any], new: Mapping[str, Any], most: int = 8) -> str:
+    """The differences of two nested mappings in one line, at most so many of them; empty if there are none."""
+    lines = differences(old, new)
+    return "; ".join(lines[:most]) + (f"; and {len(lines) - most} more" if len(lines) > most else "")
 
 
 def _short(value: Any) -> str:

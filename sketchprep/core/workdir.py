@@ -1,10 +1,10 @@
-"""Folders that a command fills: claimed by one process, marked with what was asked, finished or begun anew."""
+"""Folders that a command fills: locked by one process, marked with what was asked, resumed or refused."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,190 @@ from typing import Any
 from sketchprep.errors import UserError
 from sketchprep.io.files import atomic, disk_sentence
 
-__all__ = ["Claim", "ParquetStream", "Report", "claim", "hold_alone"]
+__all__ = ["Claim", "Output", "Report", "cannot_be_written", "claim", "claim_output", "disk_errors"]
 
 LOCK = ".lock"
+
+
+class Claim:
+    """A locked folder and the marker file in it that says what the folder holds.
+
+    Attributes
+    ----------
+    folder : Path
+    marker : Path
+        A YAML or a JSON file; absent in a new folder.
+    """
+
+    def __init__(self, folder: Path, marker: str) -> None:
+        self.folder, self.marker = folder, folder / marker
+
+    def write(self, values: Mapping[str, Any]) -> None:
+        """Write the marker: plain values, by an atomic rename."""
+        if self.marker.suffix == ".json":
+            text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+        else:
+            import yaml
+
+            text = yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True)
+        with atomic(self.marker) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def claim(
+    folder: Path,
+    marker: str,
+    *,
+    option: str = "-o",
+    busy: str,
+    also_busy: Callable[[], None] | None = None,
+    lock: str = LOCK,
+    parts: Collection[str] = (),
+) -> Iterator[Claim]:
+    """Make a folder, or take up one that is ours, and keep other processes out of it.
+
+    A process killed at any point leaves a folder that the next one can claim: until the marker is there, the folder
+    holds nothing but the lock, `parts` and temporary files of the marker.
+
+    Parameters
+    ----------
+    folder : Path
+    marker : str
+        Name of the file that makes a folder ours; without it the folder must be empty.
+    option : str
+        With which the user named the folder.
+    busy : str
+        What to say if another process holds it.
+    also_busy : callable, optional
+        Raises UserError if others than processes with the lock work there, for instance cluster jobs.
+    lock : str
+        Where the lock lies in it.
+    parts : collection of str
+        Folders to be made in it.
+
+    Raises
+    ------
+    UserError
+        If the folder holds something else, cannot be written, or is held.
+    """
+    import filelock
+
+    if _is_strange(folder, marker, {Path(lock).parts[0], *parts}):
+        raise UserError(f"{option} {folder}: the folder holds something else; choose an empty or a new one")
+    try:
+        for made in ((folder / lock).parent, *(folder / part for part in parts)):
+            made.mkdir(parents=True, exist_ok=True)
+        held = filelock.FileLock(folder / lock)
+        held.acquire(timeout=0)
+    except filelock.Timeout:
+        raise UserError(f"{option} {folder}: {busy}") from None
+    except OSError as error:
+        raise UserError(cannot_be_written(option, folder, error)) from None
+    try:
+        if also_busy is not None:
+            also_busy()
+        with disk_errors(folder):
+            for leftover in folder.glob(_temporaries(marker)):
+                leftover.unlink()
+        yield Claim(folder, marker)
+    finally:
+        held.release()
+
+
+def _is_strange(folder: Path, marker: str, ours: Collection[str]) -> bool:
+    """Tell whether the folder holds anything that a claim does not leave there, and no marker."""
+    try:
+        names = [path for path in folder.iterdir() if path.name not in ours]
+    except OSError:  # not there yet, or making it will tell
+        return False
+    # Looked for after the listing: whatever else a holder of the lock writes comes after its marker.
+    return any(not path.match(_temporaries(marker)) for path in names) and not (folder / marker).is_file()
+
+
+def _temporaries(marker: str) -> str:
+    """Pattern of the names that `atomic` gives to a marker that is not whole yet."""
+    return f".{marker}.*.tmp"
+
+
+def cannot_be_written(option: str, folder: Path, error: OSError) -> str:
+    """One sentence for a folder that cannot even be made."""
+    return f"{option} {folder}: cannot be written ({error.strerror or error}); choose another folder"
+
+
+@contextlib.contextmanager
+def disk_errors(folder: Path, hint: str = "") -> Iterator[None]:
+    """Turn an error of the file system while a folder is being filled into one sentence, with a hint at its end."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(disk_sentence(folder, error) + hint) from error
+
+
+@dataclass(frozen=True)
+class Output:
+    """A claimed folder for the result of one command.
+
+    Attributes
+    ----------
+    folder : Path
+    settings : mapping
+        What was asked.
+    done : dict or None
+        The figures of an earlier run that came to its end, else None.
+    """
+
+    folder: Path
+    settings: Mapping[str, Any]
+    done: dict[str, Any] | None
+    _claim: Claim
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Mark the folder as finished, with the figures of this run."""
+        self._claim.write({"settings": dict(self.settings), "finished": True, "result": dict(result)})
+
+
+@contextlib.contextmanager
+def claim_output(folder: Path, marker: str, settings: Mapping[str, Any]) -> Iterator[Output]:
+    """Claim a folder for the result of one command: new, or begun with the same settings.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if need be.
+    marker : str
+        Name of the JSON file that says what the folder holds.
+    settings : mapping
+        Plain JSON values: everything that decides what is written.
+
+    Raises
+    ------
+    UserError
+        If the folder holds something else, was begun with other settings, is held by another process, cannot be
+        written, or if the disk fills up.
+    """
+    busy = "another process is writing there; wait for it to end"
+    with claim(folder, marker, busy=busy) as held, disk_errors(folder):
+        done = _earlier(held, settings)
+        if done is None:
+            held.write({"settings": dict(settings), "finished": False, "result": {}})
+        yield Output(folder, settings, done, held)
+
+
+def _earlier(held: Claim, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Compare the marker with what is asked now; return the figures of a finished run."""
+    if not held.marker.exists():
+        return None
+    try:
+        stored = json.loads(held.marker.read_text(encoding="utf-8"))
+        before, finished, result = dict(stored["settings"]), bool(stored["finished"]), dict(stored["result"])
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{held.marker}: is damaged; choose a new folder with -o") from None
+    from sketchprep.core.config import differing_keys
+
+    if differing := differing_keys(before, json.loads(json.dumps(settings))):
+        raise UserError(f"-o {held.folder}: holds something made otherwise ({differing}); choose a new folder")
+    return result if finished else None
 
 
 @dataclass(frozen=True)
@@ -46,170 +227,3 @@ class Report:
         counts += [f"{self.skipped:,} there already"] if self.skipped else []
         counts += [f"{self.failed:,} failed, see failures.parquet"] if self.failed else []
         return "\n".join([f"{self.out}: {', '.join(counts)}", *self.notes, *([self.command] if self.command else [])])
-
-
-class Claim:
-    """A folder held by this process, with the marker file that says what it holds.
-
-    Attributes
-    ----------
-    out : Path
-    done : dict or None
-        The figures of an earlier run that came to its end, else None.
-    """
-
-    def __init__(self, out: Path, marker: str, settings: Mapping[str, Any], done: dict[str, Any] | None) -> None:
-        self.out, self.done = out, done
-        self._path, self._settings = out / marker, dict(settings)
-
-    def write(self, result: Mapping[str, Any] | None = None) -> None:
-        """Write the marker: begun, or with `result` finished."""
-        values = {"settings": self._settings, "finished": result is not None, "result": dict(result or {})}
-        with atomic(self._path) as temporary:
-            temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-@contextlib.contextmanager
-def claim(out: Path, marker: str, settings: Mapping[str, Any]) -> Iterator[Claim]:
-    """Hold a folder alone, new or begun with the same settings.
-
-    Parameters
-    ----------
-    out : Path
-        Made if need be.
-    marker : str
-        Name of the file that says what the folder holds.
-    settings : mapping
-        Plain JSON values: everything that decides what is written.
-
-    Raises
-    ------
-    UserError
-        If the folder holds something else, was begun with other settings, is held by another process, cannot be
-        written, or if the disk fills up.
-    """
-    busy = "another process is writing there; wait for it to end"
-    with hold_alone(out, marker, option="-o", busy=busy):
-        try:
-            held = Claim(out, marker, settings, _earlier(out, marker, settings))
-            if held.done is None:
-                held.write()
-            yield held
-        except OSError as error:
-            raise UserError(disk_sentence(out, error)) from error
-
-
-@contextlib.contextmanager
-def hold_alone(
-    folder: Path, marker: str, *, option: str, busy: str, lock: str = LOCK, parts: Collection[str] = ()
-) -> Iterator[None]:
-    """Make a folder, or take up one that is ours, and keep other processes out of it.
-
-    Parameters
-    ----------
-    folder : Path
-    marker : str
-        Name of the file that makes a folder ours; without it the folder must be empty, but for `lock` and `parts`.
-    option : str
-        With which the user named the folder.
-    busy : str
-        What to say if another process holds it.
-    lock : str
-        Where the lock lies in it.
-    parts : collection of str
-        Folders to be made in it.
-
-    Raises
-    ------
-    UserError
-        If the folder holds something else, cannot be written, or is held.
-    """
-    import filelock
-
-    ours = {Path(lock).parts[0], *parts}
-
-    def strange() -> bool:
-        return folder.exists() and any(p.name not in ours for p in folder.iterdir()) and not (folder / marker).is_file()
-
-    foreign = f"{option} {folder}: the folder holds something else; choose an empty or a new one"
-    try:
-        # Without a lock nothing is made in it; with one, it may be ours and on the way to its marker.
-        if strange() and not (folder / lock).is_file():
-            raise UserError(foreign)
-        for made in ((folder / lock).parent, *(folder / part for part in parts)):
-            made.mkdir(parents=True, exist_ok=True)
-        held = filelock.FileLock(folder / lock)
-        held.acquire(timeout=0)
-    except filelock.Timeout:
-        raise UserError(f"{option} {folder}: {busy}") from None
-    except OSError as error:
-        raise UserError(cannot_be_written(option, folder, error)) from None
-    try:
-        if strange():
-            raise UserError(foreign)
-        yield
-    finally:
-        held.release()
-
-
-def cannot_be_written(option: str, folder: Path, error: OSError) -> str:
-    """One sentence for a folder that cannot even be begun."""
-    return f"{option} {folder}: cannot be written ({error.strerror or error}); choose another folder"
-
-
-def _earlier(out: Path, marker: str, settings: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Compare the marker with what is asked now; return the figures of a finished run."""
-    path = out / marker
-    if not path.exists():
-        return None
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        before, finished, result = dict(stored["settings"]), bool(stored["finished"]), dict(stored["result"])
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path}: is damaged; choose a new folder with -o") from None
-    from sketchprep.core.config import differences
-
-    differing = differences(before, json.loads(json.dumps(settings)))
-    if differing:
-        raise UserError(f"-o {out}: holds something made otherwise ({'; '.join(differing[:8])}); choose a new folder")
-    return result if finished else None
-
-
-class ParquetStream:
-    """Write rows to a Parquet file in groups, so that memory does not grow with their number.
-
-    Parameters
-    ----------
-    path : Path
-        Written directly; give a temporary one.
-    schema : pyarrow.Schema
-    group : int
-        Rows a group.
-    """
-
-    def __init__(self, path: Path, schema: Any, group: int = 8192) -> None:
-        import pyarrow.parquet as pq
-
-        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
-        self._schema, self._group = schema, group
-        self._rows: list[dict[str, Any]] = []
-        self.count = 0
-
-    def add(self, **row: Any) -> None:
-        """Append one row."""
-        self._rows.append(row)
-        self.count += 1
-        if len(self._rows) >= self._group:
-            self._flush()
-
-    def close(self) -> None:
-        """Write what is left and finish the file."""
-        if self._rows:
-            self._flush()
-        self._writer.close()
-
-    def _flush(self) -> None:
-        import pyarrow as pa
-
-        self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
-        self._rows.clear()

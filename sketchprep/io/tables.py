@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sketchprep.io.files import atomic
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["RowGroups", "mapped", "rows_of", "spread_rows", "tables"]
+__all__ = ["ParquetStream", "RowGroups", "mapped", "rows_of", "spread_rows", "tables"]
 
 
 def tables(where: pa.Table | Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
@@ -137,3 +137,43 @@ class RowGroups:
             self._writer.write_table(pa.concat_tables(self._tables).combine_chunks())
             self._tables.clear()
             self._count = 0
+
+
+class ParquetStream:
+    """Write rows to a Parquet file in groups, so that memory does not grow with their number.
+
+    Parameters
+    ----------
+    path : Path
+        Written directly; give a temporary one.
+    schema : pyarrow.Schema
+    group : int
+        Rows a group.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, group: int = 8192) -> None:
+        import pyarrow.parquet as pq
+
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+        self._schema, self._group = schema, group
+        self._rows: list[dict[str, Any]] = []
+        self.count = 0
+
+    def add(self, **row: Any) -> None:
+        """Append one row."""
+        self._rows.append(row)
+        self.count += 1
+        if len(self._rows) >= self._group:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is left and finish the file."""
+        if self._rows:
+            self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
+        self._rows.clear()

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from sketchprep.core.config import differences
+from sketchprep.core import workdir
+from sketchprep.core.config import differing_keys, parse_yaml
 from sketchprep.core.version import VERSION
-from sketchprep.core.workdir import cannot_be_written, hold_alone
 from sketchprep.errors import UserError
-from sketchprep.io.files import atomic, disk_sentence
 from sketchprep.training import checkpoint, devices
 from sketchprep.training.options import FREE
 from sketchprep.training.state import State
@@ -69,7 +68,7 @@ def stored(path: Path) -> dict[str, Any] | None:
         If its run.yaml is damaged.
     """
     try:
-        return dict(yaml.safe_load((path / MARKER).read_text(encoding="utf-8"))["settings"])
+        return dict(parse_yaml((path / MARKER).read_text(encoding="utf-8"))["settings"])
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -83,7 +82,7 @@ def make(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(cannot_be_written("--run", path, error)) from None
+        raise UserError(workdir.cannot_be_written("--run", path, error)) from None
 
 
 @contextlib.contextmanager
@@ -107,39 +106,28 @@ def claim(path: Path, settings: dict[str, Any], how: dict[str, Any], machine: di
     """
     before = stored(path)
     busy = "another process is training there; wait for it, or choose a new one"
-    with hold_alone(path, MARKER, option="--run", busy=busy):
+    with workdir.claim(path, MARKER, option="--run", busy=busy) as held:
         latest = checkpoint.load_latest(path)
         # Without a checkpoint nothing is lost by starting over, so a mistake in the first command can be mended.
         if latest is not None:
             _refuse_others(path, before, settings)
             _refuse_others(latest.path, latest.settings, settings)
         with disk_errors(path):
-            _write(path / MARKER, {"sketchprep": VERSION, "settings": settings, "how": how, "machine": machine})
+            held.write({"sketchprep": VERSION, "settings": settings, "how": how, "machine": machine})
         yield Run(path, settings, latest)
 
 
 def _refuse_others(path: Path, before: dict[str, Any] | None, now: dict[str, Any]) -> None:
-    differing = differences(before, now) if before is not None else []
-    if differing:
-        shown = "; ".join(differing[:8]) + (f"; and {len(differing) - 8} more" if len(differing) > 8 else "")
+    if before is not None and (differing := differing_keys(before, now)):
         raise UserError(
-            f"{path}: was started with other settings ({shown}); use those again, or start a new run with --run, "
+            f"{path}: was started with other settings ({differing}); use those again, or start a new run with --run, "
             "from these weights with --init-from if you like"
         )
 
 
-def _write(path: Path, values: dict[str, Any]) -> None:
-    with atomic(path) as temporary:
-        temporary.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")
-
-
-@contextlib.contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> contextlib.AbstractContextManager[None]:
     """Turn an error of the file system while a run is being written into one sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"{disk_sentence(path, error)}: it resumes from the last checkpoint") from error
+    return workdir.disk_errors(path, ": it resumes from the last checkpoint")
 
 
 def check_init_from(run_dir: Path, init_from: Path | None) -> None:

@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sketchprep.core.workdir import Claim, ParquetStream, Report, claim
+from sketchprep.core.workdir import Output, Report, claim_output
 from sketchprep.datasets.schema import failure_schema
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io.files import commit
+from sketchprep.io.tables import ParquetStream
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,9 +88,9 @@ def crop_components(
         "split": split,
         "data": source.identity,
     }
-    with claim(Path(out), MARKER, settings) as held:
+    with claim_output(Path(out), MARKER, settings) as held:
         if held.done is not None:
-            return Report(held.out, 0, held.done["pictures"], held.done["failed"], notes=("finished before",))
+            return Report(held.folder, 0, held.done["pictures"], held.done["failed"], notes=("finished before",))
         display = progress(len(source), "cutting") if progress else None
         written, failed = _Run(held, source, chosen, centring, images).run(display)
     return Report(Path(out), written, 0, failed, notes=_notes(source, chosen))
@@ -156,12 +157,12 @@ class _Run:
     """One pass over the pictures; everything grows in a folder of its own and is renamed at the end."""
 
     def __init__(
-        self, held: Claim, source: DatasetInput | FolderInput, layout: Layout, centre: str, images: bool
+        self, held: Output, source: DatasetInput | FolderInput, layout: Layout, centre: str, images: bool
     ) -> None:
         from sketchprep.datasets.components.output import ArrayStream, Sheet
 
         self.held, self.source, self.layout, self.centre, self.images = held, source, layout, centre, images
-        self.folder = held.out / ".unfinished"
+        self.folder = held.folder / ".unfinished"
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir()
         self.arrays: dict[tuple[str, str], ArrayStream] = {}
@@ -239,8 +240,8 @@ class _Run:
         need, free = len(self.source) * self.source.size**2 * frames, shutil.disk_usage(self.folder).free
         if need > free:
             raise UserError(
-                f"-o {self.held.out}: the arrays need more than {need / 1e9:.1f} GB and {free / 1e9:.1f} GB are free; "
-                "choose another disk, a smaller --size, one --split, or --kinds sketch"
+                f"-o {self.held.folder}: the arrays need more than {need / 1e9:.1f} GB and {free / 1e9:.1f} GB are "
+                "free; choose another disk, a smaller --size, one --split, or --kinds sketch"
             )
 
     def _fail(self, id: str, source: str, stage: str, kind: str, message: str) -> None:
@@ -260,7 +261,7 @@ class _Run:
     def _publish(self, written: int) -> None:
         """Push the files to the disk, give them their names, and say last that everything is there."""
         for path in sorted(self.folder.iterdir()):
-            target = self.held.out / path.name
+            target = self.held.folder / path.name
             if path.is_dir():
                 shutil.rmtree(target, ignore_errors=True)
                 path.replace(target)
@@ -268,7 +269,7 @@ class _Run:
                 commit(path, target)
         self.folder.rmdir()
         arrays = {f"{part}.{kind}.npy": [a.rows, *a.shape] for (part, kind), a in self.arrays.items()}
-        self.held.write({"pictures": written, "failed": self.failures.count, "arrays": arrays})
+        self.held.finish({"pictures": written, "failed": self.failures.count, "arrays": arrays})
 
 
 def _window_schema() -> Any:

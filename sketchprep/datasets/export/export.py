@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sketchprep.core.workdir import Report, claim
+from sketchprep.core.workdir import Report, claim_output
 from sketchprep.datasets import export as exporters
 from sketchprep.datasets.schema import failure_schema
 from sketchprep.errors import UserError
@@ -76,7 +76,7 @@ def export(
     layout = exporters.exporter(to)(pairs, numbers, target, _size(pairs, size))
     layout.check()
     settings = {"to": to, "size": layout.size, "split": split, "limit": limit, "data": _identity(pairs)}
-    with claim(target, MARKER, settings) as held:
+    with claim_output(target, MARKER, settings) as held:
         display = progress(len(numbers), "exporting") if progress else None
         try:
             outcome = layout.run(display)
@@ -85,7 +85,7 @@ def export(
                 display.close()
         if to != "shards":
             _write_failures(target, outcome.failures)
-        held.write({"pairs": len(numbers) - len(outcome.failures), "failed": len(outcome.failures)})
+        held.finish({"pairs": len(numbers) - len(outcome.failures), "failed": len(outcome.failures)})
     return Report(target, outcome.written, outcome.skipped, len(outcome.failures), layout.command(), layout.notes())
 
 

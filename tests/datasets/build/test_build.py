@@ -25,6 +25,7 @@ from quick import QUICK
 import sketchprep
 from sketchprep.datasets import status, verify
 from sketchprep.errors import UserError
+from sketchprep.io.files import atomic
 
 PROMISED = ("index.parquet", "plan.parquet", "recipe.yaml")
 
@@ -178,10 +179,19 @@ def test_a_build_that_has_just_begun_is_not_taken_for_something_else(photos: Pat
     import filelock
 
     (tmp_path / "data" / "log").mkdir(parents=True)
-    (tmp_path / "data" / ".recipe.yaml.tmp").touch()
+    half = atomic(tmp_path / "data" / "recipe.yaml").temporary
+    half.touch()
     lock = filelock.FileLock(tmp_path / "data" / "log" / "lock")
     with lock, pytest.raises(UserError, match="another build is at work"):
         build(photos, tmp_path / "data", limit=1)
+    assert build(photos, tmp_path / "data", limit=1).made == 1, "whoever was killed there does not hold it"
+    assert not half.exists()
+
+
+def test_a_lock_does_not_make_a_folder_of_something_else_ours(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "data" / "log").mkdir(parents=True)
+    (tmp_path / "data" / "log" / "lock").touch()
+    (tmp_path / "data" / "recipe.yaml.orig").touch()
     with pytest.raises(UserError, match="holds something else"):
         build(photos, tmp_path / "data", limit=1)
 

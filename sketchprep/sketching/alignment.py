@@ -1,0 +1,74 @@
+"""One photo brought into a frame: the face found, its landmarks fitted, the photo resampled."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from sketchprep.errors import SampleError, UserError
+from sketchprep.ops.align import Aligned, Template
+from sketchprep.ops.align import align as align_by_landmarks
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from sketchprep.sketching.landmarks import Landmarker
+
+__all__ = ["align"]
+
+TEMPLATES = ("ffhq", "apdrawing", "none")
+
+
+def align(
+    photo: np.ndarray,
+    *,
+    template: Template = "ffhq",
+    size: int = 512,
+    landmarks: np.ndarray | None = None,
+    offline: bool = False,
+) -> Aligned:
+    """Bring a photo into a frame by its largest face, as a build does.
+
+    Parameters
+    ----------
+    photo : ndarray of uint8, shape (H, W, 3)
+        RGB.
+    template : {"ffhq", "apdrawing", "none"}
+        The alignment of FFHQ and CelebA-HQ (Karras et al. 2018), that of APDrawing (Yi et al. 2019), or the largest
+        centred square.
+    size : int
+        Side of the frame in pixels.
+    landmarks : ndarray, shape (68, 2), optional
+        (x, y) in pixels.  Default: those of the largest face that dlib finds.
+    offline : bool
+        Never fetch missing weights.
+
+    Returns
+    -------
+    Aligned
+        ``image`` of shape (size, size, 3), the ``matrix`` from photo to frame pixels, and the ``scale``.
+
+    Raises
+    ------
+    UserError
+        For an unknown template, or missing weights.
+    SampleError
+        ``"no-face"`` if there is none, ``"landmarks"`` if the points span no face.
+    """
+    if template not in TEMPLATES:
+        raise UserError(f"template {template!r}: unknown; known: {', '.join(TEMPLATES)}")
+    if landmarks is None and template != "none":
+        landmarker = _landmarker(offline)
+        faces = landmarker.faces(photo)
+        if not faces:
+            raise SampleError("no-face", "no face was found", rejected=True)
+        landmarks = landmarker.points(photo, faces[0])
+    return align_by_landmarks(photo, landmarks, template=template, size=size)
+
+
+@cache
+def _landmarker(offline: bool) -> Landmarker:
+    from sketchprep.core import weights
+    from sketchprep.sketching.landmarks import Landmarker
+
+    return Landmarker(weights.path("dlib-landmarks-68", offline=offline))

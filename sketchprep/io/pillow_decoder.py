@@ -16,7 +16,7 @@ from sketchprep.io.probe import open_pillow
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["decode_indices", "decode_pillow"]
+__all__ = ["decode_indices", "decode_pillow", "to_srgb"]
 
 
 def decode_pillow(data: bytes, header: Header, max_pixels: int) -> np.ndarray:
@@ -24,7 +24,23 @@ def decode_pillow(data: bytes, header: Header, max_pixels: int) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         image = _load_pillow(data, header, max_pixels)
-        icc = header.icc or image.info.get("icc_profile")
+        return to_srgb(image, header.icc or image.info.get("icc_profile"))
+
+
+def to_srgb(image: Image.Image, icc: bytes | None = None) -> np.ndarray:
+    """Bring a PIL image of any mode to sRGB: its profile applied, transparency over white, 16 bits rounded to 8.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W, 3)
+
+    Raises
+    ------
+    SampleError
+        ``"unsupported"`` for 32 bits a channel.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         if image.mode in ("F", "I"):
             raise SampleError("unsupported", "pictures of 32 bits a channel are not read; convert it to 8 or 16 bits")
         if image.mode.startswith("I;16"):

@@ -5,40 +5,50 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, overload
+
+import numpy as np
 
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import files, images
+from sketchprep.io.pictures import Picture, as_image, as_images, is_batch
 from sketchprep.records import Failure
 from sketchprep.sketching import recipe, stages
 from sketchprep.sketching.recipe import Recipe, Stage
 from sketchprep.sketching.sketcher import Sketcher
 
-if TYPE_CHECKING:
-    import numpy as np
-
 __all__ = ["sketch", "sketch_files"]
 
 
+@overload
+def sketch(image: list[Picture] | tuple[Picture, ...], op: str, **options: Any) -> list[np.ndarray]: ...
+
+
+@overload
+def sketch(image: Picture, op: str, **options: Any) -> np.ndarray: ...
+
+
 def sketch(
-    image: np.ndarray,
+    image: Picture | list[Picture] | tuple[Picture, ...],
     op: str,
     *,
-    landmarks: np.ndarray | None = None,
+    landmarks: np.ndarray | Sequence[np.ndarray | None] | None = None,
     device: str = "auto",
     offline: bool = False,
     **params: Any,
-) -> np.ndarray:
-    """Run one op, by its name, on one picture.
+) -> np.ndarray | list[np.ndarray]:
+    """Run one op, by its name, on one picture or on several.
 
     Parameters
     ----------
-    image : ndarray of uint8, shape (H, W, 3) or (H, W)
-        RGB photo, or grey sketch, as the op takes it.
+    image : str, Path, PIL image, ndarray or Tensor, or a list of them
+        RGB photo, or grey sketch, as the op takes it.  Arrays are (H, W, 3) or (H, W), tensors (3, H, W) or (H, W);
+        integers are uint8, 0 to 255, floating point goes from 0 to 1.  Four axes are a batch.  See
+        `sketchprep.io.pictures`.
     op : str
         A key of `sketchprep.sketching.stages.OPS`: ``"hed"``, ``"canny"``, ``"photocopy"`` and so on.
     landmarks : ndarray, shape (68, 2), optional
-        (x, y) in pixels, for ops that use them.
+        (x, y) in pixels, for ops that use them; one such array for each picture of a batch.
     device : str
         For networks: ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
     offline : bool
@@ -49,27 +59,42 @@ def sketch(
     Returns
     -------
     ndarray of uint8, shape (H, W)
-        Black ink on white.
+        Black ink on white.  For a list a list of them, for a batch in one array or tensor (B, H, W).
 
     Raises
     ------
     UserError
-        For an unknown op or parameter, missing landmarks, or missing weights.
+        For an unknown op or parameter, a picture of another type, shape or range, missing landmarks, or missing
+        weights.
 
     Examples
     --------
     >>> import numpy as np, sketchprep
-    >>> sketchprep.sketch(np.full((8, 8, 3), 255, np.uint8), "canny").min()
+    >>> sketchprep.sketch(np.ones((8, 8, 3)), "canny").min()
     np.uint8(255)
     """
     try:
         stages.check_graph({op: (op, "photo", params)})
     except ValueError as error:
         raise UserError(str(error)) from None
-    if stages.OPS[op].landmarks == "required" and landmarks is None:
+    batch = is_batch(image)
+    pictures = as_images(image) if batch else [as_image(image)]  # type: ignore[arg-type]
+    points = list(landmarks) if batch and landmarks is not None else [landmarks] * len(pictures)
+    if len(points) != len(pictures):
+        raise UserError(f"landmarks: {len(points)} for {len(pictures)} pictures; give one array of 68 points for each")
+    if stages.OPS[op].landmarks == "required" and any(p is None for p in points):
         raise UserError(f"{op} needs landmarks; give the 68 points of the face")
     network = _network(op, params.get("weights"), device, offline) if stages.OPS[op].asset else None
-    return stages.run(op, [image], [landmarks], params, network)[0]
+    try:
+        drawn = [
+            stages.run(op, [picture], [one], params, network)[0]  # type: ignore[list-item]
+            for picture, one in zip(pictures, points, strict=True)
+        ]
+    except ValueError as error:  # an op's word on its arguments
+        raise UserError(f"{op}: {error}") from None
+    if not batch:
+        return drawn[0]
+    return drawn if isinstance(image, list | tuple) else np.stack(drawn)
 
 
 @cache

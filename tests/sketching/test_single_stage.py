@@ -45,3 +45,36 @@ def test_mistakes_are_sentences(photo: np.ndarray) -> None:
 def test_every_op_says_what_it_takes() -> None:
     for name in stages.OPS:
         assert stages.function(name).__doc__
+
+
+def test_any_form_of_a_picture_gives_the_same_sketch(photo: np.ndarray, frontal) -> None:
+    import torch
+    from PIL import Image
+
+    expected = sketchprep.sketch(photo, "canny")
+    tensor = torch.from_numpy(photo).permute(2, 0, 1)
+    for form in (photo / 255, Image.fromarray(photo), tensor, tensor / 255):
+        assert np.array_equal(sketchprep.sketch(form, "canny"), expected)
+    whole = images.decode(frontal[0].read_bytes())
+    assert np.array_equal(sketchprep.sketch(frontal[0], "canny"), sketchprep.sketch(whole, "canny"))
+
+
+def test_batches_come_back_as_they_went_in(photo: np.ndarray) -> None:
+    expected = [sketchprep.sketch(picture, "canny") for picture in (photo, photo[:, ::-1])]
+    for batch in ([photo, photo[:, ::-1]], np.stack([photo, photo[:, ::-1]])):
+        drawn = sketchprep.sketch(batch, "canny")
+        assert type(drawn) is type(batch)
+        assert np.array_equal(np.stack(drawn), np.stack(expected))
+    different = sketchprep.sketch([photo, photo[:90, :80]], "canny")
+    assert [sketch.shape for sketch in different] == [(152, 200), (90, 80)]
+
+
+def test_wrong_pictures_are_sentences(photo: np.ndarray) -> None:
+    with pytest.raises(UserError, match=r"image: floating point pictures go from 0 .* to 1"):
+        sketchprep.sketch(photo.astype(np.float32), "canny")
+    with pytest.raises(UserError, match=r"images\[1\]: .*int64"):
+        sketchprep.sketch([photo, photo.astype(np.int64)], "canny")
+    with pytest.raises(UserError, match=r"clean: image must be a grey"):
+        sketchprep.sketch(photo, "clean")
+    with pytest.raises(UserError, match=r"landmarks: 1 for 2 pictures"):
+        sketchprep.sketch([photo, photo], "tidy", landmarks=[None])

@@ -20,11 +20,11 @@ WORDS = {
     "models": "one folder a family",
     "evaluation": "measures for any family",
     "training": "the engine: loop, checkpoints",
-    "datasets": "sources, builds, shards, exports",
+    "datasets": "sources, builds, exports",
     "sketching": "one photo to its sketches",
     "cluster": "Slurm, Dask, Ray",
     "nn": "shared networks and losses",
-    "core": "configuration, devices, weights",
+    "core": "configuration, weights",
     "io": "files, pictures, object stores",
     "ops": "arrays in, arrays out",
 }

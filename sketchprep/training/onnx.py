@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import json
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -11,18 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sketchprep.core.version import VERSION
 from sketchprep.errors import UserError
 from sketchprep.io.files import atomic
-from sketchprep.training.onnx_notes import NAMES, describe, notes_of, readme
 
 if TYPE_CHECKING:
-    from sketchprep.models.deepfacedrawing.onnx import Network
+    from sketchprep.nn.onnx import Network
 
-__all__ = ["NAMES", "OPSETS", "TOLERANCE", "Exported", "export_onnx"]
+__all__ = ["OPSETS", "TOLERANCE", "Exported", "export_onnx", "require"]
 
 OPSETS = range(18, 25)
 TOLERANCE = 1e-3
-README = "README.txt"
 _PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 # An ONNX file is one protocol buffer, which ends at 2 GiB.
 _LARGEST = 2_000_000_000
@@ -50,80 +50,10 @@ class Exported:
         return f"{self.path}: {self.bytes / 1e6:.1f} MB, within {self.difference:.1e} of torch"
 
 
-def export_onnx(
-    run: str | Path | None,
-    out: str | Path,
-    *,
-    only: Sequence[str] | None = None,
-    opset: int = OPSETS[0],
-    offline: bool = False,
-    done: Callable[[Exported], None] | None = None,
-) -> list[Exported]:
-    """Write ``NAME.onnx`` for each network, and a README.txt that describes all of them in the folder.
-
-    Parameters
-    ----------
-    run : path or None
-        A run of ``sketchprep train deepfacedrawing`` or its model file; needed for ``encoders`` and ``face``.
-    out : path
-        Folder; files of these names in it are replaced, each by one rename.
-    only : sequence of str, optional
-        Of `NAMES`; default: all.
-    opset : int
-        ONNX operator set, one of `OPSETS`.
-    offline : bool
-        Never fetch HED's weights.
-    done : callable, optional
-        Called after each file.
-
-    Returns
-    -------
-    list of Exported
-        In the order of `NAMES`.
-
-    Raises
-    ------
-    UserError
-        For an unknown name or opset, a missing package, model or weight, a folder that cannot be written, or a file
-        whose results differ from torch's by more than `TOLERANCE`: such a file is not left behind.
-
-    Notes
-    -----
-    Weights are float32 in every file.  The sketch simplifier and HED take any height and width, all take any batch.
-    """
-    wanted, out = _wanted(only), Path(out)
+def require(opset: int) -> None:
+    """Raise `UserError` for an unknown opset or a missing package."""
     if opset not in OPSETS:
         raise UserError(f"--opset {opset}: cannot be written; use {OPSETS[0]} to {OPSETS[-1]}")
-    _require()
-    from sketchprep.models.deepfacedrawing.onnx import collect
-
-    networks = collect(wanted, Path(run) if run is not None else None, offline=offline)
-    results, notes = [], {}
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for network in networks:
-            exported, notes[network.name] = _export(network, out / f"{network.name}.onnx", opset)
-            results.append(exported)
-            if done is not None:
-                done(exported)
-        with atomic(out / README) as temporary:
-            temporary.write_text(readme(out, notes, tolerance=TOLERANCE), encoding="utf-8")
-    except OSError as error:
-        raise UserError(
-            f"-o {out}: cannot be written ({error.strerror or error}); make space or choose another folder"
-        ) from None
-    return results
-
-
-def _wanted(only: Sequence[str] | None) -> list[str]:
-    names = NAMES if only is None else only
-    unknown = next((name for name in names if name not in NAMES), None)
-    if unknown is not None or not names:
-        raise UserError(f"--only {unknown or ''!r}: is no network; use some of {', '.join(NAMES)}")
-    return [name for name in NAMES if name in names]
-
-
-def _require() -> None:
     for name in _PACKAGES:
         try:
             importlib.import_module(name)
@@ -131,14 +61,57 @@ def _require() -> None:
             raise UserError(f"export-onnx needs the package {name}; run `pip install 'sketchprep[onnx]'`") from None
 
 
-def _export(network: Network, path: Path, opset: int) -> tuple[Exported, dict[str, str]]:
-    """Trace, write, check, and only then name the file; with it, what its header says."""
+def export_onnx(
+    networks: Sequence[Network],
+    out: str | Path,
+    *,
+    opset: int = OPSETS[0],
+    done: Callable[[Exported], None] | None = None,
+) -> list[Exported]:
+    """Write ``NAME.onnx`` for each network.
+
+    Parameters
+    ----------
+    networks : sequence of Network
+    out : path
+        Folder; files of these names in it are replaced, each by one rename.
+    opset : int
+        ONNX operator set, one of `OPSETS`.
+    done : callable, optional
+        Called after each file.
+
+    Raises
+    ------
+    UserError
+        For an unknown opset, a missing package, a folder that cannot be written, or a file whose results differ from
+        torch's by more than `TOLERANCE`: such a file is not left behind.
+
+    Notes
+    -----
+    Weights are float32 in every file.  The header tells network, architecture, inputs and outputs, licence and facts.
+    """
+    require(opset)
+    out, results = Path(out), []
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for network in networks:
+            results.append(_export(network, out / f"{network.name}.onnx", opset))
+            if done is not None:
+                done(results[-1])
+    except OSError as error:
+        raise UserError(
+            f"-o {out}: cannot be written ({error.strerror or error}); make space or choose another folder"
+        ) from None
+    return results
+
+
+def _export(network: Network, path: Path, opset: int) -> Exported:
+    """Trace, write, check, and only then name the file."""
     weight = sum(tensor.numel() * tensor.element_size() for tensor in network.net.state_dict().values())
     if weight > _LARGEST:
         raise UserError(f"{network.name}: {weight / 1e9:.1f} GB of weights do not fit into an ONNX file; 2 GB do")
     program = _traced(network, opset)
-    notes = notes_of(network)
-    describe(program.model, notes)
+    _describe(program.model, network)
     with atomic(path) as temporary:
         program.save(temporary, external_data=False)
         difference = _difference(network, temporary, opset)
@@ -147,7 +120,30 @@ def _export(network: Network, path: Path, opset: int) -> tuple[Exported, dict[st
                 f"{path}: was not kept, as its results differ from torch's by {difference:.1e} (at most {TOLERANCE:g} "
                 "is allowed); try another --opset or another version of onnxruntime"
             )
-    return Exported(path, path.stat().st_size, difference), notes
+    return Exported(path, path.stat().st_size, difference)
+
+
+def _describe(model: Any, network: Network) -> None:
+    """Write the header, and take out what the exporter wrote of this machine's files into every node."""
+    for graph in (model.graph, *(function.graph for function in model.functions.values())):
+        for node in graph.all_nodes():
+            node.metadata_props.clear()
+            node.doc_string = None
+            for value in node.outputs:
+                value.metadata_props.clear()
+        for value in (*graph.inputs, *graph.initializers.values()):
+            value.metadata_props.clear()
+        graph.metadata_props.clear()
+    model.metadata_props.clear()
+    model.metadata_props.update(
+        producer=f"sketchprep {VERSION}",
+        network=network.name,
+        architecture=json.dumps(network.architecture, sort_keys=True),
+        facts=json.dumps(network.facts, sort_keys=True),
+        licence=network.licence,
+    )
+    model.producer_name, model.producer_version = "sketchprep", VERSION
+    model.doc_string = f"{network.title}\nin   {network.source.text()}\nout  {network.target.text()}"
 
 
 def _traced(network: Network, opset: int) -> Any:

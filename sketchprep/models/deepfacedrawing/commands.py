@@ -11,7 +11,7 @@ import click
 
 from sketchprep.core.cli_options import DEVICE, OFFLINE, OUT_NEEDED
 from sketchprep.models.deepfacedrawing import train_commands
-from sketchprep.models.deepfacedrawing.drawing.pretrained import bundled, choose
+from sketchprep.models.deepfacedrawing.drawing import pretrained
 
 if TYPE_CHECKING:
     from sketchprep.models.deepfacedrawing.drawing.sketch_input import SketchReader
@@ -145,7 +145,7 @@ def _synthesizer(
 ) -> Synthesizer:
     from sketchprep.models.deepfacedrawing.drawing.synthesizer import open_synthesizer
 
-    path = choose(run, model, say=partial(click.echo, err=True))
+    path = pretrained.choose(run, model, say=partial(click.echo, err=True))
     named = {"model": path} if model is not None else {"run": path}
     return open_synthesizer(**named, bank=bank_file, split=split, device=device)
 
@@ -185,17 +185,16 @@ def _service(
 @click.option("--opset", default=18, show_default=True, help="ONNX operator set, 18 to 24.")
 @OFFLINE
 def export_onnx(run: Path | None, out: Path, only: str | None, opset: int, offline: bool) -> None:
-    """Write networks as ONNX files, each checked against torch on real pictures, and a README.txt.
+    """Write networks as ONNX files, each checked against torch on real pictures.
 
     RUN is a run of `sketchprep train deepfacedrawing` or its model file; default: the bundled model.
     """
-    from sketchprep.training.onnx import export_onnx as export
+    from sketchprep.models.deepfacedrawing.onnx import export_onnx as export
 
     names = None if only is None else [name.strip() for name in only.split(",")]
-    if run is None and {"encoders", "face"} & set(names or ("face",)) and bundled() is not None:
-        run = choose(None, None, say=partial(click.echo, err=True))
+    if run is None and {"encoders", "face"} & set(names or ("face",)) and pretrained.bundled() is not None:
+        run = pretrained.choose(None, None, say=partial(click.echo, err=True))
     export(run, out, only=names, opset=opset, offline=offline, done=lambda made: click.echo(made.text()))
-    click.echo(f"  how to use them: {out / 'README.txt'}")
 
 
 COMMANDS = (*train_commands.COMMANDS, synthesize, morph, copy_paste, interpolate, export_onnx)

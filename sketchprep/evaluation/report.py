@@ -1,22 +1,62 @@
-"""Figures of drawn faces, gathered face by face, and what follows from all of them."""
+"""Figures of generated faces gathered face by face, and the one writer of reports: Markdown, JSON, contact sheet."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+import json
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
+from sketchprep.evaluation.bootstrap import Mean, interval
 from sketchprep.evaluation.distribution import BANDWIDTH, Estimate, frechet_distance, kernel_distance
-from sketchprep.evaluation.line_metrics import Mean, interval
 from sketchprep.evaluation.paired_metrics import METRICS
+from sketchprep.io import files
+from sketchprep.io.contact_sheet import save_picture
 
-__all__ = ["Compared", "Measured", "cell", "figure", "plain"]
+__all__ = ["TILE", "Compared", "Measured", "Report", "cell", "figure", "plain", "table", "write"]
+
+TILE = 192
+"""Side of a picture in a contact sheet."""
 
 Compared = tuple[Mapping[str, float | None], np.ndarray]
 Key = TypeVar("Key", bound=Hashable)
+
+
+class Report(Protocol):
+    """What an evaluation measured."""
+
+    @property
+    def out(self) -> Path:
+        """Folder of its files."""
+
+    def text(self) -> str:
+        """All of it in Markdown."""
+
+    def values(self) -> dict[str, Any]:
+        """All of it as JSON values; the same for the same pictures, weights and machine."""
+
+
+def write(report: Report, sheet: np.ndarray | None = None) -> None:
+    """Write ``table.md``, ``metrics.json`` and the contact sheet ``sheet.jpg`` into a report's folder."""
+    files.write(report.text().encode(), report.out / "table.md")
+    files.write((json.dumps(report.values(), indent=1) + "\n").encode(), report.out / "metrics.json")
+    if sheet is not None:
+        save_picture(sheet, report.out / "sheet.jpg")
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Lines of a Markdown table."""
+    yield _row(heads)
+    yield "|---" * len(heads) + "|"
+    yield from map(_row, rows)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|"
 
 
 class Measured(Generic[Key]):

@@ -1,104 +1,125 @@
-"""How a sketch-to-face model stands sketches that get worse and worse."""
+"""Sketch-to-face models on degraded sketches: strokes jittered, dropped, thickened or parts erased, step by step."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field, field_validator
 
-from sketchprep.evaluation import robustness_settings
+from sketchprep.core.config import FrozenModel, load_preset
 from sketchprep.evaluation.degrade import KINDS, degrade
-from sketchprep.evaluation.faces import TILE, write
 from sketchprep.evaluation.paired_metrics import PairedMetrics
-from sketchprep.evaluation.robustness_report import RobustnessReport
-from sketchprep.evaluation.robustness_settings import Settings
-from sketchprep.evaluation.subject import EvaluationConfig, Item, Subject
+from sketchprep.evaluation.report import TILE, write
+from sketchprep.evaluation.robustness_report import Condition, RobustnessReport
+from sketchprep.evaluation.subject import Item, Subject
 from sketchprep.io import plots
 from sketchprep.io.contact_sheet import contact_sheet, save_picture
 
-__all__ = ["evaluate_robustness"]
+__all__ = ["NAME", "Settings", "evaluate_robustness", "load"]
 
-CLEAN = ("", 0.0)
+NAME = "robustness"
+CLEAN: Condition = ("", 0.0)
 
 
-def evaluate_robustness(
-    choice: EvaluationConfig,
-    out: str | Path | None = None,
-    *,
-    preset: str | Path = robustness_settings.NAME,
-    progress: Callable[[int, str], Any] | None = None,
-) -> RobustnessReport:
-    """Spoil a split's sketches in four ways by degrees, draw them, and compare the faces with the photos.
+class Settings(FrozenModel):
+    """All that decides a robustness evaluation besides the model and the pairs; see ``pipelines/robustness.yaml``."""
 
-    The same command on the same machine gives the same figures.
+    seed: int = Field(default=0, ge=0)
+    resamples: int = Field(default=2000, ge=1, le=100_000)
+    limit: int | None = Field(default=100, ge=2)
+    wb: tuple[float, ...] = Field(default=(0, 0.5, 1), min_length=1)
+    k: int = Field(default=10, ge=1)
+    jitter: tuple[float, ...] = (2, 4, 8, 16)
+    drop: tuple[float, ...] = (0.15, 0.3, 0.5, 0.7)
+    thicken: tuple[float, ...] = (2, 4, 7, 10)
+    erase: tuple[int, ...] = (1, 2, 3, 4)
+    sheet: int = Field(default=3, ge=0, le=50)
 
-    Parameters
-    ----------
-    choice : EvaluationConfig
-        The model, what it is compared with, and the pairs; its limit goes before the preset's.
-    out : path, optional
-        Folder for ``table.md``, ``metrics.json``, ``curves.png`` and ``sheet.jpg``; default ``robustness-SPLIT`` in
-        the run.
-    preset : str or path
-        See `sketchprep.evaluation.robustness_settings.load`.
-    progress : callable, optional
-        See `sketchprep.evaluation.faces.evaluate_faces`.
+    @field_validator("wb")
+    @classmethod
+    def _shares(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(0 <= share <= 1 for share in value) or len(set(value)) != len(value):
+            raise ValueError("must be different numbers from 0 to 1")
+        return value
 
-    Returns
-    -------
-    RobustnessReport
+    @field_validator("jitter", "drop", "thicken", "erase")
+    @classmethod
+    def _growing(cls, value: tuple[float, ...], info: Any) -> tuple[float, ...]:
+        most = {"jitter": 64, "drop": 1, "thicken": 64, "erase": 5}[info.field_name]
+        if list(value) != sorted(set(value)) or not all(0 < amount <= most for amount in value):
+            raise ValueError(f"amounts must grow and lie above 0 and at most {most}")
+        return value
+
+    def amounts(self, kind: str) -> tuple[float, ...]:
+        """The amounts of a kind of degradation, 0 first."""
+        return (0, *getattr(self, kind))
+
+    def conditions(self) -> Iterator[Condition]:
+        """Kind and amount of all degradations, the sketch as it is first."""
+        yield CLEAN
+        for kind in KINDS:
+            for amount in self.amounts(kind)[1:]:
+                yield kind, amount
+
+
+def load(preset: str | Path = NAME) -> Settings:
+    """Read a preset: ``"robustness"``, the shipped one, or the path of a YAML file.
 
     Raises
     ------
     UserError
-        For a mistake in the preset, without matplotlib, or if a model, the bank, the split, the pictures' size or
-        weights are missing or do not fit.
+        If it cannot be read, or names what does not exist.
     """
-    plots.require()
-    settings = robustness_settings.load(preset)
-    choice = replace(choice, limit=settings.limit if choice.limit is None else choice.limit)
-    subject = choice.open(wbs=settings.wb, k=settings.k)
-    folder = choice.folder(out, "robustness")
-    judge = choice.judge()
-    report = RobustnessReport(folder, settings, subject.about, subject.trained, notes=list(subject.notes))
-    display = progress(len(subject.faces), "evaluating") if progress else None
+    return load_preset(Settings, preset, NAME)
+
+
+def evaluate_robustness(
+    subject: Subject,
+    metrics: PairedMetrics,
+    out: Path,
+    settings: Settings,
+    *,
+    progress: Callable[[int, str], Any] | None = None,
+) -> RobustnessReport:
+    """Degrade the subject's sketches, generate faces from them, and compare these with the photos.
+
+    Parameters
+    ----------
+    subject, metrics, progress
+        See `sketchprep.evaluation.faces.evaluate_faces`.
+    out : Path
+        Folder for ``table.md``, ``metrics.json``, ``curves.png`` and ``sheet.jpg``.
+    settings : Settings
+    """
+    report = RobustnessReport(out, settings, subject)
+    display = progress(len(subject.pairs), "evaluating") if progress else None
     for _, items in subject.batches():
-        _measure(subject, judge, items, settings, report)
+        _measure(subject, metrics, items, report)
         if display:
             display.update(len(items))
     if display:
         display.close()
     write(report, _sheet(subject, settings))
-    save_picture(plots.draw(report.panels(), shared=True), folder / "curves.png")
+    save_picture(plots.draw(report.panels(), shared=True), out / "curves.png")
     return report
 
 
-def conditions(settings: Settings) -> Iterator[tuple[str, float]]:
-    """Kind and amount of all degradations, the sketch as it is first."""
-    yield CLEAN
-    for kind in KINDS:
-        for amount in settings.amounts(kind)[1:]:
-            yield kind, amount
+def _measure(subject: Subject, metrics: PairedMetrics, items: list[Item], report: RobustnessReport) -> None:
+    """Measure a batch under all conditions; a photo's features are computed once for all of them."""
+    references = [metrics.reference(item.photo, item.landmarks) for item in items]
+    for item, reference in zip(items, references, strict=True):
+        report.measured.photo(item.name, reference.described)
+    for condition in report.settings.conditions():
+        generated = subject.generate([_degraded(item, condition, report.settings.seed) for item in items])
+        for title, faces in generated.items():
+            for face, reference in zip(faces, references, strict=True):
+                report.measured.add((title, condition), metrics.compare(face, reference))
 
 
-def _measure(
-    subject: Subject, judge: PairedMetrics, items: list[Item], settings: Settings, report: RobustnessReport
-) -> None:
-    """Draw a batch under all conditions; a photo's features are computed once for all of them."""
-    photos = [judge.reference(item.photo, item.landmarks) for item in items]
-    for item, wanted in zip(items, photos, strict=True):
-        report.measured.photo(item.name, wanted.described)
-    for condition in conditions(settings):
-        drawn = subject.draw([_spoilt(item, condition, settings.seed) for item in items])
-        for title, faces in drawn.items():
-            for face, wanted in zip(faces, photos, strict=True):
-                report.measured.add((title, condition), judge.compare(face, wanted))
-
-
-def _spoilt(item: Item, condition: tuple[str, float], seed: int) -> np.ndarray:
+def _degraded(item: Item, condition: Condition, seed: int) -> np.ndarray:
     kind, amount = condition
     if condition == CLEAN:
         return item.sketch
@@ -108,16 +129,16 @@ def _spoilt(item: Item, condition: tuple[str, float], seed: int) -> np.ndarray:
 def _sheet(subject: Subject, settings: Settings) -> np.ndarray:
     """A few faces: as they are, and under each kind at the middle and the largest amount."""
     rows = []
-    count = min(settings.sheet, len(subject.faces))
-    for number in (i * len(subject.faces) // count for i in range(count)):
-        item = subject.faces[number]
+    count = min(settings.sheet, len(subject.pairs))
+    for number in (i * len(subject.pairs) // count for i in range(count)):
+        item = subject.pairs[number]
         for condition in _shown(settings):
-            sketch = _spoilt(item, condition, settings.seed)
-            rows.append([sketch, item.photo, *(faces[0] for faces in subject.draw([sketch]).values())])
-    return contact_sheet(rows, ["sketch", "photo", *subject.drawers], tile=TILE)
+            sketch = _degraded(item, condition, settings.seed)
+            rows.append([sketch, item.photo, *(faces[0] for faces in subject.generate([sketch]).values())])
+    return contact_sheet(rows, ["sketch", "photo", *subject.generators], tile=TILE)
 
 
-def _shown(settings: Settings) -> Iterator[tuple[str, float]]:
+def _shown(settings: Settings) -> Iterator[Condition]:
     yield CLEAN
     for kind in KINDS:
         amounts = settings.amounts(kind)[1:]

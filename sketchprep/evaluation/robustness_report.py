@@ -1,4 +1,4 @@
-"""The figures of a robustness evaluation: table in Markdown, JSON, and the panels of the figure."""
+"""The figures of a robustness evaluation: table in Markdown, JSON, and the panels of the plot."""
 
 from __future__ import annotations
 
@@ -6,26 +6,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sketchprep.evaluation.bootstrap import Mean
 from sketchprep.evaluation.degrade import KINDS
 from sketchprep.evaluation.distribution import BANDWIDTH
-from sketchprep.evaluation.line_metrics import Mean
 from sketchprep.evaluation.paired_metrics import METRICS
-from sketchprep.evaluation.report import Measured, cell, figure, plain
-from sketchprep.evaluation.robustness_settings import Settings
+from sketchprep.evaluation.report import Measured, cell, figure, plain, table
 from sketchprep.io.plots import Line, Panel
-from sketchprep.training.cost import Trained
 from sketchprep.training.cost import table as training_table
 
-__all__ = ["RobustnessReport"]
+if TYPE_CHECKING:
+    from sketchprep.evaluation.robustness import Settings
+    from sketchprep.evaluation.subject import Subject
+
+__all__ = ["Condition", "RobustnessReport"]
 
 UNITS = {"jitter": "px", "drop": "share", "thicken": "px", "erase": "parts"}
 RISES = ("identity", "perceptual")
 SHOWN = {"kernel": "kernel × 1000", "identity": "identity", "perceptual": "perceptual", "found": "face found %"}
 Condition = tuple[str, float]
+"""Kind and amount of a degradation."""
 
 
 @dataclass
@@ -35,23 +38,16 @@ class RobustnessReport:
     Attributes
     ----------
     out : Path
-        Where the files lie.
+        Folder of its files.
     settings : Settings
-    about : dict
-        Model, bank and dataset.
-    trained : dict of tuple of str to Trained
-        What was trained, by the titles of the ways from sketch to face that came of it; the model's own first.
-    notes : list of str
-        What a reader must know.
+    subject : Subject
     measured : Measured
         The figures by title and condition, (kind, amount) or ``("", 0)`` for the sketch as it is.
     """
 
     out: Path
     settings: Settings
-    about: dict[str, Any]
-    trained: dict[tuple[str, ...], Trained]
-    notes: list[str] = field(default_factory=list)
+    subject: Subject
     measured: Measured[tuple[str, Condition]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -60,12 +56,12 @@ class RobustnessReport:
     @property
     def titles(self) -> list[str]:
         """The ways from sketch to face."""
-        return [title for titles in self.trained for title in titles]
+        return [title for titles in self.subject.trained for title in titles]
 
     @property
     def own(self) -> tuple[str, ...]:
         """Those of the model under evaluation."""
-        return next(iter(self.trained))
+        return next(iter(self.subject.trained))
 
     @property
     def others(self) -> list[str]:
@@ -77,7 +73,7 @@ class RobustnessReport:
         return title, (kind, amount) if amount else ("", 0.0)
 
     def rise(self, title: str, kind: str, metric: str) -> Mean:
-        """By how much a figure is worse on spoilt sketches than on the same sketches as they are.
+        """By how much a figure is worse on degraded sketches than on the same sketches as they are.
 
         For each face the mean over the amounts, so that faces are compared with themselves.
         """
@@ -88,8 +84,8 @@ class RobustnessReport:
         ours, theirs = (self._rises_of(name, kind, metric) for name in (title, other))
         return self.measured.mean(ours - theirs)
 
-    def spoilt(self, title: str, kind: str) -> float | None:
-        """Kernel distance on spoilt sketches, mean over the amounts."""
+    def degraded_kernel(self, title: str, kind: str) -> float | None:
+        """Kernel distance on degraded sketches, mean over the amounts."""
         found = [self.measured.kernel[self.at(title, kind, amount)].value for amount in self.settings.amounts(kind)[1:]]
         return float(np.mean(found)) if found else None
 
@@ -129,39 +125,45 @@ class RobustnessReport:
             for title in self.own
         }
         return {
-            **self.about,
+            **self.subject.about,
             "settings": self.settings.model_dump(mode="json"),
             "bandwidth": BANDWIDTH,
             "strangers": self.strangers,
             "rises": rises,
             "against": against,
-            "notes": self.notes,
+            "notes": self.subject.notes,
             "ids": self.measured.names,
             "conditions": conditions,
         }
 
     def text(self) -> str:
         """The report in Markdown."""
-        data = self.about["data"]
+        about, data = self.subject.about, self.subject.about["data"]
         lines = [f"# Robustness: {len(self.measured.names)} faces of the split `{data['split']}`", ""]
-        lines += [f"At {data['size']} px, {self.about['k']} neighbours; model sha256 {self.about['model']}.", ""]
-        lines += [*self._rises(), "", *self._against(), "## What was trained", "", *training_table(self.trained), ""]
+        lines += [f"At {data['size']} px, {self.subject.setup}; model sha256 {about['model']}.", ""]
+        lines += [
+            *self._rises(),
+            "",
+            *self._against(),
+            "## What was trained",
+            "",
+            *training_table(self.subject.trained),
+            "",
+        ]
         lines += ["## All amounts", "", *self._table(), "", *self._legend(), ""]
-        lines += [f"- {note}" for note in self.notes]
+        lines += [f"- {note}" for note in self.subject.notes]
         return "\n".join(lines).rstrip() + "\n"
 
     def _rises(self) -> Iterator[str]:
-        heads = [*(f"{METRICS[metric]}, rise" for metric in RISES), "kernel × 1000, mean over the amounts"]
-        yield "## How much worse spoilt sketches make the faces"
+        yield "## How much worse degraded sketches make the faces"
         yield ""
-        yield f"| | | {' | '.join(heads)} |"
-        yield "|---" * (len(heads) + 2) + "|"
-        for kind, name in KINDS.items():
-            for title in self.titles:
-                cells = [_signed(self.rise(title, kind, metric)) for metric in RISES]
-                level = self.spoilt(title, kind)
-                cells.append("–" if level is None else f"{1000 * level:.1f}")
-                yield f"| {name} | {title} | {' | '.join(cells)} |"
+        heads = [*(f"{METRICS[metric]}, rise" for metric in RISES), "kernel × 1000, mean over the amounts"]
+        yield from table(["", "", *heads], (self._rise_row(k, title) for k in KINDS for title in self.titles))
+
+    def _rise_row(self, kind: str, title: str) -> list[str]:
+        level = self.degraded_kernel(title, kind)
+        rises = [_signed(self.rise(title, kind, metric)) for metric in RISES]
+        return [KINDS[kind], title, *rises, "–" if level is None else f"{1000 * level:.1f}"]
 
     def _against(self) -> Iterator[str]:
         if not self.others:
@@ -169,39 +171,32 @@ class RobustnessReport:
         yield "## Rise less that of the baselines, face by face"
         yield ""
         heads = [f"{METRICS[metric]}: {title}" for metric in RISES for title in self.own]
-        yield f"| | less | {' | '.join(heads)} |"
-        yield "|---" * (len(heads) + 2) + "|"
-        for kind, name in KINDS.items():
-            for other in self.others:
-                cells = [_signed(self.against(title, other, kind, metric)) for metric in RISES for title in self.own]
-                yield f"| {name} | {other} | {' | '.join(cells)} |"
+        rows = (
+            [KINDS[k], other, *(_signed(self.against(title, other, k, m)) for m in RISES for title in self.own)]
+            for k in KINDS
+            for other in self.others
+        )
+        yield from table(["", "less", *heads], rows)
         yield ""
-        yield "Below 0: spoilt sketches hurt the model's faces less than the baseline's."
+        yield "Below 0: degraded sketches hurt the model's faces less than the baseline's."
         yield ""
 
     def _table(self) -> Iterator[str]:
-        yield f"| | | {' | '.join(SHOWN.values())} |"
-        yield "|---" * (len(SHOWN) + 2) + "|"
-        yield from self._rows("as it is", "", 0)
-        for kind, name in KINDS.items():
-            for amount in self.settings.amounts(kind)[1:]:
-                yield from self._rows(f"{name}, {amount:g} {UNITS[kind]}", kind, amount)
+        rows = (self._row(condition, title) for condition in self.settings.conditions() for title in self.titles)
+        return table(["", "", *SHOWN.values()], rows)
 
-    def _rows(self, name: str, kind: str, amount: float) -> Iterator[str]:
-        for title in self.titles:
-            key = self.at(title, kind, amount)
-            cells = [
-                figure(self.measured.kernel[key]) if m == "kernel" else cell(self.measured.means[key][m], m)
-                for m in SHOWN
-            ]
-            yield f"| {name} | {title} | {' | '.join(cells)} |"
+    def _row(self, condition: Condition, title: str) -> list[str]:
+        kind, amount = condition
+        kernel, means = self.measured.kernel[title, condition], self.measured.means[title, condition]
+        name = f"{KINDS[kind]}, {amount:g} {UNITS[kind]}" if kind else "as it is"
+        return [name, title, *(figure(kernel) if m == "kernel" else cell(means[m], m) for m in SHOWN)]
 
     def _legend(self) -> Iterator[str]:
         yield (
             "Every figure but `face found` is the smaller the better. Kernel: squared maximum mean discrepancy of "
             f"dlib's face descriptors, Gaussian kernel of σ = {BANDWIDTH:g}. Identity: distance of the descriptors of "
             f"result and photo; photos of different people here are {self.strangers:.3f} apart. Perceptual: on the "
-            "trunk that training may use as well. Pixels are at 512. Rise: a face's figure on spoilt sketches, mean "
+            "trunk that training may use as well. Pixels are at 512. Rise: a face's figure on degraded sketches, mean "
             "over the amounts, less its figure on the sketch as it is. In brackets: 95 % intervals over the faces, by "
             "bootstrap, for the kernel distance by jackknife."
         )

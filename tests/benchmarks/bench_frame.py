@@ -15,7 +15,10 @@ import cv2
 import numpy as np
 
 from sketchprep.evaluation.subject import BATCH, EvaluationConfig
+from sketchprep.models.deepfacedrawing.drawing.manifold import NEIGHBOURS
 from sketchprep.models.deepfacedrawing.drawing.synthesize_files import check
+from sketchprep.models.deepfacedrawing.drawing.synthesizer import open_synthesizer
+from sketchprep.models.deepfacedrawing.evaluate import ModelFiles, open_subject
 
 Move = Callable[[int, int], np.ndarray]
 
@@ -59,15 +62,17 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--limit", type=int, default=180)
     options = parser.parse_args()
-    subject = EvaluationConfig(options.data, run=options.run, split=options.split, limit=options.limit).open(wbs=())
-    sketches = np.stack([subject.faces[at].sketch for at in range(len(subject.faces))])
+    synthesizer = open_synthesizer(options.run)
+    config = EvaluationConfig(options.data, split=options.split, limit=options.limit)
+    pairs = open_subject(config, ModelFiles(options.run), wbs=(), k=NEIGHBOURS).pairs
+    sketches = np.stack([pairs[at].sketch for at in range(len(pairs))])
     print(f"| {len(sketches)} sketches | told to be out of place |\n|---|---|")
     for name, change in CHANGES.items():
         moved = np.stack([_moved(sketch, change(at, len(sketch))) for at, sketch in enumerate(sketches)])
         told = 0
         for first in range(0, len(moved), BATCH):
-            drawn = subject.synthesizer.draw(moved[first : first + BATCH])
-            told += sum(check(subject.synthesizer, drawn, at) is not None for at in range(len(drawn.sketches)))
+            drawn = synthesizer.draw(moved[first : first + BATCH])
+            told += sum(check(synthesizer, drawn, at) is not None for at in range(len(drawn.sketches)))
         print(f"| {name} | {told / len(moved):.0%} |", flush=True)
 
 

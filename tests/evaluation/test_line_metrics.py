@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sketchprep.evaluation.line_metrics import agreement, away_from, ink, ink_share, interval, specks
+from sketchprep.evaluation.bootstrap import interval
+from sketchprep.evaluation.line_metrics import agreement, away_from, ink, ink_share, specks
 
 SIDE = 100
 

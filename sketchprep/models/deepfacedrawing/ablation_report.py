@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sketchprep.evaluation.bootstrap import Mean
 from sketchprep.evaluation.distribution import BANDWIDTH, Estimate
-from sketchprep.evaluation.line_metrics import Mean
 from sketchprep.evaluation.paired_metrics import METRICS
-from sketchprep.evaluation.report import cell, figure
-from sketchprep.models.deepfacedrawing.ablation_settings import BASE, WITH, WITHOUT, Settings, Variant
+from sketchprep.evaluation.report import cell, figure, table
+from sketchprep.models.deepfacedrawing.evaluate import Way
 from sketchprep.models.deepfacedrawing.training.settings import Settings as Network
 
-__all__ = ["CLEAN", "ROUGH", "AblationReport"]
+if TYPE_CHECKING:
+    from sketchprep.models.deepfacedrawing.ablation import Settings, Variant
 
+__all__ = ["BASE", "CLEAN", "ROUGH", "WITH", "WITHOUT", "AblationReport"]
+
+BASE = "base"
+WITH, WITHOUT = 0.0, 1.0
 CLEAN, ROUGH = "as it is", "rough"
 SHOWN = ("perceptual", "identity", "l1", "found", "off")
 QUESTIONS = {"latent": "numbers in a code", "fm_channels": "channels of a feature map"}
-Way = tuple[float, int]
 
 
 @dataclass
@@ -71,27 +75,29 @@ class AblationReport:
         return "\n".join(lines).rstrip() + "\n"
 
     def _table(self) -> Iterator[str]:
-        heads = ["", "projection", "sketches", *(METRICS[key] for key in SHOWN), "kernel × 1000"]
-        yield f"| question | {' | '.join(heads)} |"
-        yield "|---" * (len(heads) + 1) + "|"
-        both = ((WITH, self.settings.k), (WITHOUT, self.settings.k))
-        for key, question in QUESTIONS.items():
-            for value in sorted({getattr(self.base, key), *getattr(self.settings, key)}):
-                name = BASE if value == getattr(self.base, key) else f"{key}-{value}"
-                for way in both:
-                    yield from self._rows(question, f"{value}{' (base)' if name == BASE else ''}", name, way)
-        for k in sorted({self.settings.k, *self.settings.neighbours}):
-            yield from self._rows("neighbours K", f"{k}{' (base)' if k == self.settings.k else ''}", BASE, (WITH, k))
-        for way in both:
-            yield from self._rows("projection", "with (base)" if way[0] == WITH else "without", BASE, way)
+        heads = ["question", "", "projection", "sketches", *(METRICS[key] for key in SHOWN), "kernel × 1000"]
+        return table(heads, self._rows())
 
-    def _rows(self, question: str, value: str, variant: str, way: Way) -> Iterator[str]:
-        projection = f"K = {way[1]}" if way[0] == WITH else "–"
-        for sketches in (CLEAN, ROUGH):
-            row = self.row(variant, way, sketches)
-            cells = [cell(_filled(Mean, row["means"][key]), key) for key in SHOWN]
-            kernel = figure(_filled(Estimate, row["kernel"]))
-            yield f"| {question} | {value} | {projection} | {sketches} | {' | '.join(cells)} | {kernel} |"
+    def _rows(self) -> Iterator[list[str]]:
+        settings, both = self.settings, ((WITH, self.settings.k), (WITHOUT, self.settings.k))
+        for key, question in QUESTIONS.items():
+            own = getattr(self.base, key)
+            for value in sorted({own, *getattr(settings, key)}):
+                variant = BASE if value == own else f"{key}-{value}"
+                yield from self._row_pairs(question, f"{value}{' (base)' * (value == own)}", variant, both)
+        for k in sorted({settings.k, *settings.neighbours}):
+            yield from self._row_pairs("neighbours K", f"{k}{' (base)' * (k == settings.k)}", BASE, [(WITH, k)])
+        for way, name in zip(both, ("with (base)", "without"), strict=True):
+            yield from self._row_pairs("projection", name, BASE, [way])
+
+    def _row_pairs(self, question: str, value: str, variant: str, ways: Iterable[Way]) -> Iterator[list[str]]:
+        """A row from the sketches as they are and one from rough ones, for each way of drawing."""
+        for way in ways:
+            for sketches in (CLEAN, ROUGH):
+                row = self.row(variant, way, sketches)
+                cells = [cell(_filled(Mean, row["means"][key]), key) for key in SHOWN]
+                projection = f"K = {way[1]}" if way[0] == WITH else "–"
+                yield [question, value, projection, sketches, *cells, figure(_filled(Estimate, row["kernel"]))]
 
     def _legend(self) -> Iterator[str]:
         damage = ", ".join(f"{kind} {amount:g}" for kind, amount in self.settings.rough.items())
@@ -110,18 +116,17 @@ class AblationReport:
     def _trained(self) -> Iterator[str]:
         parts = list(next(iter(self.results.values()))["explained"] or {})
         heads = ["parameters", "images", "hours", *(f"explained: {part.replace('_', ' ')}" for part in parts)]
-        yield f"| | {' | '.join(heads)} |"
-        yield "|---" * (len(heads) + 1) + "|"
-        for variant in self.variants:
-            found = self.results[variant.name]
-            one, shares = found["trained"], found["explained"] or {}
-            spent = one["hours"] if variant.own_codes else one["second_hours"]
-            hours = "–" if spent is None else f"{spent:.2f}{'' if variant.own_codes else ' on stage 1 of the base'}"
-            explained = ["–" if shares.get(part) is None else f"{shares[part]:.0%}" for part in parts]
-            cells = [f"{one['parameters'] / 1e6:.1f} M", f"{one['images'] or 0:,}", hours, *explained]
-            yield f"| {variant.name} | {' | '.join(cells)} |"
+        yield from table(["", *heads], (self._training(variant, parts) for variant in self.variants))
         yield ""
         yield "Explained: share of the variance of held-out sketches that a part's code holds."
+
+    def _training(self, variant: Variant, parts: Sequence[str]) -> list[str]:
+        found = self.results[variant.name]
+        one, shares = found["trained"], found["explained"] or {}
+        spent = one["hours"] if variant.own_codes else one["second_hours"]
+        hours = "–" if spent is None else f"{spent:.2f}{'' if variant.own_codes else ' on stage 1 of the base'}"
+        explained = ["–" if shares.get(part) is None else f"{shares[part]:.0%}" for part in parts]
+        return [variant.name, f"{one['parameters'] / 1e6:.1f} M", f"{one['images'] or 0:,}", hours, *explained]
 
 
 def _filled(kind: type, values: dict[str, Any]) -> Any:

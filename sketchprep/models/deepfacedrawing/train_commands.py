@@ -17,6 +17,7 @@ from sketchprep.training.commands import trains
 
 if TYPE_CHECKING:
     from sketchprep.evaluation.subject import EvaluationConfig
+    from sketchprep.models.deepfacedrawing.evaluate import ModelFiles
 
 __all__ = ["COMMANDS", "EVALUATE", "TRAIN"]
 
@@ -96,15 +97,19 @@ def write_bank(model: Path, data: Path, out: Path | None = None, **options: Any)
     click.echo(f"bank: {path}: {len(made):,} faces, {made.latent} numbers a part{known}")
 
 
-def _face_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Which model of faces to measure on what, handed over as one `choice`."""
+def _subject_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Which model is measured on which pairs, passed on as a `ModelFiles` and an `EvaluationConfig`."""
 
     @functools.wraps(command)
     def chosen(**options: Any) -> None:
         from sketchprep.evaluation.subject import EvaluationConfig
+        from sketchprep.models.deepfacedrawing.evaluate import ModelFiles
 
-        own = {name: options.pop(name) for name in [field.name for field in fields(EvaluationConfig)]}
-        command(EvaluationConfig(**own), **options)
+        config, model = (
+            kind(**{field.name: options.pop(field.name) for field in fields(kind)})
+            for kind in (EvaluationConfig, ModelFiles)
+        )
+        command(config, model, **options)
 
     chosen_options = (
         click.option("--run", type=FILE, help="Run of `sketchprep train deepfacedrawing`."),
@@ -129,7 +134,7 @@ def _face_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command("faces")
-@_face_options
+@_subject_options
 @click.option("-o", "--out", type=FILE, help="Folder for the report; default: evaluation-SPLIT in the run.")
 @click.option("--wb", default="0,0.5,1", show_default=True, help="From the bank (0) to the drawing (1), with commas.")
 @click.option("--k", default=10, show_default=True, help="Neighbours in the bank.")
@@ -138,29 +143,29 @@ def _face_options(command: Callable[..., None]) -> Callable[..., None]:
     metavar="auto|FILE",
     help="Also measure on Inception's features: its weights, or auto for where torch-fidelity keeps them.",
 )
-def evaluate_faces(choice: EvaluationConfig, wb: str, **options: Any) -> None:
+def evaluate_faces(config: EvaluationConfig, model: ModelFiles, wb: str, **options: Any) -> None:
     """Compare the faces that a model draws from a split's sketches with the photos."""
     from sketchprep.core import progress
-    from sketchprep.evaluation.faces import evaluate_faces as measure
-    from sketchprep.evaluation.subject import parse_wbs
+    from sketchprep.models.deepfacedrawing.evaluate import evaluate_faces as measure
+    from sketchprep.models.deepfacedrawing.evaluate import parse_wbs
 
-    report = measure(choice, wbs=parse_wbs(wb), progress=progress.bar, **options)
+    report = measure(config, model, wbs=parse_wbs(wb), progress=progress.bar, **options)
     click.echo(report.text())
     click.echo(f"report: {report.out}")
 
 
 @click.command("robustness")
-@_face_options
+@_subject_options
 @click.option("-o", "--out", type=FILE, help="Folder for the report; default: robustness-SPLIT in the run.")
 @click.option(
     "--preset", default="robustness", show_default=True, metavar="NAME|FILE", help="Kinds of damage, amounts and wb."
 )
-def evaluate_robustness(choice: EvaluationConfig, **options: Any) -> None:
-    """Spoil a split's sketches by degrees in four ways and see what becomes of the faces."""
+def evaluate_robustness(config: EvaluationConfig, model: ModelFiles, **options: Any) -> None:
+    """Degrade a split's sketches in four ways, step by step, and measure the faces."""
     from sketchprep.core import progress
-    from sketchprep.evaluation.robustness import evaluate_robustness as measure
+    from sketchprep.models.deepfacedrawing.evaluate import evaluate_robustness as measure
 
-    report = measure(choice, progress=progress.bar, **options)
+    report = measure(config, model, progress=progress.bar, **options)
     click.echo(report.text())
     click.echo(f"report: {report.out}")
 

@@ -89,6 +89,16 @@ class Baseline:
     network: nn.Module
     facts: dict[str, Any]
 
+    @property
+    def name(self) -> str:
+        """Of the network, ``"unet"`` or ``"global"``."""
+        return self.shape.network
+
+    @property
+    def size(self) -> int:
+        """Height and width of sketch and photo in pixels."""
+        return self.shape.size
+
     def draw(self, sketches: np.ndarray) -> np.ndarray:
         """Photos (B, size, size, 3), uint8 RGB, of sketches (B, size, size), uint8, black on white."""
         device = next(self.network.parameters()).device

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from drawn_faces import write_faces
 
 from sketchprep.cli.main import main
-from sketchprep.models.deepfacedrawing.ablation_settings import load
+from sketchprep.models.deepfacedrawing.ablation import load
 from sketchprep.models.deepfacedrawing.networks.model import load_face_model
 
 NARROW = [

@@ -15,7 +15,7 @@ from drawn_faces import write_faces
 from small_face_model import SIZE, fresh, write_run
 
 from sketchprep.cli.main import main
-from sketchprep.evaluation.face_report import OTHERS, FaceReport
+from sketchprep.evaluation.faces import OTHERS, FaceReport
 from sketchprep.evaluation.paired_metrics import METRICS, Reference
 from sketchprep.io.plots import LEGEND
 from sketchprep.training.cost import of_model
@@ -179,8 +179,8 @@ def test_robustness_from_the_sketch_as_it_is_to_the_worst(
 
 def test_enough_faces_have_a_frechet_distance_that_grows_as_the_faces_stray(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    about = {"data": {"split": "test", "size": 64}, "k": 10, "model": "0" * 64}
-    report = FaceReport(tmp_path, about, {("a",): of_model(tmp_path, {}, 0)})
+    about = {"data": {"split": "test", "size": 64}, "model": "0" * 64}
+    report = FaceReport(tmp_path, about, "10 neighbours", {("a",): of_model(tmp_path, {}, 0)})
     figures: dict[str, float | None] = dict.fromkeys(METRICS, 0.5)
     for number in range(150):
         real = rng.normal(0, 0.07, 128)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import numpy as np
 from sketchprep.errors import SampleError
 from sketchprep.evaluation.landmark_coverage import coverage
 from sketchprep.evaluation.line_metrics import agreement, ink, ink_share, specks
+from sketchprep.evaluation.report import write
 from sketchprep.io import files
 from sketchprep.models.simplifier.evaluation import settings as presets
 from sketchprep.models.simplifier.evaluation.methods import Methods, open_methods
@@ -167,9 +167,7 @@ def _write(report: Report, shown: SheetRows, faces: Sequence[Face], methods: Met
 
     by_name = {(face.kind, face.name): face for face in faces}
     worst = [by_name[row["set"], row["name"]] for row in report.worst()]
-    files.write(report.text().encode(), report.out / "table.md")
-    files.write((json.dumps(report.values(), indent=1) + "\n").encode(), report.out / "metrics.json")
-    save_picture(shown.sheet(), report.out / "sheet.jpg")
+    write(report, shown.sheet())
     if worst:
         save_picture(worst_sheet(worst, methods, report.settings), report.out / "worst.jpg")
     else:

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from sketchprep.evaluation.bootstrap import Mean, interval
 from sketchprep.evaluation.landmark_coverage import PARTS, draw_coverage
-from sketchprep.evaluation.line_metrics import Mean, ink, interval
+from sketchprep.evaluation.line_metrics import ink
 from sketchprep.io.contact_sheet import contact_sheet
 from sketchprep.models.simplifier.evaluation.methods import METHODS, Methods
 from sketchprep.models.simplifier.evaluation.sets import Face, Pair

@@ -9,7 +9,7 @@ import numpy as np
 
 from sketchprep.core import weights as assets
 from sketchprep.evaluation.identity import Descriptor
-from sketchprep.sketching.landmarks import Landmarker
+from sketchprep.sketching.landmarks import open_landmarker
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,7 +67,7 @@ class PairedMetrics:
         from sketchprep.nn.perceptual import load_perceptual
 
         self.describe = Descriptor(assets.path("dlib-face-descriptor", offline=offline))
-        self.landmarker = Landmarker(assets.path("dlib-landmarks-68", offline=offline))
+        self.landmarker = open_landmarker(offline=offline)
         assets.path("hed", offline=offline)
         self._perceptual = load_perceptual().to(device)
         self._device = device

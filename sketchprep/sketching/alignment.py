@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from sketchprep.errors import SampleError, UserError
+from sketchprep.io.pictures import Picture, as_image
 from sketchprep.ops.align import Aligned, Template
 from sketchprep.ops.align import align as align_by_landmarks
 
@@ -20,7 +21,7 @@ TEMPLATES = ("ffhq", "apdrawing", "none")
 
 
 def align(
-    photo: np.ndarray,
+    photo: Picture,
     *,
     template: Template = "ffhq",
     size: int = 512,
@@ -31,8 +32,8 @@ def align(
 
     Parameters
     ----------
-    photo : ndarray of uint8, shape (H, W, 3)
-        RGB.
+    photo : str, Path, PIL image, ndarray or Tensor
+        RGB; see `sketchprep.io.pictures` for shapes and ranges.
     template : {"ffhq", "apdrawing", "none"}
         The alignment of FFHQ and CelebA-HQ (Karras et al. 2018), that of APDrawing (Yi et al. 2019), or the largest
         centred square.
@@ -51,24 +52,22 @@ def align(
     Raises
     ------
     UserError
-        For an unknown template, or missing weights.
+        For an unknown template, a picture of another type, shape or range, or missing weights.
     SampleError
         ``"no-face"`` if there is none, ``"landmarks"`` if the points span no face.
     """
     if template not in TEMPLATES:
         raise UserError(f"template {template!r}: unknown; known: {', '.join(TEMPLATES)}")
+    image = as_image(photo, name="photo")
     if landmarks is None and template != "none":
-        landmarker = _landmarker(offline)
-        faces = landmarker.faces(photo)
-        if not faces:
+        landmarks = _landmarker(offline).largest(image)
+        if landmarks is None:
             raise SampleError("no-face", "no face was found", rejected=True)
-        landmarks = landmarker.points(photo, faces[0])
-    return align_by_landmarks(photo, landmarks, template=template, size=size)
+    return align_by_landmarks(image, landmarks, template=template, size=size)
 
 
 @cache
 def _landmarker(offline: bool) -> Landmarker:
-    from sketchprep.core import weights
-    from sketchprep.sketching.landmarks import Landmarker
+    from sketchprep.sketching.landmarks import open_landmarker
 
-    return Landmarker(weights.path("dlib-landmarks-68", offline=offline))
+    return open_landmarker(offline=offline)

@@ -20,7 +20,7 @@ import numpy as np
 from sketchprep.errors import UserError
 from sketchprep.ops.resize import resize
 
-__all__ = ["FRAME_BOX", "Box", "Landmarker", "box_around"]
+__all__ = ["FRAME_BOX", "Box", "Landmarker", "box_around", "open_landmarker"]
 
 # The box that dlib's detector gives, in the median, for a face in the FFHQ/CelebA-HQ frame: left, top, right, bottom as
 # fractions of the size.  Measured on CelebA-HQ photos.
@@ -89,6 +89,11 @@ class Landmarker:
                 ) from None
             self._loaded = dlib.get_frontal_face_detector(), predictor
         return self._loaded
+
+    def largest(self, image: np.ndarray) -> np.ndarray | None:
+        """The 68 landmarks of the largest face, (x, y) in pixels, shape (68, 2); None if no face is found."""
+        faces = self.faces(image)
+        return self.points(image, faces[0]) if faces else None
 
     def load(self) -> None:
         """Open the files now rather than on first use."""
@@ -171,6 +176,19 @@ class Landmarker:
         left, top, right, bottom = FRAME_BOX
         box = Box(left * width - 0.5, top * height - 0.5, right * width - 0.5, bottom * height - 0.5)
         return self.points(image, box)
+
+
+def open_landmarker(*, offline: bool = False) -> Landmarker:
+    """The `Landmarker` with the predictor of the weights' manifest.
+
+    Raises
+    ------
+    UserError
+        If the predictor is missing and cannot be fetched.
+    """
+    from sketchprep.core import weights
+
+    return Landmarker(weights.path("dlib-landmarks-68", offline=offline))
 
 
 def box_around(points: np.ndarray) -> tuple[np.ndarray, float]:

@@ -65,10 +65,9 @@ class Sketcher:
     @cached_property
     def landmarker(self) -> Landmarker:
         """Finds faces and their 68 landmarks."""
-        from sketchprep.core import weights
-        from sketchprep.sketching.landmarks import Landmarker
+        from sketchprep.sketching.landmarks import open_landmarker
 
-        return Landmarker(weights.path("dlib-landmarks-68", offline=self.offline))
+        return open_landmarker(offline=self.offline)
 
     @cached_property
     def networks(self) -> dict[str, Any]:
@@ -90,8 +89,7 @@ class Sketcher:
 
     def landmarks(self, image: np.ndarray) -> np.ndarray | None:
         """The 68 landmarks of the largest face, (x, y) in pixels, shape (68, 2); None if no face is found."""
-        faces = self.landmarker.faces(image)
-        return self.landmarker.points(image, faces[0]) if faces else None
+        return self.landmarker.largest(image)
 
     def run(
         self,

@@ -98,3 +98,11 @@ def test_only_recipes_with_faces_in_the_frame_draw_photos() -> None:
     assert face_recipe({}).name == face_recipe({"recipe": pairs}).name == load(RECIPE).name
     assert face_recipe({"recipe": {"name": "of a later version", "new": 1}}).name == RECIPE
     assert face_recipe({"recipe": CANNY}).name == "plain"
+
+
+def test_align_takes_a_picture_in_any_form(photos: list[np.ndarray], frontal) -> None:
+    expected = sketchprep.align(photos[0], size=64)
+    assert np.array_equal(sketchprep.align(photos[0] / 255, size=64).image, expected.image)
+    assert sketchprep.align(frontal[0], size=64).image.shape == (64, 64, 3)
+    with pytest.raises(UserError, match="photo: a picture has the shape"):
+        sketchprep.align(np.zeros((4, 4, 4), np.uint8))

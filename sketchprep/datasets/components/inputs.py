@@ -166,10 +166,9 @@ class FolderInput:
 
     @cached_property
     def _landmarker(self) -> Any:
-        from sketchprep.core import weights
-        from sketchprep.sketching.landmarks import Landmarker
+        from sketchprep.sketching.landmarks import open_landmarker
 
-        return Landmarker(weights.path("dlib-landmarks-68"))
+        return open_landmarker()
 
     def _landmarks(self, image: np.ndarray) -> np.ndarray:
         """Landmarks of the largest face."""

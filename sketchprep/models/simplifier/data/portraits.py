@@ -139,10 +139,10 @@ def prepare(
 def _tools(device: str, offline: bool) -> tuple[HED, Landmarker]:
     from sketchprep.core import weights
     from sketchprep.nn import hed
-    from sketchprep.sketching.landmarks import Landmarker
+    from sketchprep.sketching.landmarks import open_landmarker
 
     net = hed.load_hed(weights.path("hed", offline=offline), device=device, dtype="bfloat16")
-    return net, Landmarker(weights.path("dlib-landmarks-68", offline=offline))
+    return net, open_landmarker(offline=offline)
 
 
 def _portrait_arrays(data: bytes, net: HED, landmarker: Landmarker) -> dict[str, np.ndarray]:

@@ -225,8 +225,7 @@ def _lines(portrait: Any) -> np.ndarray:
 
 
 def _folder_faces(root: Path, count: int, offline: bool) -> list[Face]:
-    from sketchprep.core import weights
-    from sketchprep.sketching.landmarks import Landmarker
+    from sketchprep.sketching.landmarks import open_landmarker
 
     if not root.exists():
         raise UserError(
@@ -237,7 +236,7 @@ def _folder_faces(root: Path, count: int, offline: bool) -> list[Face]:
     paths = sorted((entry.path for entry in tree.files(under).files), key=_by_number)
     if not paths:
         raise UserError(f"--celebamask {root}: no pictures there; give the root of CelebAMask-HQ")
-    landmarker = Landmarker(weights.path("dlib-landmarks-68", offline=offline))
+    landmarker = open_landmarker(offline=offline)
     return [
         Face(root.resolve().name, Path(path).stem, partial(read_face, tree, path, landmarker))
         for path in spread(paths, count)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from sketchprep.core import weights
+from sketchprep.core import cards, weights
 from sketchprep.core.version import VERSION
 from sketchprep.datasets import sources
 from sketchprep.datasets.layout import SPLITS
@@ -63,41 +63,22 @@ def _body(status: Status, stored: dict[str, Any]) -> str:
     kinds = ", ".join(f"{n:,} {kind}" for (_, kind), n in status.failures.most_common()) or "none"
     members = ["photo", "sketch", *recipe["store"], *(["labels"] if recipe["labels"] else [])]
     stages = "\n".join(f"| `{n}` | {s['op']} | `{s['input']}` |" for n, s in recipe["stages"].items())
-    asked = "\n".join(f"- {line}" for line in licences(recipe))
-    return f"""# {recipe["name"]}
-
-{recipe["description"]}
-
-{status.pairs:,} pairs at {recipe["size"]}×{recipe["size"]} px in the frame `{recipe["align"]["template"]}`, \
-made by sketchprep {VERSION}. Planned: {splits}. Left out: {kinds}.
-
-![photo beside each stored sketch](preview.jpg)
-
-## What a pair holds
-
-Photos are RGB in sRGB, JPEG 4:4:4 or PNG; sketches are grey PNG, black ink on white; members of a tar are named
-`KEY.MEMBER.EXTENSION`: {", ".join(f"`{m}`" for m in members)} and `KEY.json` with id, landmarks, pose and attributes.
-`sketch` is the result of the stage `{recipe["sketch"]}`.
-
-| Stage | Op | Input |
-|---|---|---|
-{stages}
-
-`index.parquet` has one row a pair with the byte offset, size and sha256 of every member; `failures.parquet` says why
-the other photos are not here; `recipe.yaml` holds the resolved recipe and what the bytes depend on.
-
-```python
-import sketchprep
-pairs = sketchprep.open_pairs("{status.folder.name}", split="train")
-pairs[0].photo, pairs[0].sketch
-```
-
-## Licences
-
-{asked}
-
-The pairs are derived from the photos: what the photos' licence asks for holds for the pairs too.
-"""
+    return cards.render(
+        "dataset",
+        name=recipe["name"],
+        description=recipe["description"],
+        pairs=f"{status.pairs:,}",
+        size=recipe["size"],
+        frame=recipe["align"]["template"],
+        version=VERSION,
+        splits=splits,
+        left_out=kinds,
+        members=", ".join(f"`{member}`" for member in members),
+        sketch=recipe["sketch"],
+        stages=stages,
+        folder=status.folder.name,
+        licences=cards.bullets(licences(recipe)),
+    )
 
 
 def licences(recipe: dict[str, Any]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from sketchprep.core import cards
 from sketchprep.errors import UserError
 from sketchprep.models.pix2pix.model import FILE, NETWORKS, Shape, save_baseline
 from sketchprep.models.pix2pix.settings import SHAPE
@@ -47,31 +48,21 @@ def export_baseline(run: str | Path, out: str | Path | None = None, *, about: di
 def card(facts: dict[str, Any], size: int) -> str:
     """Model card in Markdown of what a header of `size` bytes of model says."""
     task, data = facts["task"], facts["task"]["data"]
-    title = NETWORKS[task["network"]]
-    asked = "\n".join(f"- {line}" for line in facts.get("licences", [])) or "- unknown: see the dataset's own card"
-    scores = "\n".join(f"| {name} | {value:.4f} |" for name, value in facts["scores"].items())
-    weights = ", ".join(
-        f"{task[key]:g} {key.replace('_', ' ')}" for key in ("gan", "feature_matching", "l1", "perceptual")
+    return cards.render(
+        "baseline",
+        title=NETWORKS[task["network"]],
+        size=task["size"],
+        preset=f", preset `{facts['preset']}`" if "preset" in facts else "",
+        megabytes=f"{size / 1e6:.1f}",
+        pairs=f"{data['pairs']:,}",
+        split=data["split"],
+        sketch=data["sketch"],
+        licences=cards.bullets(facts.get("licences", []), "unknown: see the dataset's own card"),
+        images=f"{facts['images']:,}",
+        budget=f"{facts['of']:,}",
+        step=facts["step"],
+        precision=facts["precision"],
+        seed=facts["seed"],
+        losses=cards.losses(task, ("gan", "feature_matching", "l1", "perceptual")),
+        scores=cards.score_rows(facts["scores"]),
     )
-    preset = f", preset `{facts['preset']}`" if "preset" in facts else ""
-    return f"""# {title}, {task["size"]} px
-
-Straight from a sketch of a front face, black ink on white in the FFHQ frame, to a photo; made to be compared with
-DeepFaceDrawing{preset}; {size / 1e6:.1f} MB of float16 safetensors.
-
-## Data and licence
-
-Trained on {data["pairs"]:,} pairs (split `{data["split"]}`, sketches `{data["sketch"]}`). The weights are made from
-these photos; what their licences ask goes for the weights too:
-
-{asked}
-
-## Training
-
-{facts["images"]:,} of {facts["of"]:,} images, {facts["step"]} a step, {facts["precision"]}, seed {facts["seed"]}; the
-weights are the moving average. Losses and discriminators are those of DeepFaceDrawing's second stage: {weights}.
-
-| on held-out pairs | |
-|---|---|
-{scores}
-"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from sketchprep.core import cards
 from sketchprep.errors import UserError
 from sketchprep.training import checkpoint
 from sketchprep.training.export import facts_of, write_with_card
@@ -66,24 +67,18 @@ def card(facts: dict[str, Any]) -> str:
     ]
     made_of = f"Made of {' and '.join(kinds)}." if kinds else ""
     wide = f"{task['context']} residual convolutions of growing dilation in its middle, " if task.get("context") else ""
-    scores = "\n".join(f"| {name} | {value:.4f} |" for name, value in facts["scores"].items())
-    return f"""# Sketch simplifier
-
-Turns rough drawings and photocopies of photos into clean line drawings, black ink on white.
-U-Net with {task["width"]} channels at full resolution, {wide}fully convolutional; float16 safetensors.
-
-- Licence: {facts["licence"]}.
-- Data: pairs made on the fly: {mix}. {made_of}
-  Every fifth portrait and every fifth piece of line art was kept out.
-- Budget: {facts["images"]:,} pictures of {task["size"]} × {task["size"]} px, {facts["step"]} a step,
-  {facts["precision"]}, seed {facts["seed"]}; the weights are the moving average at the end.
-- Losses: {task["bce"]:g} cross entropy + {task["dice"]:g} Dice + {task["l1"]:g} L1, with ink weighted
-  {task["ink_weight"]:g}.
-
-| loss on pairs that were not trained on | |
-|---|---|
-{scores}
-
-Not made for: colour, shading, text. It sees {task["size"]} px at a time; faces far smaller or larger than in aligned
-portraits come out less well.
-"""
+    return cards.render(
+        "simplifier",
+        width=task["width"],
+        wide=wide,
+        licence=facts["licence"],
+        mix=mix,
+        made_of=made_of,
+        images=f"{facts['images']:,}",
+        size=task["size"],
+        step=facts["step"],
+        precision=facts["precision"],
+        seed=facts["seed"],
+        **{key: f"{task[key]:g}" for key in ("bce", "dice", "l1", "ink_weight")},
+        scores=cards.score_rows(facts["scores"]),
+    )

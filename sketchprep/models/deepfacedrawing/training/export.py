@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sketchprep.core import cards
 from sketchprep.errors import UserError
 from sketchprep.models.deepfacedrawing import FILE
 from sketchprep.models.deepfacedrawing.training.stage1_weights import DECODERS, ENCODERS, WEAK
@@ -102,50 +103,28 @@ def card(facts: dict[str, Any], size: int) -> str:
     """
     task, images = facts["task"], facts["images"]
     data = task["data"]
-    asked = "\n".join(f"- {line}" for line in facts.get("licences", [])) or "- unknown: see the dataset's own card"
     explained = "\n".join(
         f"| {part} | {images['ce'][part]:,} | {_percent(share)} |" for part, share in facts["explained"].items()
     )
-    scores = "\n".join(f"| {name} | {value:.4f} |" for name, value in facts["scores"].items())
-    weights = ", ".join(f"{task[key]:g} {key.replace('_', ' ')}" for key in _LOSSES)
-    preset = f", preset `{facts['preset']}`" if "preset" in facts else ""
-    return f"""# DeepFaceDrawing, {task["size"]} px
-
-Turns a sketch of a front face, black ink on white in the FFHQ frame, into a photo of as many pixels.
-Networks after Chen et al., DeepFaceDrawing (SIGGRAPH 2020){preset}; {size / 1e6:.1f} MB of float16 safetensors.
-
-## Data and licence
-
-Trained on {data["pairs"]:,} pairs (split `{data["split"]}`, sketches `{data["sketch"]}`). The weights are made from
-these photos; what their licences ask goes for the weights too:
-
-{asked}
-
-## Stage 1: a code for each part
-
-| part | images | variance of held-out sketches explained |
-|---|---|---|
-{explained}
-
-Under {WEAK:.0%}, what is in that part of a sketch hardly reaches the face.
-
-## Stage 2: from codes to a face
-
-{images[STAGE]:,} of {facts["of"]:,} images, {facts["step"]} a step, {facts["precision"]}, seed {facts["seed"]}.
-The weights are the moving average. Losses: {weights}.
-
-| on held-out pairs | |
-|---|---|
-{scores}
-
-## Not made for
-
-Faces from the side, with glasses or hats where the data had none; other frames; telling who somebody is. The faces
-are inventions in the manner of the data, and share its biases.
-"""
-
-
-_LOSSES = ("gan", "feature_matching", "l1", "perceptual")
+    return cards.render(
+        "deepfacedrawing",
+        size=task["size"],
+        preset=f", preset `{facts['preset']}`" if "preset" in facts else "",
+        megabytes=f"{size / 1e6:.1f}",
+        pairs=f"{data['pairs']:,}",
+        split=data["split"],
+        sketch=data["sketch"],
+        licences=cards.bullets(facts.get("licences", []), "unknown: see the dataset's own card"),
+        explained=explained,
+        weak=f"{WEAK:.0%}",
+        images=f"{images[STAGE]:,}",
+        budget=f"{facts['of']:,}",
+        step=facts["step"],
+        precision=facts["precision"],
+        seed=facts["seed"],
+        losses=cards.losses(task, ("gan", "feature_matching", "l1", "perceptual")),
+        scores=cards.score_rows(facts["scores"]),
+    )
 
 
 def _percent(share: float | None) -> str:

@@ -123,7 +123,7 @@ class Log:
             **losses,
             **{f"score.{name}": float(f"{value:.6g}") for name, value in scores.items()},
             "images_per_second": round(speed, 2),
-            "seconds_queued": round(waited, 3),
+            "seconds_waiting": round(waited, 3),
             "peak_memory": memory,
         }
         with (self._run / STATS).open("a", encoding="utf-8") as file:

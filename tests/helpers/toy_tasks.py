@@ -128,7 +128,7 @@ TASKS = {kind.name: kind for kind in (Invert, Poisoned, Slow, Rival)}
 
 
 def main() -> None:
-    """``toy_tasks.py TASK RUN [key=value …]``: train and leave with the result's exit code."""
+    """``toy_tasks.py TASK RUN [fits=N] [key=value …]``: train N times and leave with the last result's exit code."""
     import yaml
 
     from sketchprep.training.devices import leave_together
@@ -136,9 +136,11 @@ def main() -> None:
 
     changes = {key: yaml.safe_load(value) for key, value in (text.split("=") for text in sys.argv[3:])}
     bare = {"norm": False} if changes.pop("bare", False) and sys.argv[1] != "rival" else {}
-    values = {**QUICK.model_dump(), **changes}
-    result = fit(TASKS[sys.argv[1]](**bare), Path(sys.argv[2]), Options.model_validate(values))
-    print(result.text, flush=True)
+    fits = changes.pop("fits", 1)
+    options = Options.model_validate({**QUICK.model_dump(), **changes})
+    for _ in range(fits):
+        result = fit(TASKS[sys.argv[1]](**bare), Path(sys.argv[2]), options)
+        print(f"{result.exit_code}: {result.text}", flush=True)
     leave_together()
     sys.exit(result.exit_code)
 

@@ -177,6 +177,7 @@ def test_going_on_from_a_checkpoint_gives_the_same_bits(
     assert {path.name: path.read_bytes() for path in final(tmp_path / "cut").iterdir()} == parts
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("stage", ["ce", "fm-is"])
 def test_two_processes_equal_one_with_two_accumulated_batches(
     tmp_path: Path, data: Path, encoders: Path, stage: str

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sketchprep.training import checkpoint, devices, run_dir
-from sketchprep.training.data_loader import Feed
+from sketchprep.training.data_loader import BatchLoader
 from sketchprep.training.state import State, seed_step
 from sketchprep.training.state import step as take_step
 
@@ -66,13 +66,13 @@ def measure(task: Task, options: Options, fabric: Fabric) -> Cost:
     """
     per_step = options.step_images(fabric.world_size)
     state = State(task, options, fabric)
-    with devices.memory_errors(options), Feed.of(task, 0, options, fabric) as feed:
+    with devices.memory_errors(options), BatchLoader.of(task, 0, options, fabric) as loader:
         steps, start, waited = -WARM_UP_STEPS, time.monotonic(), 0.0
         while steps < LEAST_STEPS or time.monotonic() - start < SECONDS:
             if steps == 0:
                 _synchronize(fabric)
-                start, waited = time.monotonic(), feed.take_waited()
-            batches = feed.step()
+                start, waited = time.monotonic(), loader.take_waited()
+            batches = loader.step()
             seed_step(options.seed, (steps + WARM_UP_STEPS) * per_step, fabric.global_rank)
             for phase in state.phases:
                 if steps < 0 or steps % phase.every == 0:
@@ -82,7 +82,7 @@ def measure(task: Task, options: Options, fabric: Fabric) -> Cost:
             if fabric.broadcast(steps >= LEAST_STEPS and time.monotonic() - start >= SECONDS):
                 break
         _synchronize(fabric)
-        seconds, waited = time.monotonic() - start, feed.take_waited()
+        seconds, waited = time.monotonic() - start, loader.take_waited()
     cost = Cost(steps * per_step / seconds, waited / seconds, devices.peak_memory(fabric), options.images)
     del state, batches
     gc.collect()

@@ -1,4 +1,8 @@
-"""Batches made ahead by worker processes, in an order that does not depend on them."""
+"""Batches prefetched by worker processes, in an order that does not depend on them.
+
+Not torch's DataLoader, whose workers import torch: with two of them training began ten times later on two cores, for
+the same number of lines.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +27,13 @@ if TYPE_CHECKING:
     from sketchprep.training.options import Options
     from sketchprep.training.task import Batch, Task
 
-__all__ = ["Feed"]
+__all__ = ["BatchLoader"]
 
-AHEAD = 2  # batches a worker has in hand or finished
+PREFETCH = 2  # batches a worker has in hand or finished
 Make = Callable[[Sequence[int]], dict[str, np.ndarray]]
 
 
-class Feed:
+class BatchLoader:
     """Context manager that gives each step its batches and counts the seconds spent waiting for them.
 
     A step at position p looks at visits p to p + batch · accumulate · processes.  They are dealt out in runs of
@@ -72,8 +76,8 @@ class Feed:
         self._pending: deque[Future[dict[str, np.ndarray]]] = deque()
 
     @classmethod
-    def of(cls, task: Task, first: int, options: Options, fabric: Fabric) -> Feed:
-        """The feed of a run that goes on at `first`."""
+    def of(cls, task: Task, first: int, options: Options, fabric: Fabric) -> BatchLoader:
+        """The loader of a run that resumes at `first`."""
         return cls(
             task.batch,
             first,
@@ -86,7 +90,7 @@ class Feed:
             channels_last=options.channels_last,
         )
 
-    def __enter__(self) -> Feed:
+    def __enter__(self) -> BatchLoader:
         if self._workers:
             self._pool = _pool(self._workers)
         self._visits = self._schedule()
@@ -118,7 +122,7 @@ class Feed:
         try:
             if self._pool is None:
                 return self._make(next(self._visits))
-            while len(self._pending) < AHEAD * self._workers:
+            while len(self._pending) < PREFETCH * self._workers:
                 self._pending.append(self._pool.submit(self._make, next(self._visits)))
             return self._pending.popleft().result()
         except BrokenProcessPool:
@@ -151,16 +155,16 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 
 def _start_worker(parent: int) -> None:
-    """One thread a worker; leave signals to the parent, and leave with it even if it is killed."""
+    """One thread a worker; ignore signals, which are the parent's, and exit with it even if it is killed."""
     for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGUSR1", signal.SIGTERM)):
         signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_exit_with, args=(parent,), daemon=True).start()
     import cv2
 
     cv2.setNumThreads(1)
 
 
-def _leave_with(parent: int) -> None:
+def _exit_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(2.0)
     os._exit(1)

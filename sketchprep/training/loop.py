@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sketchprep.training import budget, checkpoint, devices
-from sketchprep.training.data_loader import Feed
+from sketchprep.training.data_loader import BatchLoader
 from sketchprep.training.logs import Log, LossMonitor
 from sketchprep.training.options import due, factor
 from sketchprep.training.run_dir import Run, check_init_from, disk_errors, resume_or_start
@@ -117,7 +117,7 @@ def fit(
         resume_or_start(task, run_dir, options, fabric, init_from) as (run, state, first),
         disk_errors(run_dir),
         Log(run_dir, first, total, mirrors=options.mirrors, quiet=quiet, silent=not fabric.is_global_zero) as log,
-        Feed.of(task, first, options, fabric) as feed,
+        BatchLoader.of(task, first, options, fabric) as loader,
         StopSignals() as stop,
     ):
         log.line(f"{task.name}: {'resumes' if first else 'starts'} at {first:,} of {total:,} images, {run_dir}")
@@ -127,7 +127,7 @@ def fit(
 
         while images < total and not signal:
             # Load the batches of this step; its random numbers and learning rate follow from its position.
-            batches = feed.step()
+            batches = loader.step()
             seed_step(options.seed, images, fabric.global_rank)
             rate = state.set_rate(factor(options.schedule, images + per_step / 2, total))
 
@@ -149,7 +149,7 @@ def fit(
                 means = devices.averaged(fabric, watch.means())
                 scores = _scores(task, state, fabric) if save else {}
                 memory = devices.peak_memory(fabric)
-                log.stats(images, rate, means, scores, waited=feed.take_waited(), memory=memory)
+                log.stats(images, rate, means, scores, waited=loader.take_waited(), memory=memory)
             if last or due(options.samples_every, images, per_step):
                 _draw(task, state, fabric, log, images)
             if save:

@@ -101,7 +101,7 @@ class PairedFaces:
         return self._pairs.table["id"].to_pylist()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A feed sends its task along with every batch: the arguments are short, and the shards stay open over there.
+        # The loader sends its task along with every batch: the arguments are short, and a worker keeps its shards open.
         return _opened, (self._given,)
 
     def batch(self, visits: Sequence[int]) -> dict[str, np.ndarray]:

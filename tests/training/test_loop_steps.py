@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from toy_tasks import QUICK, Invert, Rival
 
-from sketchprep.training.data_loader import Feed
+from sketchprep.training.data_loader import BatchLoader
 from sketchprep.training.ema import Average
 from sketchprep.training.loop import fit
 from sketchprep.training.options import Options, Schedule, due, factor
@@ -48,9 +48,11 @@ def test_two_accumulated_batches_equal_one_of_twice_the_size(tmp_path: Path) -> 
 
 def test_the_pictures_of_a_step_are_dealt_out_to_processes_and_batches() -> None:
     def visits(rank: int, processes: int, accumulate: int) -> list[list[int]]:
-        feed = Feed(lambda v: {"v": np.array(v)}, 40, batch=2, accumulate=accumulate, rank=rank, processes=processes)
-        with feed:
-            return [[int(n) for batch in feed.step() for n in batch["v"]] for _ in range(2)]
+        loader = BatchLoader(
+            lambda v: {"v": np.array(v)}, 40, batch=2, accumulate=accumulate, rank=rank, processes=processes
+        )
+        with loader:
+            return [[int(n) for batch in loader.step() for n in batch["v"]] for _ in range(2)]
 
     assert visits(0, 1, 2) == [[40, 41, 42, 43], [44, 45, 46, 47]]
     assert (visits(0, 2, 1), visits(1, 2, 1)) == ([[40, 41], [44, 45]], [[42, 43], [46, 47]])

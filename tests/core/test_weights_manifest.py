@@ -29,7 +29,8 @@ def test_the_shipped_manifest_is_valid_and_complete() -> None:
     shipped = weights_manifest.manifest()
     faces = {"face", "face-bank"}
     assert set(shipped.weights) - faces == {
-        "simplifier", "hed", "face-generator", "dlib-landmarks-68", "dlib-face-descriptor",
+        "simplifier", "hed", "face-generator", "mediapipe-face-detector", "mediapipe-face-mesh", "mediapipe-person",
+         "dlib-landmarks-68", "dlib-face-descriptor",
     }  # fmt: skip
     assert set(shipped.weights) & faces in (set(), faces)
     assert "300-W" in shipped.weights["dlib-landmarks-68"].restriction

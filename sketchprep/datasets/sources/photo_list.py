@@ -1,19 +1,20 @@
-"""A list of photos in a file, text or Parquet: read in pieces, sorted by path, each path once.
+"""A list of photos in a file, text or Parquet: read in pieces, sorted by DuckDB, each path once.
 
-Ten million paths need neither be held nor looked up: what is on the list is taken at its word, and a path that leads
-to nothing becomes a failure of its shard.
+Ten million paths are neither held in memory nor looked up: a path that leads to nothing becomes a failure of its shard.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sketchprep.datasets.schema import sample_schema
-from sketchprep.datasets.sources.runs import Runs
 from sketchprep.datasets.sources.tables import BATCH_ROWS
 from sketchprep.errors import UserError
+from sketchprep.io.query import connect
+from sketchprep.io.tables import RowGroups, rows_of
 from sketchprep.records import Failure
 
 if TYPE_CHECKING:
@@ -57,65 +58,61 @@ class PhotoList:
     def __init__(self, path: Path, source: str) -> None:
         self.path, self.source = path, source
         self.refused: list[Failure] = []
-        self.repeated = 0
-        self._runs: Runs | None = None
-        self.count, in_order = self._survey()
-        if not in_order:
-            self._sort()
+        self._folder = tempfile.TemporaryDirectory(prefix="sketchprep-list-")
+        self._sorted = Path(self._folder.name) / "sorted.parquet"
+        listed = self._sort()
+        self.count = rows_of(self._sorted)
+        self.repeated = listed - self.count
 
     def batches(self) -> Iterator[pa.Table]:
         """Yield the columns of `sketchprep.datasets.schema.sample_schema`, sorted by path."""
-        if self._runs is not None:
-            yield from self._runs.merged()
-        else:
-            for batch, _ in self._checked():
-                yield batch
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
-    def _survey(self) -> tuple[int, bool]:
-        """Count the paths and tell whether they stand in order, each once; gather what is refused."""
-        import pyarrow.compute as pc
+        schema = sample_schema()
+        with pq.ParquetFile(self._sorted) as file:
+            for batch in file.iter_batches(BATCH_ROWS, use_threads=False):
+                count, path = len(batch), batch["path"]
+                columns = {"id": path, "source": pa.repeat(self.source, count), "path": path}
+                columns["sketch_path"] = pa.nulls(count, pa.string())
+                yield pa.table({**columns, **{name: batch[name] for name in OPTIONAL}}, schema=schema)
 
-        count, last = 0, None
-        for batch, refused in self._checked():
-            self.refused += refused
-            count += len(batch)
-            paths = batch["path"].combine_chunks()
-            if not len(paths):
-                continue
-            ascending = len(paths) == 1 or pc.all(pc.less(paths[:-1], paths[1:])).as_py()
-            if not ascending or (last is not None and last >= paths[0].as_py()):
-                self.refused.clear()
-                return 0, False
-            last = paths[-1].as_py()
-        return count, True
+    def _sort(self) -> int:
+        """Write the valid rows in order of their paths, of each path the first; return how many there were."""
+        import pyarrow as pa
 
-    def _sort(self) -> None:
-        self._runs = Runs(sample_schema(), "path")
-        for batch, refused in self._checked():
-            self.refused += refused
-            self._runs.add(batch)
-        self._runs.close()
-        self.count = sum(len(batch) for batch in self._runs.merged())
-        self.repeated = self._runs.count - self.count
+        schema, listed, last = _schema(), 0, None
+        with connect() as database, RowGroups(self._sorted, schema, BATCH_ROWS) as kept:
+            database.register("rows", schema.empty_table())
+            database.execute("CREATE TABLE listed AS FROM rows")
+            for rows in self._valid():
+                database.register("rows", rows)
+                database.execute("INSERT INTO listed FROM rows")
+            in_order = database.sql("SELECT * FROM listed ORDER BY path, rowid")
+            for batch in in_order.to_arrow_reader(BATCH_ROWS):
+                listed += len(batch)
+                kept.add(_without_repeats(pa.Table.from_batches([batch]), last))
+                last = batch["path"][-1]
+        return listed
 
-    def _checked(self) -> Iterator[tuple[pa.Table, list[Failure]]]:
-        """Batches with valid paths, as they stand in the file, and what was refused beside them."""
+    def _valid(self) -> Iterator[pa.Table]:
+        """Rows with valid paths, as they stand in the file; what is refused beside them is kept."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
+        schema = _schema()
         for batch, refused in self._read():
             paths = pc.replace_substring_regex(batch["path"], r"^(\./+)+", "")
             bad = pc.match_substring_regex(paths, LEAVES)
+            self.refused += refused
             if pc.any(bad).as_py():
                 gone = batch["path"].filter(bad).to_pylist()
-                refused += [self._refuse(p, "leaves-root", "the path does not stay inside the root") for p in gone]
+                self.refused += [self._refuse(p, "leaves-root", "the path does not stay inside the root") for p in gone]
                 batch, paths = batch.filter(pc.invert(bad)), paths.filter(pc.invert(bad))
-            count = len(batch)
-            columns = {name: pa.nulls(count, sample_schema().field(name).type) for name in sample_schema().names}
-            columns |= {"id": paths, "path": paths, "source": pa.repeat(self.source, count)}
-            columns["size"] = pa.repeat(pa.scalar(-1, pa.int64()), count)
-            columns |= {name: batch[name] for name in batch.column_names if name != "path"}
-            yield pa.table(columns, schema=sample_schema()), refused
+            columns = {name: pa.nulls(len(batch), schema.field(name).type) for name in OPTIONAL}
+            columns["size"] = pa.repeat(pa.scalar(-1, pa.int64()), len(batch))
+            known = {name: batch[name] for name in batch.column_names}
+            yield pa.table({**columns, **known, "path": paths}).select(schema.names).cast(schema)
 
     def _read(self) -> Iterator[tuple[pa.Table, list[Failure]]]:
         try:
@@ -169,7 +166,7 @@ class PhotoList:
                 if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
                     raise UserError(f"--list {self.path}: column 'path' holds {kind}; expected text")
                 wanted = ["path", *(name for name in OPTIONAL if name in names)]
-                types = pa.schema([sample_schema().field(name) for name in wanted])
+                types = pa.schema([_schema().field(name) for name in wanted])
                 for batch in file.iter_batches(BATCH_ROWS, columns=wanted, use_threads=False):
                     yield self._proper(pa.Table.from_batches([batch]).select(wanted).cast(types)), []
         except pa.ArrowInvalid as error:
@@ -203,3 +200,20 @@ _EXPECTED = {
     "sha256": "64 hexadecimal digits in lower case",
     "split": "train, val or test",
 }
+
+
+def _schema() -> pa.Schema:
+    """Columns of a list: of `sample_schema` those that it may have."""
+    import pyarrow as pa
+
+    return pa.schema([sample_schema().field(name) for name in ("path", *OPTIONAL)])
+
+
+def _without_repeats(rows: pa.Table, last: pa.Scalar | None) -> pa.Table:
+    """Sorted rows without those whose path the row before has; `last` is the path before the first."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    paths = rows["path"].combine_chunks()
+    before = pa.concat_arrays([pa.array([last], paths.type), paths[:-1]])
+    return rows.filter(pc.fill_null(pc.not_equal(paths, before), True))

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sketchprep.datasets.sources import open_source, photo_list, runs
+from sketchprep.datasets.sources import open_source, photo_list
 from sketchprep.errors import UserError
 
 
@@ -54,9 +54,7 @@ def test_paths_that_leave_the_root_and_broken_names_are_refused_by_name(plant, t
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_list_in_any_order_is_sorted_in_pieces(seed, plant, tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "BATCH_ROWS", 7)
-    monkeypatch.setattr(runs, "SAMPLE_EVERY", 5)
-    monkeypatch.setattr(runs.Runs.__init__, "__defaults__", (60,))
+    monkeypatch.setattr(photo_list, "BATCH_ROWS", 7)
     monkeypatch.setattr(photo_list, "CHUNK_BYTES", 100)
     chance = random.Random(seed)
     paths = [f"{chance.randrange(400):03d}/é{chance.randrange(9)}.jpg" for _ in range(1000)]

@@ -1,4 +1,4 @@
-"""Colour profiles to sRGB, and transparency over white."""
+"""ICC profiles to sRGB, and alpha compositing over white."""
 
 from __future__ import annotations
 

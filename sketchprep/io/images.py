@@ -1,4 +1,4 @@
-"""Encoded pictures to arrays and back: the only place that knows about file formats and colour.
+"""Decode and encode pictures: the only place that knows about file formats and colour profiles.
 
 Plain 8-bit JPEG and PNG files, nearly everything that arrives, are decoded by OpenCV, which is about 1.4 times as
 fast as Pillow; what carries a colour profile, a palette, transparency or another format goes through Pillow.

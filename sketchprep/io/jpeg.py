@@ -1,4 +1,4 @@
-"""JPEG headers, walked segment by segment without decoding; a few microseconds a file."""
+"""JPEG headers, walked segment by segment in a few microseconds; detection of truncated files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PNG headers and checksums, walked chunk by chunk without decoding."""
+"""PNG headers, walked chunk by chunk; checksums and truncation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The format and the header of a picture file, without decoding it.
+"""Identify a picture's format and read its header without decoding it.
 
 JPEG and PNG, nearly everything that arrives, are walked by `sketchprep.io.jpeg` and `sketchprep.io.png`; Pillow reads
 the headers of the rest.  Pillow is not asked for the first two: it does not tell a file that is cut off from one that

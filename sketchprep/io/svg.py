@@ -1,4 +1,4 @@
-"""A sketch as SVG outlines, traced by vtracer (an optional dependency)."""
+"""Sketches as SVG outlines, traced by vtracer (optional dependency)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STROKES = 20_000
 
 
 def require() -> Callable[..., str]:
-    """The tracing function.
+    """Import vtracer's tracing function.
 
     Raises
     ------

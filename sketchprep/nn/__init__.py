@@ -1,1 +1,1 @@
-"""Network definitions, and the loading of their weights."""
+"""Networks, losses and weight files that stages or several model families share."""

@@ -51,12 +51,13 @@ def same_shape(name: str, stored: list[int] | None, expected: list[int] | None) 
 def check_shapes(networks: nn.Module, file: safe_open, path: Path, *, fits: Fits = same_shape) -> None:
     """Raise `UserError` unless a file holds exactly the tensors of these networks; reads the file's header only."""
     expected = {name: list(value.shape) for name, value in networks.state_dict().items()}
-    found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
-    odd = next((name for name in sorted(expected | found) if not fits(name, found.get(name), expected.get(name))), None)
-    if odd is not None:
+    stored = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+    unfit = (name for name in sorted(expected | stored) if not fits(name, stored.get(name), expected.get(name)))
+    mismatch = next(unfit, None)
+    if mismatch is not None:
         raise UserError(
-            f"{path}: does not fit its own description: {odd} has shape {found.get(odd, 'missing')}, expected "
-            f"{expected.get(odd, 'nothing of that name')}; export it again"
+            f"{path}: does not fit its own description: {mismatch} has shape {stored.get(mismatch, 'missing')}, "
+            f"expected {expected.get(mismatch, 'nothing of that name')}; export it again"
         )
 
 

@@ -35,7 +35,7 @@ def lsgan(scales: Scales, target: float) -> Tensor:
 
 
 def feature_matching(fake: Scales, real: Scales) -> Tensor:
-    """Distance between the activations of a discriminator for a made picture and for the real one.
+    """Distance between the activations of a discriminator for a generated picture and for the real one.
 
     Parameters
     ----------
@@ -52,10 +52,10 @@ def feature_matching(fake: Scales, real: Scales) -> Tensor:
     for ours, theirs in zip(fake, real, strict=True):
         weight = 4 / (len(ours) - 1) / len(fake)
         pairs = zip(ours[:-1], theirs[:-1], strict=True)
-        terms += [weight * l1(made, wanted.detach()) for made, wanted in pairs]
+        terms += [weight * l1(output, target.detach()) for output, target in pairs]
     return torch.stack(terms).sum()
 
 
-def l1(made: Tensor, wanted: Tensor) -> Tensor:
+def l1(output: Tensor, target: Tensor) -> Tensor:
     """Mean absolute difference, in float32."""
-    return (made.float() - wanted.float()).abs().mean()
+    return (output.float() - target.float()).abs().mean()

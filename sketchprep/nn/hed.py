@@ -140,12 +140,12 @@ def load_hed(path: str | Path, *, device: str = "cpu", dtype: str = "float32", m
     with torch.device("meta"):
         net = HED(margin=margin)
     expected = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    if found != expected:
-        odd = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    stored = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if stored != expected:
+        wrong = sorted(name for name in expected.keys() | stored.keys() if expected.get(name) != stored.get(name))
         raise UserError(
-            f"{path} does not hold the weights of HED: {odd[0]} has shape {found.get(odd[0], 'missing')}, "
-            f"expected {expected.get(odd[0], 'nothing of that name')}; run `sketchprep fetch hed`"
+            f"{path} does not hold the weights of HED: {wrong[0]} has shape {stored.get(wrong[0], 'missing')}, "
+            f"expected {expected.get(wrong[0], 'nothing of that name')}; run `sketchprep fetch hed`"
         )
     net = HED(margin=margin)
     net.load_state_dict(tensors)

@@ -63,7 +63,7 @@ class VGG(nn.Module):
             RGB, 0..255; differentiable.
         """
         x = ((x - self.mean) / self.deviation).contiguous(memory_format=torch.channels_last)
-        found: list[Tensor] = []
+        outputs: list[Tensor] = []
         for stage, convolutions in enumerate(self.stages):
             if stage:
                 x = F.max_pool2d(x, 2)
@@ -72,8 +72,8 @@ class VGG(nn.Module):
                     break  # nothing beyond the last tap is looked at
                 x = F.relu(convolution(x))
                 if number == 0:
-                    found.append(x)
-        return found
+                    outputs.append(x)
+        return outputs
 
 
 class Perceptual(nn.Module):
@@ -105,13 +105,13 @@ class Perceptual(nn.Module):
         self.size = size
         self.weights = {layer - 1: LAYER_WEIGHTS[layer - 1] / scales[layer - 1] for layer in sorted(set(layers))}
 
-    def forward(self, made: Tensor, wanted: Tensor, corners: Tensor | None = None) -> Tensor:
+    def forward(self, output: Tensor, target: Tensor, corners: Tensor | None = None) -> Tensor:
         """Compare pictures.
 
         Parameters
         ----------
-        made, wanted : Tensor of float, shape (B, 3, H, W)
-            RGB in [-1, 1]; gradients reach `made` only.
+        output, target : Tensor of float, shape (B, 3, H, W)
+            RGB in [-1, 1]; gradients reach `output` only.
         corners : Tensor of int, shape (B, 2), optional
             Row and column of the upper left corner of each picture's part of `size` × `size` pixels, the same in both;
             None compares all of it.
@@ -122,10 +122,10 @@ class Perceptual(nn.Module):
             Scalar: Σ over stages of weight · mean absolute difference.
         """
         if corners is not None and self.size is not None:
-            made, wanted = cut(made, corners, self.size), cut(wanted, corners, self.size)
+            output, target = cut(output, corners, self.size), cut(target, corners, self.size)
         with torch.no_grad():
-            theirs = self.trunk.features(127.5 * (wanted.detach().float() + 1))  # type: ignore[operator]
-        ours = self.trunk.features(127.5 * (made.float() + 1))  # type: ignore[operator]
+            theirs = self.trunk.features(127.5 * (target.detach().float() + 1))  # type: ignore[operator]
+        ours = self.trunk.features(127.5 * (output.float() + 1))  # type: ignore[operator]
         terms = [w * (ours[at].float() - theirs[at].float()).abs().mean() for at, w in self.weights.items()]
         return torch.stack(terms).sum()
 
@@ -202,14 +202,14 @@ def load_vgg(path: str | Path) -> VGG:
     convolutions = [convolution for stage in net.stages for convolution in stage]  # type: ignore[attr-defined]
     for number, convolution in zip(numbers, convolutions, strict=True):
         for kind, value in convolution.named_parameters():
-            found = tensors.get(f"features.{number}.{kind}")
-            shape = tuple(found.shape) if isinstance(found, Tensor) else "missing"
+            stored = tensors.get(f"features.{number}.{kind}")
+            shape = tuple(stored.shape) if isinstance(stored, Tensor) else "missing"
             if shape != tuple(value.shape):
                 raise UserError(
                     f"perceptual_weights={path}: features.{number}.{kind} has shape {shape}, expected "
                     f"{tuple(value.shape)}; name the weights of a VGG16 or VGG19"
                 )
-            value.data.copy_(found)
+            value.data.copy_(stored)
     return net.requires_grad_(False).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 

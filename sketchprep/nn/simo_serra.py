@@ -1,4 +1,4 @@
-"""The sketch simplification network of Simo-Serra and others, for weights that a user brings.
+"""The sketch simplification network of Simo-Serra et al., for weights that the user supplies.
 
 Three down-samplings, three up-samplings, 23 layers, all followed by ReLU but the last, by a sigmoid.  Their weights
 are for non-commercial use and are not part of this package.  They were published for Torch 7 (Lua); conversions to
@@ -270,8 +270,8 @@ def _match(convolutions: list[_Convolution], fourth: int) -> tuple[int, str | No
         if tuple(weight.shape) != shape:
             return number, f"{name}weight has shape {tuple(weight.shape)}, expected {shape} for layer {number + 1}"
         if bias is None or tuple(bias.shape) != (outputs,):
-            found = "is missing" if bias is None else f"has shape {tuple(bias.shape)}"
-            return number, f"{name}bias {found}, expected ({outputs},) for layer {number + 1}"
+            problem = "is missing" if bias is None else f"has shape {tuple(bias.shape)}"
+            return number, f"{name}bias {problem}, expected ({outputs},) for layer {number + 1}"
         if not (weight.isfinite().all() and bias.isfinite().all()):
             return number, f"{name}weight or {name}bias has values that are not finite"
     extra = len(convolutions) - len(expected)

@@ -249,13 +249,13 @@ def _from_tensors(tensors: Mapping[str, Tensor], path: str) -> Simplifier:
     with torch.device("meta"):
         wanted = Simplifier(width, context, norm=norm).state_dict()
     expected = {name: tuple(tensor.shape) for name, tensor in wanted.items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    odd = next((name for name in [*expected, *found] if expected.get(name) != found.get(name)), None)
-    if odd is not None:
+    stored = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    mismatch = next((name for name in [*expected, *stored] if expected.get(name) != stored.get(name)), None)
+    if mismatch is not None:
         raise UserError(
-            f"{path} does not hold the weights of the simplifier: {odd} has shape {found.get(odd, 'missing')}, "
-            f"expected {expected.get(odd, 'nothing of that name')}; name another file, or leave weights out for the "
-            "bundled ones"
+            f"{path} does not hold the weights of the simplifier: {mismatch} has shape "
+            f"{stored.get(mismatch, 'missing')}, expected {expected.get(mismatch, 'nothing of that name')}; name "
+            "another file, or leave weights out for the bundled ones"
         )
     unsound = next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
     if unsound is not None:

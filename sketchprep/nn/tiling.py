@@ -1,4 +1,4 @@
-"""Batches of grey pictures through a local, fully convolutional network."""
+"""Tiled inference of fully convolutional networks on batches of grey pictures."""
 
 from __future__ import annotations
 

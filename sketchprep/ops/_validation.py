@@ -1,4 +1,4 @@
-"""What every op asks of its arguments: one sentence that names the parameter and its value."""
+"""Argument checks shared by the ops: a ValueError that names the parameter and its value."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Bring a face into a standard frame.
+"""Face alignment: similarity transforms to the FFHQ and the APDrawing frame, and resampling into them.
 
 Two frames are known.  ``ffhq`` is the crop of FFHQ and CelebA-HQ (Karras et al., "Progressive growing of GANs", ICLR
 2018, appendix C; "A style-based generator architecture", CVPR 2019), which DeepFaceDrawing's windows are laid out in.

@@ -1,4 +1,4 @@
-"""Canny edges."""
+"""Canny edge detector."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""The classical clean-up of a photocopy: thin, joined lines on white, standing in for a simplification network."""
+"""Classical clean-up of a photocopy to thin, joined lines on white, without a network."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Masks by connected component: hysteresis, and what is too small to matter."""
+"""Connected components of masks: hysteresis thresholding, removal of small components."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Edge tangent flow, and the difference of Gaussians steered by it."""
+"""Edge tangent flow, and the flow-based difference of Gaussians (FDoG)."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""The windows of face parts that three systems cut out, at any size of the frame, and cutting along them.
+"""Windows of the face parts that DeepFaceDrawing and APDrawingGAN crop, at any frame size; crop and paste.
 
 DeepFaceDrawing's squares are fixed or follow the landmarks; APDrawingGAN's rectangles follow the landmarks.  The
 windows of Mask-Guided Portrait Editing follow a label map and live in `sketchprep.ops.helen_labels`.
@@ -169,11 +169,11 @@ def apdrawing_windows(landmarks: np.ndarray, *, size: int = 512) -> dict[str, Wi
     """
     check_size(size)
     anchors = _anchors(np.rint(_five(landmarks)))
-    found = {}
+    moved = {}
     for part, (width, height, below) in _APDRAWING_512.items():
         x, y = (int(v) for v in anchors[part])
-        found[part] = centred((x, y + below * size // 512), (width * size // 512, height * size // 512), size=size)
-    return found
+        moved[part] = centred((x, y + below * size // 512), (width * size // 512, height * size // 512), size=size)
+    return moved
 
 
 def centred(centre: tuple[int, int], extent: tuple[int, int], *, size: int) -> Window:

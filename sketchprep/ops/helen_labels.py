@@ -1,4 +1,4 @@
-"""Helen's eleven labels from CelebAMask-HQ's nineteen, and the windows of Mask-Guided Portrait Editing."""
+"""CelebAMask-HQ's 19 classes to Helen's 11 labels, and the part windows of Mask-Guided Portrait Editing."""
 
 from __future__ import annotations
 
@@ -127,11 +127,11 @@ def mask_windows(helen: np.ndarray) -> dict[str, Window]:
     check_size(size)
     if helen.shape != (size, size):
         raise ValueError(f"the label map must be square, not {helen.shape[1]}×{helen.shape[0]}")
-    found = dict.fromkeys(MASK_GUIDED_PARTS, Window(0, 0, size, size))
+    windows = dict.fromkeys(MASK_GUIDED_PARTS, Window(0, 0, size, size))
     for part, (extent, fallback) in _WINDOWS_256.items():
         centre = _box_centre(region(helen, part)) or (fallback[0] * size // 256, fallback[1] * size // 256)
-        found[part] = centred(centre, (extent[0] * size // 256, extent[1] * size // 256), size=size)
-    return found
+        windows[part] = centred(centre, (extent[0] * size // 256, extent[1] * size // 256), size=size)
+    return windows
 
 
 def _box_centre(mask: np.ndarray) -> tuple[int, int] | None:

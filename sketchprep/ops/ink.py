@@ -1,4 +1,4 @@
-"""The ink of a drawing: where it lies, how broad and how dark its lines are."""
+"""Ink of a drawing: bounding box, stroke width, contrast."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def broaden(page: np.ndarray, width: float) -> np.ndarray:
     ndarray of uint8, shape (H, W)
         The page itself if its lines are broad enough.
     """
-    found = _line_width(page)
-    missing = round(width - found) if found else 0
+    current = _line_width(page)
+    missing = round(width - current) if current else 0
     if missing < 1:
         return page
     side = min(missing, 64) + 1

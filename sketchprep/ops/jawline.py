@@ -1,4 +1,4 @@
-"""The jaw, drawn through its landmarks: photos often show no line there, drawings always do."""
+"""Draw the jaw through its landmarks: photos often show no edge there, drawings always have the line."""
 
 import cv2
 import numpy as np

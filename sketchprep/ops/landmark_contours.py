@@ -1,4 +1,4 @@
-"""Contours of a face along its 68 landmarks, and how to move them onto what a picture shows."""
+"""Facial contours as polylines through the 68 landmarks, and snapping them to evidence in the picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Coherent lines: a difference of Gaussians that follows the edges."""
+"""Coherent line drawing: flow-based difference of Gaussians along the edge tangent flow."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Lines that a face has and its drawing lacks, drawn along the landmarks."""
+"""Complete a drawing with the facial contours it lacks, drawn along the landmarks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Smooth random fields, the stuff that wobble, light and paper are made of."""
+"""Smooth random fields for wobble, illumination and paper texture."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def wander(rng: np.random.Generator, points: np.ndarray, size: int, period: floa
     coarse = rng.standard_normal((side, side, 2)).astype(np.float32)
     at = (np.clip(points, 0, size) / period + 1.5).astype(np.float32)
     parts = [at[i : i + 30000] for i in range(0, len(at), 30000)]
-    found = [
+    shifts = [
         cv2.remap(coarse, p[:, :1], p[:, 1:], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)[:, 0] for p in parts
     ]
-    return np.concatenate(found)
+    return np.concatenate(shifts)
 
 
 def noise(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:

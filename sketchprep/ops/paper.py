@@ -1,4 +1,4 @@
-"""Bring any drawing to black ink on white paper, whatever it is drawn on and with."""
+"""Normalise drawings on any paper to black ink on white: polarity and uneven illumination."""
 
 from typing import Literal
 
@@ -51,10 +51,10 @@ def to_black_on_white(image: np.ndarray) -> np.ndarray:
     """
     check_image(image)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
-    found = polarity(grey)
-    if found == "blank":
+    ink = polarity(grey)
+    if ink == "blank":
         return np.full_like(grey, 255)
-    if found == "light-on-dark":
+    if ink == "light-on-dark":
         grey = 255 - grey
     tone = _paper_tone(grey)
     if tone is None:

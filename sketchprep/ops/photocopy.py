@@ -1,4 +1,4 @@
-"""Photocopy: the open equivalent of Photoshop's filter of that name."""
+"""Photocopy filter: GEGL's, the open equivalent of Photoshop's."""
 
 import math
 import threading

@@ -1,4 +1,4 @@
-"""Which way a face looks, from its 68 landmarks.
+"""Head pose (yaw, pitch, roll) from the 68 landmarks, by fitting a rigid generic face.
 
 The angles are those of a rigid generic face seen by a pinhole camera that stands `distance` millimetres away and points
 at the face.  Picture size and position do not enter, so a photo and any crop of it give the same yaw and pitch.

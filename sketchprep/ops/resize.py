@@ -1,4 +1,4 @@
-"""Resize a picture with antialiasing."""
+"""Antialiased resize."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clean up a soft sketch: hysteresis on its ink, short strokes out, lines of one width if wanted."""
+"""Binarise a soft sketch: hysteresis on its ink, short strokes removed, constant stroke width on request."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Resample a picture through an affine map: antialiased, and only the part of it that is needed.
+"""Antialiased resampling through an affine map, reading only the part of the source that is needed.
 
 Coordinates: pixel centres lie at whole numbers, the first at (0, 0), so a frame of n pixels spans [-0.5, n - 0.5].
 """

@@ -1,1 +1,1 @@
-"""One photo to a frame to sketches: recipe, selection, alignment, stages."""
+"""From one photo to its sketches: recipe, landmarks, selection, framing, stages."""

@@ -1,4 +1,4 @@
-"""One sample from its file into the frame: decode, find the face, select, align."""
+"""Frame one decoded photo: landmarks, selection rules, alignment, label map."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class Landmarker:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
 
-    def _tools(self) -> tuple[Any, Any]:
+    def _models(self) -> tuple[Any, Any]:
         if self._loaded is None:
             import dlib
 
@@ -97,7 +97,7 @@ class Landmarker:
 
     def load(self) -> None:
         """Open the files now rather than on first use."""
-        self._tools()
+        self._models()
 
     def faces(self, image: np.ndarray) -> list[Box]:
         """Find upright, roughly frontal faces.
@@ -117,17 +117,17 @@ class Landmarker:
         list of Box
             The largest first; empty if there is none.
         """
-        detector, _ = self._tools()
+        detector, _ = self._models()
         height, width = image.shape[:2]
-        found: list[Box] = []
+        boxes: list[Box] = []
         for look in _LOOKS:
             if look > max(_LOOKS[0], 2 * max(height, width)):
                 break
             scale = look / max(height, width)
-            found = _detect(detector, _scaled(image, scale), (height, width)) or found
-            if any(box.side * scale > _SMALLEST for box in found):
+            boxes = _detect(detector, _scaled(image, scale), (height, width)) or boxes
+            if any(box.side * scale > _SMALLEST for box in boxes):
                 break
-        return sorted(found, key=lambda box: (-box.side, box.left, box.top))
+        return sorted(boxes, key=lambda box: (-box.side, box.left, box.top))
 
     def points(self, image: np.ndarray, box: Box) -> np.ndarray:
         """Locate the 68 landmarks of one face.
@@ -147,7 +147,7 @@ class Landmarker:
         ndarray of float64, shape (68, 2)
             (x, y) in pixels of `image`; may lie outside it where the face does.
         """
-        _, predictor = self._tools()
+        _, predictor = self._models()
         patch, scale, origin = _patch(image, box)
         corners = np.array([(box.left, box.top), (box.right, box.bottom)])
         box_in_patch = (corners + 0.5 - origin) * scale
@@ -232,9 +232,9 @@ def _patch(image: np.ndarray, box: Box) -> tuple[np.ndarray, np.ndarray, np.ndar
     if x1 <= x0 or y1 <= y0:
         raise ValueError("the face box lies outside the picture")
     patch = _grey(image[y0:y1, x0:x1])
-    wanted = 400 / box.side if box.side > 600 else 300 / box.side if box.side < 200 else 1.0
-    if wanted != 1.0:
-        patch = _scaled(patch, wanted)
+    scale_to = 400 / box.side if box.side > 600 else 300 / box.side if box.side < 200 else 1.0
+    if scale_to != 1.0:
+        patch = _scaled(patch, scale_to)
     scale = np.array([patch.shape[1] / (x1 - x0), patch.shape[0] / (y1 - y0)])
     return np.ascontiguousarray(patch), scale, np.array([x0, y0])
 

@@ -1,4 +1,4 @@
-"""Recipes: YAML read into frozen, typed models that refuse what they do not know."""
+"""Recipes: YAML read into frozen pydantic models; unknown keys are errors."""
 
 from __future__ import annotations
 

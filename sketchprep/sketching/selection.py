@@ -1,4 +1,4 @@
-"""Which faces are wanted: rules on annotations, masks, pose and size, each a pure function.
+"""Selection rules on annotations, masks, pose and face size, each a pure function.
 
 A rule answers None if the face passes, or if it has no figure to judge by, and otherwise a `SampleError` with
 ``rejected=True`` that carries the figure and the limit.  Rules never raise it themselves: the planner makes a row of

@@ -1,4 +1,4 @@
-"""One stage on any pictures as they are: no alignment, the same height and width."""
+"""Run one stage on pictures as they are, without alignment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a photo to its sketches: the landmark predictor and the networks of a recipe, loaded once and run on photos."""
+"""Sketcher: the landmark predictor and the networks of a recipe, loaded once and run on photos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ops that recipes can name, their parameters and weights, and the order in which a graph of stages runs."""
+"""Registry of the ops that recipes can name: parameters, weights, order of a graph of stages, execution."""
 
 from __future__ import annotations
 

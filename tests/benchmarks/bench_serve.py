@@ -86,18 +86,18 @@ def served(run: Path, threads: int) -> Iterator[tuple[str, int]]:
     )
     try:
         assert process.stdout is not None
-        found = re.search(r"http://[\d.]+:\d+", process.stdout.readline())
-        assert found, "the server did not start"
-        while ask(found.group())["prepared"] < 1:
+        match = re.search(r"http://[\d.]+:\d+", process.stdout.readline())
+        assert match, "the server did not start"
+        while model_facts(match.group())["prepared"] < 1:
             time.sleep(0.3)
-        yield found.group(), process.pid
+        yield match.group(), process.pid
     finally:
         process.terminate()
         process.wait(30)
 
 
-def ask(address: str) -> dict[str, Any]:
-    """What the model says of itself."""
+def model_facts(address: str) -> dict[str, Any]:
+    """Answer of /api/model."""
     from urllib.request import urlopen
 
     with urlopen(f"{address}/api/model", timeout=120) as answer:
@@ -207,7 +207,7 @@ def row(name: str, values: list[float], asked: str = "") -> str:
 def report(run: Path, args: argparse.Namespace) -> None:
     """Measure, and print."""
     with served(run, args.threads) as (address, pid):
-        about = ask(address)
+        about = model_facts(address)
         before = memory(pid)
         found = browse(address, args.strokes) if shutil.which("chromium") else []
         after = memory(pid)

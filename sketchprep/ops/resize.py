@@ -1,11 +1,11 @@
-"""Antialiased resize."""
+"""Resize pictures with antialiasing, label maps by nearest neighbour, and points along with them."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-__all__ = ["resize"]
+__all__ = ["rescale_points", "resize", "resize_labels"]
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -31,3 +31,13 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if shrunk != size:
         image = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
     return image
+
+
+def rescale_points(points: np.ndarray, scale: float) -> np.ndarray:
+    """Map points (x, y), with pixel centres at whole numbers, into a picture resized by `scale`."""
+    return (np.asarray(points, np.float64) + 0.5) * scale - 0.5
+
+
+def resize_labels(labels: np.ndarray, size: int) -> np.ndarray:
+    """Resize a label map to `size` × `size` by nearest neighbour: the class at the centre of each new pixel."""
+    return cv2.resize(labels, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)

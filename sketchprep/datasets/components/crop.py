@@ -1,4 +1,4 @@
-"""Component crops: the parts of faces as arrays for training, with the table of their windows."""
+"""Cut face parts into arrays for training, with a table of their windows."""
 
 from __future__ import annotations
 
@@ -197,19 +197,19 @@ class _Run:
         try:
             subject = self.source.open(item)
             stage = "windows"
-            found = self.layout.windows(subject, self.centre)
-            pieces = self.layout.cut(subject, found)
+            windows = self.layout.windows(subject, self.centre)
+            pieces = self.layout.cut(subject, windows)
         except SampleError as error:
             self._fail(item.id, item.source, stage, error.kind, error.message)
             return 0
-        self._write(item, subject, found, pieces)
+        self._write(item, subject, windows, pieces)
         return 1
 
     def _write(
         self,
         item: CropInput,
         subject: Subject,
-        found: dict[str, Window],
+        windows: dict[str, Window],
         pieces: dict[tuple[str, str], np.ndarray],
     ) -> None:
         from sketchprep.datasets.components.output import write_images
@@ -217,12 +217,12 @@ class _Run:
         rows = {}
         for name, image in pieces.items():
             rows[name[0]] = self._array(name, image).add(image)
-        for part, window in found.items():
+        for part, window in windows.items():
             where = window._asdict()
             self.windows.add(row=rows[part], ordinal=item.ordinal, id=item.id, split=item.split, part=part, **where)
         if self.images:
             write_images(self.folder / "images", item.ordinal, pieces)
-        self.sheet.add(subject, found, pieces)
+        self.sheet.add(subject, windows, pieces)
 
     def _array(self, name: tuple[str, str], image: np.ndarray) -> Any:
         from sketchprep.datasets.components.output import ArrayStream

@@ -1,4 +1,4 @@
-"""Where pictures to be cut come from: a built dataset, or any folder of photos or sketches."""
+"""Inputs of `crop_components`: a built dataset, or any folder of square photos or sketches."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from sketchprep.datasets.components.layouts import Subject
 from sketchprep.errors import SampleError, UserError
-from sketchprep.io import images as imageio
-from sketchprep.ops.resize import resize
+from sketchprep.io.images import decode, decode_gray
+from sketchprep.ops.resize import rescale_points, resize, resize_labels
 
 if TYPE_CHECKING:
     from sketchprep.datasets.reader import PairDataset
     from sketchprep.datasets.sources.file_tree import Listing
     from sketchprep.records import Failure
 
-__all__ = ["CropInput", "DatasetInput", "FolderInput", "is_dataset", "rescale_points", "resize_labels"]
+__all__ = ["CropInput", "DatasetInput", "FolderInput", "is_dataset"]
 
 FOLDER_SIZE = 512
 # Grey scans and JPEG noise differ by a few levels between channels; a faded colour photo by far more.
@@ -157,7 +156,7 @@ class FolderInput:
             If it cannot be decoded, is not square, or shows no face where one is needed.
         """
         data = self._tree.read(item.id)
-        image = imageio.decode(data) if self.kinds == ("photo",) else imageio.decode_gray(data)
+        image = decode(data) if self.kinds == ("photo",) else decode_gray(data)
         height, width = image.shape[:2]
         if height != width:
             raise SampleError("not-square", f"{width}×{height} px; crop it to a square, or build a dataset from it")
@@ -180,19 +179,9 @@ class FolderInput:
     def _guess_kind(self) -> str:
         for entry in self._listing.files:
             try:
-                image = imageio.decode(self._tree.read(entry.path))
+                image = decode(self._tree.read(entry.path))
             except SampleError:
                 continue
             spread = image.max(2) - image.min(2)
             return "photo" if np.percentile(spread, 99) > GREY_SPREAD else "sketch"
         return "photo"
-
-
-def rescale_points(points: np.ndarray, scale: float) -> np.ndarray:
-    """Carry points (x, y), pixel centres at whole numbers, into a picture resized by `scale`."""
-    return (np.asarray(points, np.float64) + 0.5) * scale - 0.5
-
-
-def resize_labels(labels: np.ndarray, size: int) -> np.ndarray:
-    """Resize a label map to `size` × `size`: the class in the middle of each new pixel."""
-    return cv2.resize(labels, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)

@@ -1,4 +1,4 @@
-"""What each named layout cuts out of a picture: windows and masked wholes."""
+"""The layouts of `crop_components`: windows of face parts, and whole pictures with masks applied."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Layout(ABC):
         """
 
     @abstractmethod
-    def cut(self, subject: Subject, found: Mapping[str, Window]) -> dict[tuple[str, str], np.ndarray]:
+    def cut(self, subject: Subject, windows: Mapping[str, Window]) -> dict[tuple[str, str], np.ndarray]:
         """Return the pictures by (part, kind); nothing of the subject is changed."""
 
 
@@ -84,8 +84,8 @@ class DeepFaceDrawing(Layout):
             return face_parts.windows(subject.size)
         return face_parts.landmark_windows(_landmarks(subject), size=subject.size)
 
-    def cut(self, subject: Subject, found: Mapping[str, Window]) -> dict[tuple[str, str], np.ndarray]:
-        four = {part: window for part, window in found.items() if part != "remainder"}
+    def cut(self, subject: Subject, windows: Mapping[str, Window]) -> dict[tuple[str, str], np.ndarray]:
+        four = {part: window for part, window in windows.items() if part != "remainder"}
         pieces: dict[tuple[str, str], np.ndarray] = {}
         for kind, image in subject.images.items():
             pieces |= {(part, kind): face_parts.crop(image, window) for part, window in four.items()}
@@ -106,13 +106,13 @@ class APDrawing(Layout):
 
     def windows(self, subject: Subject, centre: str) -> dict[str, Window]:
         points = _landmarks(subject) if centre == "landmarks" else _template(subject.size)
-        found = face_parts.apdrawing_windows(points, size=subject.size)
+        windows = face_parts.apdrawing_windows(points, size=subject.size)
         if subject.labels is not None:
-            found |= dict.fromkeys(("hair", "background"), Window(0, 0, subject.size, subject.size))
-        return found
+            windows |= dict.fromkeys(("hair", "background"), Window(0, 0, subject.size, subject.size))
+        return windows
 
-    def cut(self, subject: Subject, found: Mapping[str, Window]) -> dict[tuple[str, str], np.ndarray]:
-        four = {part: found[part] for part in face_parts.APDRAWING_PARTS}
+    def cut(self, subject: Subject, windows: Mapping[str, Window]) -> dict[tuple[str, str], np.ndarray]:
+        four = {part: windows[part] for part in face_parts.APDRAWING_PARTS}
         pieces: dict[tuple[str, str], np.ndarray] = {}
         for kind, image in subject.images.items():
             pieces |= {(part, kind): face_parts.crop(image, window) for part, window in four.items()}
@@ -137,7 +137,7 @@ class MaskGuided(Layout):
     def windows(self, subject: Subject, centre: str) -> dict[str, Window]:
         return helen_labels.mask_windows(_helen(subject)) | {"frame": Window(0, 0, subject.size, subject.size)}
 
-    def cut(self, subject: Subject, found: Mapping[str, Window]) -> dict[tuple[str, str], np.ndarray]:
+    def cut(self, subject: Subject, windows: Mapping[str, Window]) -> dict[tuple[str, str], np.ndarray]:
         labels = _helen(subject)
         pieces: dict[tuple[str, str], np.ndarray] = {}
         for kind, image in subject.images.items():
@@ -146,7 +146,7 @@ class MaskGuided(Layout):
                     fill = 255 if kind == "sketch" else 0
                     pieces[part, kind] = _keep(image, helen_labels.region(labels, part), fill)
                 else:
-                    pieces[part, kind] = face_parts.crop(image, found[part])
+                    pieces[part, kind] = face_parts.crop(image, windows[part])
         pieces["frame", "labels"] = labels
         return pieces
 

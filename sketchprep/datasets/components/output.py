@@ -1,4 +1,4 @@
-"""What `crop_components` writes: arrays that grow row by row, pictures, and a contact sheet."""
+"""Outputs of `crop_components`: arrays that grow row by row, pictures, and a contact sheet."""
 
 from __future__ import annotations
 
@@ -73,13 +73,15 @@ class Sheet:
         self._rows: list[list[np.ndarray]] = []
         self._captions: list[str] = []
 
-    def add(self, subject: Subject, found: Mapping[str, Window], pieces: Mapping[tuple[str, str], np.ndarray]) -> None:
+    def add(
+        self, subject: Subject, windows: Mapping[str, Window], pieces: Mapping[tuple[str, str], np.ndarray]
+    ) -> None:
         """Take one picture in, if there is room for it and it has the same parts as the first."""
         captions = [f"{kind} windows" for kind in subject.images] + [f"{part} {kind}" for part, kind in pieces]
         if len(self._rows) >= SHEET_ROWS or (self._captions and captions != self._captions):
             return
         self._captions = captions
-        row = [_with_windows(image, found) for image in subject.images.values()]
+        row = [_with_windows(image, windows) for image in subject.images.values()]
         for (_, kind), image in pieces.items():
             row.append(_square(LABEL_COLOURS[image] if kind == "labels" else image))
         self._rows.append(row)
@@ -89,9 +91,9 @@ class Sheet:
         return contact_sheet(self._rows, self._captions, tile=TILE) if self._rows else None
 
 
-def _with_windows(image: np.ndarray, found: Mapping[str, Window]) -> np.ndarray:
+def _with_windows(image: np.ndarray, windows: Mapping[str, Window]) -> np.ndarray:
     drawn = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else image.copy()
-    small = [w for w in found.values() if w.width < len(image)]
+    small = [w for w in windows.values() if w.width < len(image)]
     thickness = max(1, len(image) // 128)
     for window, colour in zip(small, COLOURS, strict=False):
         corner = (window.x + window.width - 1, window.y + window.height - 1)

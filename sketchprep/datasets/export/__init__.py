@@ -1,4 +1,4 @@
-"""Layouts that other projects train on, one a file."""
+"""The registry of export layouts, those that other projects train on."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ NAMES = ("pix2pix", "pix2pixhd", "imagefolder", "controlnet", "apdrawing", "shar
 
 def exporter(name: str) -> type[Exporter]:
     """Return the class that writes a layout of `NAMES`."""
-    from sketchprep.datasets.export import apdrawing, imagefolder, pix2pix, pix2pixhd, subset
+    from sketchprep.datasets.export import apdrawing, imagefolder, pix2pix, subset
 
     kinds: tuple[type[Exporter], ...] = (
         pix2pix.Pix2Pix,
-        pix2pixhd.Pix2PixHD,
+        pix2pix.Pix2PixHD,
         imagefolder.ImageFolder,
         imagefolder.ControlNet,
         apdrawing.APDrawing,

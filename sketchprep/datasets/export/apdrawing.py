@@ -1,4 +1,4 @@
-"""Side by side with landmark and mask folders, for yiranran/APDrawingGAN (Yi et al. 2019)."""
+"""The layout of APDrawingGAN (Yi et al., CVPR 2019): side by side, with landmark and mask folders."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sketchprep.datasets.components.inputs import rescale_points, resize_labels
 from sketchprep.datasets.export.base import LIGHT, Exporter, member, needed, picture, quoted, side_by_side
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import images, shards
 from sketchprep.ops.align import five_points
+from sketchprep.ops.resize import rescale_points, resize_labels
 
 if TYPE_CHECKING:
     from sketchprep.datasets.reader import Pair
@@ -45,8 +45,8 @@ class APDrawing(Exporter):
     def paths(self, row: Mapping[str, Any]) -> list[str]:
         key = shards.key(row["ordinal"])
         needed(row, "sketch")
-        found = [f"data/{row['split']}/{key}.png", f"landmark/ALL/{key}.txt"]
-        return found + ([f"mask/ALL/{key}.png"] if member(row, "labels") else [])
+        files = [f"data/{row['split']}/{key}.png", f"landmark/ALL/{key}.txt"]
+        return files + ([f"mask/ALL/{key}.png"] if member(row, "labels") else [])
 
     def contents(self, pair: Pair) -> list[bytes]:
         if pair.landmarks is None:
@@ -54,11 +54,11 @@ class APDrawing(Exporter):
         points = five_points(rescale_points(pair.landmarks, self.size / self.pairs.size))
         lines = "".join(f"{x} {y}\n" for x, y in np.rint(points).astype(int).tolist())
         both = side_by_side(picture(pair, "photo", self.size), picture(pair, "sketch", self.size))
-        found = [both, lines.encode()]
+        files = [both, lines.encode()]
         if member(pair.row, "labels"):
             person = resize_labels(pair["labels"], self.size) > 0
-            found.append(images.encode_png(np.where(person, 255, 0).astype(np.uint8)))
-        return found
+            files.append(images.encode_png(np.where(person, 255, 0).astype(np.uint8)))
+        return files
 
     def _masks(self) -> int:
         return sum(member(row, "labels") is not None for row in self.rows(LIGHT))

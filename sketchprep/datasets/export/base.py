@@ -1,4 +1,4 @@
-"""What all layouts share: which pairs, which bytes, files written once, and the table of ids."""
+"""The base class of export layouts: files written once, named by ordinal, and the table of ids."""
 
 from __future__ import annotations
 
@@ -139,8 +139,8 @@ class Exporter:
 
     def splits(self) -> list[str]:
         """The splits that occur among the exported pairs."""
-        found = set(self.pairs.table["split"].take(list(self.numbers)).to_pylist())
-        return [split for split in SPLITS if split in found]
+        present = set(self.pairs.table["split"].take(list(self.numbers)).to_pylist())
+        return [split for split in SPLITS if split in present]
 
 
 def quoted(path: Path) -> str:
@@ -169,10 +169,10 @@ def member(row: Mapping[str, Any], name: str) -> str | None:
 
 def needed(row: Mapping[str, Any], name: str) -> str:
     """As `member`, for a picture that every pair has."""
-    found = member(row, name)
-    if found is None:
+    stored = member(row, name)
+    if stored is None:
         raise UserError(f"index.parquet: pair {row['id']!r} has no {name}; rebuild the dataset")
-    return found
+    return stored
 
 
 def picture(pair: Pair, name: str, size: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A built dataset in the layouts that other projects train on."""
+"""Export a built dataset, or part of it, in the layout of another project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A smaller copy of a dataset in its own format: fewer pairs, fewer pixels, opened like the original."""
+"""The layout `shards`: a smaller copy of a dataset in its own format, with fewer pairs or fewer pixels."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from sketchprep.datasets.components.inputs import rescale_points, resize_labels
 from sketchprep.datasets.export.base import SPLITS, Exporter, Outcome, picture_bytes, quoted
 from sketchprep.datasets.schema import plan_schema, shard_table
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import images, shards
 from sketchprep.io.files import atomic, commit
-from sketchprep.ops.resize import resize
+from sketchprep.ops.resize import rescale_points, resize, resize_labels
 from sketchprep.records import Failure
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The corpora that a recipe can name.  Nothing heavy is imported before a source is opened."""
+"""The registry of sources, the corpora that a recipe can name; one is imported when it is opened."""
 
 from __future__ import annotations
 
@@ -89,20 +89,20 @@ def open_tree(root: Path) -> Tree:
         If `root` does not exist or is neither.
     """
     if is_url(root):
-        from sketchprep.datasets.sources.object_store_tree import Bucket
+        from sketchprep.datasets.sources.object_store_tree import ObjectStoreTree
 
-        return Bucket(Url(str(root)))
+        return ObjectStoreTree(Url(str(root)))
     if os.path.isdir(root):
-        from sketchprep.datasets.sources.file_tree import Folder
+        from sketchprep.datasets.sources.file_tree import FolderTree
 
-        return Folder(root)
+        return FolderTree(root)
     if not os.path.exists(root):
         raise UserError(
             f"--root {root} does not exist, or you may not enter it: give the folder or the zip that holds the corpus"
         )
-    from sketchprep.datasets.sources.zip_tree import Archive
+    from sketchprep.datasets.sources.zip_tree import ZipTree
 
-    return Archive(root)
+    return ZipTree(root)
 
 
 def open_source(name: str, root: str | os.PathLike[str] | None = None, **options: Any) -> Source:

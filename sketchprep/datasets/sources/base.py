@@ -1,4 +1,4 @@
-"""What every source offers to the planner and to the workers."""
+"""The base class of sources: samples are listed cheaply, and opened one by one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CelebAMask-HQ in its original layout: 30,000 aligned photos, with attributes, poses, masks and CelebA's split."""
+"""The source `celebamask-hq`: 30,000 aligned photos with attributes, poses, part masks and CelebA's split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The text files of CelebAMask-HQ: attributes, poses, and the mapping to CelebA that carries the official split.
+"""Parsers of CelebAMask-HQ's text files: attributes, poses, and the mapping to CelebA that carries the official split.
 
 Every malformed line is an error that names the file and the line; rows of photos that are not there are checked and
 counted but not kept.

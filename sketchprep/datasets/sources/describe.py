@@ -1,4 +1,4 @@
-"""What a corpus holds, as a plain dictionary and as text."""
+"""Statistics of a corpus, as a plain dictionary and as text."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io.files import MAX_BYTES, read_regular
 
-__all__ = ["MAX_BYTES", "PICTURES", "Entry", "Folder", "Listing", "Refusal", "Tree"]
+__all__ = ["MAX_BYTES", "PICTURES", "Entry", "FolderTree", "Listing", "Refusal", "Tree"]
 
 PICTURES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".heif"))
 
@@ -106,7 +106,7 @@ def check_path(path: str) -> None:
         raise SampleError("leaves-root", f"the path {printable(path)!r} does not stay inside the source's root")
 
 
-class Folder(Tree):
+class FolderTree(Tree):
     """A folder on disk.  It may itself be a link; links inside it are followed only while they stay inside."""
 
     def __init__(self, root: Path) -> None:

@@ -1,4 +1,4 @@
-"""Any folder of photos, with sub-folders."""
+"""The source `folder`: any photos below a folder or in a zip, or those on a list."""
 
 from __future__ import annotations
 

@@ -6,10 +6,10 @@ from sketchprep.datasets.sources.file_tree import MAX_BYTES, Entry, Listing, Tre
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import object_store
 
-__all__ = ["Bucket"]
+__all__ = ["ObjectStoreTree"]
 
 
-class Bucket(Tree):
+class ObjectStoreTree(Tree):
     """The objects below a URL.
 
     A store that is out of order for long ends the build in one sentence: that is no fault of a photo.

@@ -1,4 +1,4 @@
-"""Existing photo/sketch pairs: two folders of equal names, or photo and drawing side by side in one picture."""
+"""The source `pairs`: two folders of photos and sketches, or photo and sketch side by side in one picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bundled portraits: enough real pictures to see every stage at work, free for any use."""
+"""The source `portraits`: bundled CC0 photos, enough to see every stage at work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samples as columns: what a source with millions of photos hands to the planner, a batch at a time."""
+"""Samples as Arrow tables, and tables as samples."""
 
 from __future__ import annotations
 

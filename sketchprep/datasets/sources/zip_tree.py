@@ -12,7 +12,7 @@ from pathlib import Path
 from sketchprep.datasets.sources.file_tree import MAX_BYTES, Entry, Listing, Tree, check_path, is_hidden, is_picture
 from sketchprep.errors import SampleError, UserError
 
-__all__ = ["Archive"]
+__all__ = ["ZipTree"]
 
 
 @lru_cache(maxsize=8)
@@ -32,7 +32,7 @@ def _folders(path: str, process: int) -> frozenset[str]:
     return frozenset(parents)
 
 
-class Archive(Tree):
+class ZipTree(Tree):
     """A zip; its handle is opened once a process, and pickling carries only its path.
 
     A zip with 400,000 members (the whole of CelebAMask-HQ) takes some 3 s to open and 250 MB, in every process: for

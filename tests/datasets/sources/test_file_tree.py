@@ -6,7 +6,7 @@ import pickle
 import pytest
 
 from sketchprep.datasets.sources import open_tree
-from sketchprep.datasets.sources.file_tree import Folder
+from sketchprep.datasets.sources.file_tree import FolderTree
 from sketchprep.errors import SampleError, UserError
 
 NAMES = [
@@ -22,28 +22,28 @@ NAMES = [
 
 
 def paths(root):
-    return [entry.path for entry in Folder(root).files().files]
+    return [entry.path for entry in FolderTree(root).files().files]
 
 
 def refusals(root):
-    return {refusal.path: refusal.kind for refusal in Folder(root).files().refused}
+    return {refusal.path: refusal.kind for refusal in FolderTree(root).files().refused}
 
 
 def test_odd_names_and_equal_names_in_sub_folders_are_all_listed(plant):
     root = plant(dict.fromkeys(NAMES, b"x"))
     assert paths(root) == sorted(NAMES)
-    assert all(Folder(root).read(path) == b"x" for path in paths(root))
+    assert all(FolderTree(root).read(path) == b"x" for path in paths(root))
 
 
 def test_order_of_creation_has_no_influence(plant):
     one = plant(dict.fromkeys(NAMES, b"x"), "one")
     two = plant(dict.fromkeys(reversed(NAMES), b"x"), "two")
-    assert Folder(one).files() == Folder(two).files()
+    assert FolderTree(one).files() == FolderTree(two).files()
 
 
 def test_hidden_and_other_files_are_passed_over_and_counted(plant):
     hidden = [".hidden.jpg", ".git/a.jpg", "__MACOSX/a.jpg", "__MACOSX/._a.jpg", "b/.DS_Store"]
-    listing = Folder(plant(dict.fromkeys(["a.jpg", "b/notes.TXT", "b/x.txt", "Makefile", *hidden], b"x"))).files()
+    listing = FolderTree(plant(dict.fromkeys(["a.jpg", "b/notes.TXT", "b/x.txt", "Makefile", *hidden], b"x"))).files()
     assert [entry.path for entry in listing.files] == ["a.jpg"]
     assert listing.ignored == {".txt": 2, "no extension": 1}
     assert not listing.refused
@@ -57,7 +57,7 @@ def test_listing_opens_no_file(plant, monkeypatch):
 
     monkeypatch.setattr("builtins.open", refuse)
     monkeypatch.setattr(os, "open", refuse)
-    listing = Folder(root).files()
+    listing = FolderTree(root).files()
     assert [(entry.path, entry.size) for entry in listing.files] == [("a.jpg", 13), ("empty.png", 0)]
 
 
@@ -82,7 +82,7 @@ def test_links_that_leave_the_root_are_refused_and_never_read(plant, tmp_path):
     assert refusals(root) == {"file.jpg": "leaves-root", "folder": "leaves-root", "up": "leaves-root"}
     for path in ("file.jpg", "folder/s.jpg", "../corpus-secret/s.jpg", "/etc/passwd", "passwd.txt", "x/../../a", ""):
         with pytest.raises(SampleError) as caught:
-            Folder(root).read(path)
+            FolderTree(root).read(path)
         assert caught.value.kind == "leaves-root", path
 
 
@@ -93,7 +93,7 @@ def test_a_file_swapped_for_a_leaving_link_after_listing_is_not_read(plant, tmp_
     (root / "a.jpg").unlink()
     (root / "a.jpg").symlink_to(tmp_path / "s.jpg")
     with pytest.raises(SampleError, match="leaves"):
-        Folder(root).read("a.jpg")
+        FolderTree(root).read("a.jpg")
 
 
 @pytest.mark.timeout(20)
@@ -115,11 +115,11 @@ def test_folders_that_link_to_each_other_end_the_walk(plant):
     root = plant({"one/a.jpg": b"1", "two/b.jpg": b"2"})
     (root / "one/two").symlink_to("../two")
     (root / "two/one").symlink_to("../one")
-    listing = Folder(root).files()
+    listing = FolderTree(root).files()
     assert [entry.path for entry in listing.files] == ["one/a.jpg", "two/b.jpg"]
     assert listing.ignored == {"link to a folder listed already": 2}
     # Listed alone, a folder is left through its link, but its own link back is not walked again.
-    assert [entry.path for entry in Folder(root).files("one").files] == ["one/a.jpg", "one/two/b.jpg"]
+    assert [entry.path for entry in FolderTree(root).files("one").files] == ["one/a.jpg", "one/two/b.jpg"]
 
 
 def test_links_that_stay_inside_are_used(plant):
@@ -127,8 +127,8 @@ def test_links_that_stay_inside_are_used(plant):
     (root / "a.jpg").symlink_to("store/.data/real.jpg")
     (root / "set").symlink_to("store/.data/set")
     assert paths(root) == ["a.jpg", "set/y.jpg"]
-    assert Folder(root).read("a.jpg") == b"x"
-    assert Folder(root).read("set/y.jpg") == b"y"
+    assert FolderTree(root).read("a.jpg") == b"x"
+    assert FolderTree(root).read("set/y.jpg") == b"y"
 
 
 def test_a_link_to_nothing_is_a_row(plant):
@@ -147,7 +147,7 @@ def test_pipes_and_folders_named_like_pictures_neither_hang_nor_count(plant):
     assert refusals(root) == {"pipe.jpg": "not-a-file"}
     for path in ("pipe.jpg", "folder.jpg"):
         with pytest.raises(SampleError) as caught:
-            Folder(root).read(path)
+            FolderTree(root).read(path)
         assert caught.value.kind == "not-a-file"
 
 
@@ -191,7 +191,7 @@ def test_a_file_that_cannot_be_read_names_the_reason(plant, monkeypatch):
 
     monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(SampleError, match=r"'a\.jpg' cannot be read: Permission denied") as caught:
-        Folder(root).read("a.jpg")
+        FolderTree(root).read("a.jpg")
     assert caught.value.kind == "unreadable"
     assert not caught.value.rejected
 
@@ -200,7 +200,7 @@ def test_missing_and_huge_files(plant):
     root = plant({"a.jpg": b"x", "small.jpg": b"12345"})
     with open(root / "huge.jpg", "wb") as file:
         file.truncate(600 * 2**20)
-    tree = Folder(root)
+    tree = FolderTree(root)
     with pytest.raises(SampleError, match="629,145,600 bytes") as caught:
         tree.read("huge.jpg")
     assert caught.value.kind == "too-large"
@@ -222,8 +222,8 @@ def test_a_root_that_is_missing_or_no_corpus_is_the_users_mistake(plant):
 
 def test_a_pickled_tree_reads_the_same(plant):
     root = plant({"a.jpg": b"x"})
-    copy = pickle.loads(pickle.dumps(Folder(root)))
-    assert copy.files() == Folder(root).files()
+    copy = pickle.loads(pickle.dumps(FolderTree(root)))
+    assert copy.files() == FolderTree(root).files()
     assert copy.read("a.jpg") == b"x"
 
 
@@ -235,6 +235,6 @@ def test_a_root_that_cannot_be_listed_is_the_users_mistake(plant, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", refuse)
     monkeypatch.setattr(os, "listdir", refuse)
-    for look in (Folder(root).files, Folder(root).folders):
+    for look in (FolderTree(root).files, FolderTree(root).folders):
         with pytest.raises(UserError, match="cannot be listed: Permission denied"):
             look()

@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from sketchprep.datasets.sources import open_source, open_tree
-from sketchprep.datasets.sources.file_tree import Folder
-from sketchprep.datasets.sources.zip_tree import Archive
+from sketchprep.datasets.sources.file_tree import FolderTree
+from sketchprep.datasets.sources.zip_tree import ZipTree
 from sketchprep.errors import SampleError, UserError
 
 
@@ -36,8 +36,8 @@ def test_a_zip_lists_and_reads_as_its_folder_does(plant, zipped):
     root = plant(
         {"a b.jpg": 1, "ü/a.jpg": 2, "ü/a.png": 3, "x.y.jpg": 4, "new\nline.jpg": 5, "n.txt": b"-", ".h.jpg": 6}
     )
-    folder, archive = Folder(root), open_tree(zipped(root))
-    assert isinstance(archive, Archive)
+    folder, archive = FolderTree(root), open_tree(zipped(root))
+    assert isinstance(archive, ZipTree)
     assert archive.files() == folder.files()
     assert archive.files("ü") == folder.files("ü")
     assert archive.folders() == folder.folders() == ["ü"]
@@ -59,7 +59,7 @@ def test_a_zipped_source_gives_the_same_samples_digests_and_pixels(plant, zipped
 
 def test_names_that_lead_out_of_the_zip_are_rows(make):
     bad = ["../evil.jpg", "/abs.jpg", "a/../../b.jpg", "c\\..\\d.jpg"]
-    listing = Archive(make([(name, b"x") for name in ["ok.jpg", *bad]])).files()
+    listing = ZipTree(make([(name, b"x") for name in ["ok.jpg", *bad]])).files()
     assert [entry.path for entry in listing.files] == ["ok.jpg"]
     assert {refusal.path for refusal in listing.refused} == set(bad)
     assert {refusal.kind for refusal in listing.refused} == {"bad-name"}
@@ -68,13 +68,13 @@ def test_names_that_lead_out_of_the_zip_are_rows(make):
 def test_a_link_in_a_zip_is_not_followed(make):
     link = zipfile.ZipInfo("link.jpg")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
-    listing = Archive(make([(link, b"/etc/passwd"), ("a.jpg", b"x")])).files()
+    listing = ZipTree(make([(link, b"/etc/passwd"), ("a.jpg", b"x")])).files()
     assert [entry.path for entry in listing.files] == ["a.jpg"]
     assert [(refusal.path, refusal.kind) for refusal in listing.refused] == [("link.jpg", "link")]
 
 
 def test_of_members_with_one_name_the_last_is_used_once(make):
-    archive = Archive(make([("a.jpg", b"old"), ("a.jpg", b"newer")]))
+    archive = ZipTree(make([("a.jpg", b"old"), ("a.jpg", b"newer")]))
     listing = archive.files()
     assert [(entry.path, entry.size) for entry in listing.files] == [("a.jpg", 5)]
     assert [refusal.kind for refusal in listing.refused] == ["duplicate-name"]
@@ -82,7 +82,7 @@ def test_of_members_with_one_name_the_last_is_used_once(make):
 
 
 def test_a_bomb_is_refused_by_its_declared_size(make):
-    archive = Archive(make([("bomb.jpg", bytes(5_000_000))]))
+    archive = ZipTree(make([("bomb.jpg", bytes(5_000_000))]))
     with pytest.raises(SampleError) as caught:
         archive.read("bomb.jpg", limit=1_000_000)
     assert caught.value.kind == "too-large"
@@ -93,7 +93,7 @@ def test_a_bomb_that_declares_too_little_unpacks_no_further(make):
     path = make([("bomb.jpg", bytes(5_000_000))])
     path.write_bytes(path.read_bytes().replace(struct.pack("<L", 5_000_000), struct.pack("<L", 1000)))
     with pytest.raises(SampleError) as caught:
-        Archive(path).read("bomb.jpg", limit=2000)
+        ZipTree(path).read("bomb.jpg", limit=2000)
     assert caught.value.kind == "corrupt"
 
 
@@ -101,13 +101,13 @@ def test_a_flipped_byte_is_noticed(make):
     path = make([("a.jpg", b"hello there, this is stored")], zipfile.ZIP_STORED)
     path.write_bytes(path.read_bytes().replace(b"hello", b"jello"))
     with pytest.raises(SampleError, match="damaged") as caught:
-        Archive(path).read("a.jpg")
+        ZipTree(path).read("a.jpg")
     assert caught.value.kind == "corrupt"
 
 
 def test_encrypted_and_rare_compressions_name_the_remedy(make):
     with pytest.raises(SampleError, match="unpack the zip") as caught:
-        Archive(make([("a.jpg", b"x" * 99)], zipfile.ZIP_LZMA)).read("a.jpg")
+        ZipTree(make([("a.jpg", b"x" * 99)], zipfile.ZIP_LZMA)).read("a.jpg")
     assert caught.value.kind == "unsupported"
 
 
@@ -117,12 +117,12 @@ def test_an_encrypted_member_is_a_row(make, tmp_path):
     data[data.index(b"PK\x01\x02") + 8] |= 1  # the directory's
     (tmp_path / "locked.zip").write_bytes(data)
     with pytest.raises(SampleError) as caught:
-        Archive(tmp_path / "locked.zip").read("a.jpg")
+        ZipTree(tmp_path / "locked.zip").read("a.jpg")
     assert caught.value.kind == "encrypted"
 
 
 def test_missing_members_and_folders(make):
-    archive = Archive(make([("d/", b""), ("d/a.jpg", b"x")]))
+    archive = ZipTree(make([("d/", b""), ("d/a.jpg", b"x")]))
     for path in ("b.jpg", "d", "d/"):
         with pytest.raises(SampleError) as caught:
             archive.read(path)
@@ -144,7 +144,7 @@ def _read_all(archive):
 
 def test_forked_workers_and_threads_do_not_disturb_each_other(make):
     members = [(f"{n:02d}.jpg", bytes([n]) * 50_000 + os.urandom(2000)) for n in range(20)]
-    archive = Archive(make(members))
+    archive = ZipTree(make(members))
     expected = [data for _, data in members]
     assert _read_all(archive) == expected
     assert pickle.loads(pickle.dumps(archive)).files() == archive.files()
@@ -159,7 +159,7 @@ def _len_checked(archive):
 
 
 def test_a_fork_opens_its_own_handle(make):
-    archive = Archive(make([("a.jpg", b"1" * 10), ("b.jpg", b"2" * 10)], zipfile.ZIP_STORED))
+    archive = ZipTree(make([("a.jpg", b"1" * 10), ("b.jpg", b"2" * 10)], zipfile.ZIP_STORED))
     archive.read("a.jpg")
     before = archive._zip()
     reader, writer = os.pipe()

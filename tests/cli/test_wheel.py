@@ -26,7 +26,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_wheel_carries_recipes_manifest_and_portraits_and_no_stray_files(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    for name in ("pipelines/celebamask-hq.yaml", "data_manifest.yaml", "data/portraits/male-00.jpg", "cli.py"):
+    for name in (
+        "pipelines/celebamask-hq.yaml",
+        "data_manifest.yaml",
+        "data/portraits/male-00.jpg",
+        "cli/main.py",
+        "datasets/build/build.py",
+    ):
         assert f"sketchprep/{name}" in names
     for folder in ("serve/static", "data/sketches"):  # all that the page shows
         files = {str(path.relative_to(ROOT)) for path in (ROOT / "sketchprep" / folder).iterdir() if path.is_file()}

@@ -180,14 +180,14 @@ MANY = """
 import json, sys
 from pathlib import Path
 import sketchprep
-from sketchprep import builder
+from sketchprep.datasets.build.build import finish
 recipe, root, out, built = json.loads(sys.argv[1])
 out = Path(out)
 if not built:
     sent = sketchprep.build(recipe=recipe, root=root, out=out, executor="slurm", slurm=["cpus=1"], quiet=True).submitted
     print(sent.tasks, sent.per_task)
 else:
-    builder.finish(out)
+    finish(out)
 status = open("/proc/self/status").read()  # getrusage would count what the parent held when it started this
 print(int(status.split("VmHWM:")[1].split()[0]) // 1024)
 """

@@ -1,22 +1,15 @@
-"""What the ways from sketch to face under comparison were trained with: pictures, hours, batch, preset, seed."""
+"""What the compared models were trained with: images, hours, machine, batch, preset, seed."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from sketchprep.training.run_dir import account
 
-from sketchprep.errors import UserError
-from sketchprep.ops.face_parts import PARTS
-from sketchprep.training import checkpoint
-from sketchprep.training.logs import STATS
-from sketchprep.training.run_dir import MARKER
-
-__all__ = ["Trained", "earlier", "hours", "of_baseline", "of_model", "table"]
+__all__ = ["Trained", "differing", "of_run", "settings_of", "table", "total"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +19,7 @@ class Trained:
     Attributes
     ----------
     images : int or None
-        Pictures that the generator saw, each time anew, those of the runs it began from included; None where a model
+        Pictures that the generator saw, each time anew, those of the runs it was initialised from included; None where a model
         does not tell.
     first_images, first_hours : int, float or None
         Of stage 1, which a baseline does not have: 0 there.  None where the run's statistics are not beside the model.
@@ -54,150 +47,35 @@ class Trained:
     @property
     def hours(self) -> float | None:
         """Of all stages."""
-        return _sum(self.first_hours, self.second_hours)
+        return total(self.first_hours, self.second_hours)
 
     def values(self) -> dict[str, Any]:
         """All of it in plain values."""
         return {**asdict(self), "hours": self.hours}
 
 
-def hours(stats: Path, *, images: int | None = None) -> float | None:
-    """Hours that a run took for its weights, from ``stats.jsonl``; None if that tells nothing.
-
-    Parameters
-    ----------
-    stats : Path
-    images : int, optional
-        Only up to so many images.
-
-    Notes
-    -----
-    Each line holds the speed since the line before, with grids, scores and checkpoints.  What a killed run did after
-    its last checkpoint is not in there, nor are the moments that a program takes to start.
-    """
-    seconds, before = 0.0, 0
-    try:
-        lines = stats.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        try:
-            values = json.loads(line)
-            seen, speed = int(values["images"]), float(values["images_per_second"])
-        except (ValueError, KeyError, TypeError):
-            continue
-        if speed <= 0 or seen <= before or (images is not None and seen > images):
-            continue
-        seconds += (seen - before) / speed
-        before = seen
-    return seconds / 3600 if before else None
-
-
-def earlier(run: Path) -> tuple[int | None, float | None]:
-    """Images and hours of the runs from whose weights a run was begun (``--init-from``), all the way back.
-
-    Returns
-    -------
-    images, hours : int or None, float or None
-        0 for a run that was begun with random weights; None where a run on the way is not there any more.
-    """
-    found = _ancestors(run)
-    if found is None:
-        return None, None
-    return sum(found.values()), _sum(*(hours(path / STATS, images=images) for path, images in found.items()))
-
-
-def _ancestors(run: Path) -> dict[Path, int] | None:
-    """Runs from whose weights a run was begun, and at how many images they were; None if one is not there any more."""
-    found: dict[Path, int] = {}
-    seen, source = {run.resolve()}, _init_from(run)
-    while source is not None:
-        try:
-            weights = checkpoint.read(source)
-        except UserError:
-            return None
-        run = weights.path.parent.parent.resolve()
-        if run in seen:
-            return None
-        seen.add(run)
-        found[run] = weights.images
-        source = _init_from(run)
-    return found
-
-
-def _init_from(run: Path) -> Path | None:
-    value = (_marker(run).get("settings") or {}).get("init_from")
-    return Path(value) if value else None
-
-
-def _marker(run: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load((run / MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
-        return {}
-    return values if isinstance(values, dict) else {}
-
-
-def _machine(run: Path) -> str | None:
-    """Device of a run, and how many processes or threads worked on it."""
-    machine = _marker(run).get("machine") or {}
-    if "device" not in machine:
-        return None
-    if machine["device"] == "cpu":
-        threads = machine.get("threads")
-        return f"cpu, {threads} thread{'s' * (threads != 1)}"
-    return f"{machine.get('processes', 1)} × {machine['device']}"
-
-
-def of_model(folder: Path, facts: dict[str, Any], parameters: int) -> Trained:
-    """The training of a DeepFaceDrawing in a run's folder, by its model's facts."""
-    images = facts.get("images") or {}
-    run = folder / "fm-is"
-    second = hours(run / STATS, images=images.get("fm-is"))
-    first = _first_hours(folder)
-    most = _sum(max((images.get("ce") or {}).values(), default=None), earlier(folder / "ce")[0])
-    more, longer = earlier(run)
-    return Trained(
-        _sum(images.get("fm-is"), more),
-        most,
-        first,
-        _sum(second, longer),
-        parameters,
-        **_words(facts),
-        machine=_machine(run),
-    )
-
-
-def _first_hours(folder: Path) -> float | None:
-    """Hours of stage 1: of all parts together, of those trained alone on top, and of what these began from."""
-    names = ("ce", *(f"ce-{part}" for part in PARTS))
-    own = [run for name in names if hours((run := (folder / name).resolve()) / STATS) is not None]
-    counted: dict[Path, int | None] = {}
-    for run in own:
-        found = _ancestors(run)
-        if found is None:
-            return None
-        counted |= found
-    counted |= dict.fromkeys(own)  # whole, though a part may have begun from the run of all parts
-    return _sum(*(hours(run / STATS, images=images) for run, images in counted.items())) if own else None
-
-
-def of_baseline(folder: Path, facts: dict[str, Any], parameters: int) -> Trained:
-    """The training of a baseline in a run's folder, by its model's facts."""
+def of_run(folder: Path, facts: Mapping[str, Any], parameters: int) -> Trained:
+    """The training of a model of one stage in a run's folder, by the facts in the model's header."""
     images = facts.get("images")
-    second = hours(folder / STATS, images=images)
-    more, longer = earlier(folder)
+    spent = account(folder, images)
     return Trained(
-        _sum(images, more), 0, 0.0, _sum(second, longer), parameters, **_words(facts), machine=_machine(folder)
+        total(images, spent.images_before),
+        0,
+        0.0,
+        total(spent.hours, spent.hours_before),
+        parameters,
+        **settings_of(facts),
+        machine=spent.machine,
     )
 
 
-def _sum(*values: Any) -> Any:
+def total(*values: Any) -> Any:
     """The sum, or None if one of them is unknown."""
     return None if any(value is None for value in values) else sum(values)
 
 
-def _words(facts: dict[str, Any]) -> dict[str, Any]:
+def settings_of(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Batch, preset, seed and precision by a model's facts."""
     names = {"batch": "step", "preset": "preset", "seed": "seed", "precision": "precision"}
     return {name: facts.get(key) for name, key in names.items()}
 
@@ -208,7 +86,7 @@ def table(trained: dict[tuple[str, ...], Trained]) -> Iterator[str]:
     Parameters
     ----------
     trained : dict
-        By the titles of the drawers that came out of it.
+        By the titles of the generators that came of it.
     """
     ours = next(iter(trained.values()))
     heads = (

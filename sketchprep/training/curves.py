@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 from sketchprep.io import images, plots
 from sketchprep.io.files import atomic
 from sketchprep.io.plots import Line, Panel
+from sketchprep.training.logs import read_stats
 from sketchprep.training.run_dir import disk_errors
 
 __all__ = ["FILE", "read", "write"]
@@ -19,7 +19,6 @@ FILE = "curves.png"
 COLUMNS = 3
 #: Mean values of so many stretches of a run: more are not seen in a panel of a few hundred pixels.
 POINTS = 160
-NOT_PLOTTED = {"images", "lr", "images_per_second", "seconds_waiting", "peak_memory"}
 
 Series = dict[str, tuple[list[float], list[float]]]
 
@@ -27,23 +26,14 @@ Series = dict[str, tuple[list[float], list[float]]]
 def read(path: Path) -> dict[str, Series]:
     """Read ``stats.jsonl`` as title to line to (images, values); lines that were cut off are skipped."""
     panels: dict[str, Series] = {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return {}
-    for line in lines:
-        try:
-            values = json.loads(line)
-            at = float(values["images"])
-        except (ValueError, KeyError, TypeError):
-            continue
+    for values in read_stats(path):
         for key, value in values.items():
-            if key in NOT_PLOTTED or "." not in key:
+            if "." not in key:  # no loss and no score
                 continue
             first, *rest = key.split(".")
             title, name = (f"held-out {rest[0]}", ".".join(rest[1:])) if first == "score" else (".".join(rest), first)
             xs, ys = panels.setdefault(title, {}).setdefault(name, ([], []))
-            xs.append(at)
+            xs.append(float(values["images"]))
             ys.append(float(value))
     return _without_repeats(panels)
 

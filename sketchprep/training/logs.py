@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from sketchprep.io.files import atomic
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Log", "LossMonitor"]
+__all__ = ["STATS", "Log", "LossMonitor", "hours", "read_stats"]
 
 LINE_SECONDS = 10.0
 STATS, TEXT, SAMPLES = "stats.jsonl", "log.txt", "samples"
@@ -52,7 +52,7 @@ class Log:
         self._run, self._first, self._total, self._quiet, self._silent = run, images, total, quiet or silent, silent
         self._start = self._last = time.monotonic()
         self._told = (images, self._start)
-        self._losses = ""
+        self._losses, self._hours = "", 0.0
         self._mirrors: list[Any] = [] if silent else [_MIRRORS[name](run) for name in mirrors]
         self._bar: Any = None
 
@@ -60,6 +60,7 @@ class Log:
         if self._silent:
             return self
         _truncate_after(self._run / STATS, self._first)
+        self._hours = hours(self._run / STATS) or 0.0
         if not self._quiet and sys.stderr.isatty():
             from tqdm import tqdm
 
@@ -116,12 +117,14 @@ class Log:
             return
         now = time.monotonic()
         speed = (images - self._told[0]) / max(1e-9, now - self._told[1])
+        self._hours += (now - self._told[1]) / 3600
         self._told = (images, now)
         values = {
             "images": images,
             "lr": rate,
             **losses,
             **{f"score.{name}": float(f"{value:.6g}") for name, value in scores.items()},
+            "hours": round(self._hours, 6),
             "images_per_second": round(speed, 2),
             "seconds_waiting": round(waited, 3),
             "peak_memory": memory,
@@ -152,17 +155,39 @@ class Log:
             print(text, file=sys.stderr, flush=True)
 
 
+def hours(stats: Path, images: int | None = None) -> float | None:
+    """Hours that a run has trained, up to so many images if given; None if ``stats.jsonl`` does not say.
+
+    Grids, scores and checkpoints count; what a killed run did after its last checkpoint does not, nor does the start of
+    a program.
+    """
+    spent = None
+    for values in read_stats(stats):
+        if "hours" in values and (images is None or values["images"] <= images):
+            spent = float(values["hours"])
+    return spent
+
+
+def read_stats(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of ``stats.jsonl``, without those that an interruption cut off; none if there is no such file."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        try:
+            values = json.loads(line)
+            float(values["images"])
+        except (ValueError, KeyError, TypeError):
+            continue
+        yield values
+
+
 def _truncate_after(path: Path, images: int) -> None:
     """Drop lines of steps after the last checkpoint, which a resumed run takes and logs again."""
     if not path.exists():
         return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            if json.loads(line)["images"] <= images:
-                kept.append(line + "\n")
-        except (ValueError, KeyError, TypeError):
-            continue  # cut off by the interruption
+    kept = [json.dumps(values) + "\n" for values in read_stats(path) if values["images"] <= images]
     with atomic(path) as temporary:
         temporary.write_text("".join(kept), encoding="utf-8")
 

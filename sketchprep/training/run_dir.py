@@ -16,6 +16,7 @@ from sketchprep.core.config import differing_keys, parse_yaml
 from sketchprep.core.version import VERSION
 from sketchprep.errors import UserError
 from sketchprep.training import checkpoint, devices
+from sketchprep.training.logs import STATS, hours
 from sketchprep.training.options import FREE
 from sketchprep.training.state import State
 
@@ -26,7 +27,18 @@ if TYPE_CHECKING:
     from sketchprep.training.options import Options
     from sketchprep.training.task import Task
 
-__all__ = ["Run", "binding", "check_init_from", "claim", "disk_errors", "make", "resume_or_start", "stored"]
+__all__ = [
+    "Account",
+    "Run",
+    "account",
+    "binding",
+    "check_init_from",
+    "claim",
+    "disk_errors",
+    "make",
+    "resume_or_start",
+    "stored",
+]
 
 MARKER = "run.yaml"
 
@@ -49,6 +61,67 @@ class Run:
     latest: checkpoint.Checkpoint | None
 
 
+@dataclass(frozen=True)
+class Account:
+    """What a run has spent up to some position, as its folder records it; None where that is not known.
+
+    Attributes
+    ----------
+    hours : float or None
+        Of this run alone.
+    images_before, hours_before : int, float or None
+        Of all runs whose weights led to those that this one was initialised from.
+    init_from : Path or None
+    machine : str or None
+        Where it last ran, ``"cpu, 2 threads"``, without which hours say little.
+    """
+
+    hours: float | None
+    images_before: int | None = 0
+    hours_before: float | None = 0.0
+    init_from: Path | None = None
+    machine: str | None = None
+
+
+def account(path: Path, images: int | None = None) -> Account:
+    """Read the account of a run, up to so many images if given."""
+    try:
+        marker = parse_yaml((path / MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        marker = None
+    if not isinstance(marker, dict):
+        return Account(hours(path / STATS, images))
+    before, source = marker.get("before") or {}, (marker.get("settings") or {}).get("init_from")
+    unknown = None if source else 0
+    return Account(
+        hours(path / STATS, images),
+        before.get("images", unknown),
+        before.get("hours", unknown),
+        Path(source) if source else None,
+        _machine(marker.get("machine") or {}),
+    )
+
+
+def _machine(values: dict[str, Any]) -> str | None:
+    if "device" not in values:
+        return None
+    if values["device"] == "cpu":
+        return f"cpu, {values.get('threads')} thread{'s' * (values.get('threads') != 1)}"
+    return f"{values.get('processes', 1)} × {values['device']}"
+
+
+def _spent_before(init_from: Path | None) -> dict[str, Any]:
+    """Images and hours that went into the weights a run is initialised from."""
+    if init_from is None:
+        return {"images": 0, "hours": 0.0}
+    source = checkpoint.read(init_from, option="--init-from")
+    spent = account(source.path.parent.parent, source.images)
+    return {
+        "images": None if spent.images_before is None else spent.images_before + source.images,
+        "hours": None if None in (spent.hours, spent.hours_before) else spent.hours_before + spent.hours,  # type: ignore[operator]
+    }
+
+
 def binding(task: Task, options: Options, processes: int, init_from: Path | None) -> dict[str, Any]:
     """Everything that decides the result of a run, as plain JSON values."""
     values = {
@@ -67,8 +140,16 @@ def stored(path: Path) -> dict[str, Any] | None:
     UserError
         If its run.yaml is damaged.
     """
+    marker = _marker(path)
+    return None if marker is None else dict(marker["settings"])
+
+
+def _marker(path: Path) -> dict[str, Any] | None:
+    """Content of ``run.yaml``; raises as `stored`."""
     try:
-        return dict(parse_yaml((path / MARKER).read_text(encoding="utf-8"))["settings"])
+        marker = parse_yaml((path / MARKER).read_text(encoding="utf-8"))
+        dict(marker["settings"])
+        return marker
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -86,7 +167,9 @@ def make(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def claim(path: Path, settings: dict[str, Any], how: dict[str, Any], machine: dict[str, Any]) -> Iterator[Run]:
+def claim(
+    path: Path, settings: dict[str, Any], how: dict[str, Any], machine: dict[str, Any], init_from: Path | None = None
+) -> Iterator[Run]:
     """Lock a run's folder, new or started with the same settings.
 
     Parameters
@@ -97,6 +180,8 @@ def claim(path: Path, settings: dict[str, Any], how: dict[str, Any], machine: di
         See `binding`.
     how, machine : dict
         Recorded, not compared.
+    init_from : Path, optional
+        Whose account a new run continues.
 
     Raises
     ------
@@ -104,7 +189,8 @@ def claim(path: Path, settings: dict[str, Any], how: dict[str, Any], machine: di
         If the folder holds something else, was started with other settings (the keys are named), is held by another
         process or cannot be written, or if its newest checkpoint is partial.
     """
-    before = stored(path)
+    marker = _marker(path)
+    before = dict(marker["settings"]) if marker else None
     busy = "another process is training there; wait for it, or choose a new one"
     with workdir.claim(path, MARKER, option="--run", busy=busy) as held:
         latest = checkpoint.load_latest(path)
@@ -112,8 +198,10 @@ def claim(path: Path, settings: dict[str, Any], how: dict[str, Any], machine: di
         if latest is not None:
             _refuse_others(path, before, settings)
             _refuse_others(latest.path, latest.settings, settings)
+        spent = marker.get("before") if marker and latest is not None else _spent_before(init_from)
+        values = {"sketchprep": VERSION, "settings": settings, "how": how, "machine": machine, "before": spent}
         with disk_errors(path):
-            held.write({"sketchprep": VERSION, "settings": settings, "how": how, "machine": machine})
+            held.write(values)
         yield Run(path, settings, latest)
 
 
@@ -148,7 +236,7 @@ def resume_or_start(
     how = options.model_dump(mode="json", include={*FREE, "batch", "accumulate"})
     with contextlib.ExitStack() as stack:
         if fabric.is_global_zero:
-            run = stack.enter_context(claim(run_dir, settings, how, devices.machine(fabric)))
+            run = stack.enter_context(claim(run_dir, settings, how, devices.machine(fabric), init_from))
             fabric.barrier()
         else:
             fabric.barrier()

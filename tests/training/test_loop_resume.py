@@ -27,7 +27,7 @@ def parts(folder: Path) -> dict[str, bytes]:
 
 def stats(run: Path) -> list[dict[str, float]]:
     """The lines of the statistics without what is measured by the clock."""
-    timed = ("images_per_second", "seconds_waiting", "peak_memory")
+    timed = ("hours", "images_per_second", "seconds_waiting", "peak_memory")
     lines = [json.loads(line) for line in (run / "stats.jsonl").read_text().splitlines()]
     return [{key: value for key, value in line.items() if key not in timed} for line in lines]
 

@@ -22,7 +22,8 @@ from sketchprep.models.deepfacedrawing import FILE
 from sketchprep.models.deepfacedrawing.drawing.manifold import NEIGHBOURS
 from sketchprep.models.deepfacedrawing.drawing.pretrained import bundled
 from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer, open_synthesizer
-from sketchprep.training.cost import differing, of_baseline, of_model
+from sketchprep.models.deepfacedrawing.training.cost import of_model
+from sketchprep.training.cost import differing, of_run
 from sketchprep.training.paired_data import ALL
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ def _add_baselines(
                 f"--baseline {path}: draws {model.size} px, the model {subject.pairs.size}; compare those of one size"
             )
         subject.generators[title] = model.draw
-        subject.trained[title,] = of_baseline(path.parent, model.facts, _parameters(model.network))
+        subject.trained[title,] = of_run(path.parent, model.facts, _parameters(model.network))
         digests[title] = _digest(path)
         if unlike := differing(dict(task), model.facts.get("task", {})):
             subject.notes.append(f"`{title}` was trained with other settings than the model: {'; '.join(unlike)}.")

@@ -14,9 +14,9 @@ from click.testing import CliRunner, Result
 from small_face_model import SIZE, fresh, write_run
 
 from sketchprep.cli.main import main
+from sketchprep.models.deepfacedrawing.training.cost import of_model
 from sketchprep.models.pix2pix.model import Shape, save_baseline
-from sketchprep.training import checkpoint
-from sketchprep.training.cost import earlier, hours, of_baseline, of_model
+from sketchprep.training.run_dir import account
 
 PRESET = """
 limit: 3
@@ -43,18 +43,19 @@ def write_baseline(folder: Path, network: str, *, size: int = SIZE, **facts: Any
 
 
 def write_stats(folder: Path, *lines: tuple[int, float]) -> None:
+    """Statistics of a run that had trained so many hours at so many images."""
     folder.mkdir(parents=True, exist_ok=True)
-    told = "".join(json.dumps({"images": seen, "images_per_second": speed}) + "\n" for seen, speed in lines)
+    told = "".join(json.dumps({"images": seen, "hours": spent}) + "\n" for seen, spent in lines)
     (folder / "stats.jsonl").write_text(told)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_run(tmp_path_factory.mktemp("run"), fresh(), train=8, test=3)
-    write_stats(folder / "ce", (3600, 2.0), (7200, 1.0))  # 1.5 hours
+    write_stats(folder / "ce", (3600, 0.5), (7200, 1.5))
     write_stats(folder / "fm-is", (3600, 1.0))
     facts = {"images": 3600, "step": 8, "preset": "tiny", "seed": 7, "precision": "bfloat16"}
-    write_stats(write_baseline(folder / "unet", "unet", **facts), (1800, 1.0), (3600, 0.5))
+    write_stats(write_baseline(folder / "unet", "unet", **facts), (1800, 0.5), (3600, 1.5))
     write_baseline(folder / "global", "global", task={"lr": 1e-3})
     return folder
 
@@ -116,45 +117,24 @@ def test_two_of_one_kind_are_told_apart_and_other_settings_are_told(run: Path, t
         assert "Traceback" not in result.output
 
 
-def test_hours_are_of_the_steps_that_led_to_the_weights(tmp_path: Path) -> None:
-    write_stats(tmp_path, (3600, 1.0), (7200, 0.5), (7200, 3.0), (9000, 0.0), (10800, 1.0))
-    stats = tmp_path / "stats.jsonl"
-    assert hours(stats, images=7200) == pytest.approx(3)
-    assert hours(stats) == pytest.approx(4)
-    stats.write_text('{"images": 3600, "images_per_second": 1.0}\n{"images": 72')
-    assert hours(stats) == pytest.approx(1)
-    stats.write_text("nothing\n")
-    assert hours(stats) is None
-    assert hours(tmp_path / "none") is None
-
-
-def begun(run: Path, *, of: Path | None, images: int) -> Path:
-    """A run with a checkpoint and an hour's statistics, begun from the weights of another."""
-    settings = {"init_from": str(of) if of else None}
-    write_stats(run, (images, images / 3600))
-    (run / "run.yaml").write_text(yaml.safe_dump({"settings": settings, "machine": {"device": "cpu", "threads": 2}}))
-    checkpoint.save(run, {"net": {"w": torch.zeros(1)}}, images=images, task="baseline", settings=settings)
+def started(run: Path, *, of: Path | None, images: int) -> Path:
+    """A run that trained for an hour, initialised from another."""
+    before = account(of) if of else None
+    marker: dict[str, Any] = {"settings": {"init_from": str(of) if of else None}, "before": {"images": 0, "hours": 0.0}}
+    if before is not None:
+        assert before.hours is not None
+        assert before.hours_before is not None
+        marker["before"] = {"images": 50, "hours": before.hours + before.hours_before}
+    write_stats(run, (images, 1.0))
+    (run / "run.yaml").write_text(yaml.safe_dump(marker))
     return run
 
 
-def test_what_a_run_began_from_counts_too(tmp_path: Path) -> None:
-    first = begun(tmp_path / "first", of=None, images=100)
-    second = begun(tmp_path / "second", of=first, images=50)
-    third = begun(tmp_path / "third", of=second / "checkpoints/000000050", images=7)
-    assert earlier(first) == (0, 0.0)
-    assert earlier(third) == (150, pytest.approx(2))
-    trained = of_baseline(third, {"images": 7}, 1)
-    assert (trained.images, trained.hours, trained.machine) == (157, pytest.approx(3), "cpu, 2 threads")
-    # A folder that is gone, and one that came to begin from itself, leave the sum unknown.
-    assert earlier(begun(tmp_path / "orphan", of=tmp_path / "gone", images=7)) == (None, None)
-    assert earlier(begun(tmp_path / "first", of=third, images=100)) == (None, None)
-
-
 def test_a_part_that_went_on_alone_does_not_count_the_first_stage_twice(tmp_path: Path) -> None:
-    old = begun(tmp_path / "old/ce", of=None, images=50)
-    parts = begun(tmp_path / "run/ce", of=old, images=100)
-    begun(tmp_path / "run/ce-remainder", of=parts, images=30)
-    begun(tmp_path / "run/fm-is", of=None, images=10)
+    old = started(tmp_path / "old/ce", of=None, images=50)
+    parts = started(tmp_path / "run/ce", of=old, images=100)
+    started(tmp_path / "run/ce-remainder", of=parts, images=30)
+    started(tmp_path / "run/fm-is", of=None, images=10)
     trained = of_model(tmp_path / "run", {"images": {"ce": {"nose": 100, "remainder": 30}, "fm-is": 10}}, 1)
     assert (trained.first_hours, trained.second_hours, trained.hours) == (pytest.approx(3), pytest.approx(1), 4)
     assert (trained.first_images, trained.images) == (150, 10)

@@ -18,7 +18,7 @@ from sketchprep.cli.main import main
 from sketchprep.evaluation.faces import OTHERS, FaceReport
 from sketchprep.evaluation.paired_metrics import METRICS, Reference
 from sketchprep.io.plots import LEGEND
-from sketchprep.training.cost import of_model
+from sketchprep.models.deepfacedrawing.training.cost import of_model
 
 PRESET = """
 limit: 2

@@ -19,8 +19,8 @@ class Trained:
     Attributes
     ----------
     images : int or None
-        Pictures that the generator saw, each time anew, those of the runs it was initialised from included; None where a model
-        does not tell.
+        Pictures that the generator saw, repeats counted, with those of the runs it was initialised from; None where a
+        model does not tell.
     first_images, first_hours : int, float or None
         Of stage 1, which a baseline does not have: 0 there.  None where the run's statistics are not beside the model.
     second_hours : float or None

@@ -38,7 +38,7 @@ def make_task(stage: str, size: int, data: Path, folder: Path) -> tuple[Any, Any
     faces, others = PairedFaces(data, **kinds), held_out(data, **kinds)
     if stage == "ce":
         return CeTask(settings, faces, others), options
-    return FmIsTask(settings, faces, stage1_weights.write_fresh(settings, folder), held_out=others), options
+    return FmIsTask(settings, faces, stage1_weights.write_untrained(settings, folder), held_out=others), options
 
 
 def plain(task: Any, options: Any, seconds: float, device: str) -> dict[str, float]:

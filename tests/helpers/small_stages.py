@@ -32,10 +32,10 @@ def write_encoders(path: Path, settings: Settings) -> Path:
     from safetensors.torch import save_file
 
     from sketchprep.models.deepfacedrawing.networks.modules import Encoders
-    from sketchprep.models.deepfacedrawing.training.stage1_weights import write_fresh
+    from sketchprep.models.deepfacedrawing.training.stage1_weights import write_untrained
 
     torch.manual_seed(5)
-    write_fresh(settings, path.parent)
+    write_untrained(settings, path.parent)
     encoders = Encoders(settings.architecture())
     encoders(torch.rand(4, 1, settings.size, settings.size) * 2 - 1)
     save_file(encoders.state_dict(), path)

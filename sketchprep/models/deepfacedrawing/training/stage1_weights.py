@@ -31,7 +31,7 @@ __all__ = [
     "refuse_others",
     "warning",
     "write",
-    "write_fresh",
+    "write_untrained",
 ]
 
 TASK = "ce"
@@ -182,7 +182,7 @@ def write(parts: Mapping[str, Part], run: Path) -> Path:
     return run / ENCODERS
 
 
-def write_fresh(settings: Settings, folder: Path) -> Path:
+def write_untrained(settings: Settings, folder: Path) -> Path:
     """Write encoders and image decoders that have learnt nothing, for measuring what stage 2 costs."""
     from safetensors.torch import save_file
 

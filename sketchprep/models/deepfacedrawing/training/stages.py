@@ -56,17 +56,17 @@ def plan(
     UserError
         As `presets.load` and `devices.resolve`, and if no time is left for a stage.
     """
-    overrides = tuple(overrides)
-
-    def load(stage: str, minutes: float | None = None) -> Plan:
-        options, settings = presets.load(MODEL, preset, Settings, overrides, stage=stage, max_minutes=minutes, **values)
-        return devices.resolve(options), settings
-
-    plans = {stage: load(stage) for stage in wanted}
+    overrides, plans = tuple(overrides), {}
+    for stage in wanted:
+        options, settings = presets.load(MODEL, preset, Settings, overrides, stage=stage, **values)
+        plans[stage] = devices.resolve(options), settings
     open_ended = [stage for stage, (options, _) in plans.items() if options.max_minutes is None]
     if max_minutes is None or not open_ended:
         return plans
     share = (max_minutes - sum(options.max_minutes or 0 for options, _ in plans.values())) / len(open_ended)
     if share <= 0:
         raise UserError(f"--max-minutes {max_minutes:g}: leaves no time for stage {open_ended[0]}; give more")
-    return plans | {stage: load(stage, share) for stage in open_ended}
+    return {
+        stage: (options.model_copy(update={"max_minutes": share}) if stage in open_ended else options, settings)
+        for stage, (options, settings) in plans.items()
+    }

@@ -191,7 +191,7 @@ class _Training:
             self.outcome.stages[CE] = budget.dry_run(self._ce(), self.plans[CE][0])
         if FM_IS in self.plans:
             with tempfile.TemporaryDirectory() as folder:
-                encoders = stage1_weights.write_fresh(self.plans[FM_IS][1], Path(folder))
+                encoders = stage1_weights.write_untrained(self.plans[FM_IS][1], Path(folder))
                 self.outcome.stages[FM_IS] = budget.dry_run(self._fm_is(encoders), self.plans[FM_IS][0])
         return self.outcome
 

@@ -1,31 +1,54 @@
-"""Hook of mkdocs: fills the page of commands with the help of every command, so that it cannot fall behind."""
+"""Hook of mkdocs: fills in the help of every command and the parameters of every op, as the code has them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 
-MARK = "<!-- commands -->"
+__all__ = ["MARKS", "on_page_markdown"]
+
+WIDTH = 100
 
 
-def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
-    """Put the reference in place of the mark."""
-    if MARK not in markdown:
-        return markdown
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Put references in place of the marks of a page."""
+    for mark, lines in MARKS.items():
+        if mark in markdown:
+            markdown = markdown.replace(mark, "\n".join(lines()))
+    return markdown
+
+
+def commands() -> Iterator[str]:
+    """A section for each command, sub-commands after their group."""
     from sketchprep.cli.main import main
 
-    root = click.Context(main, info_name="sketchprep", terminal_width=100, max_content_width=100)
-    return markdown.replace(MARK, "\n".join(sections(main, root)))
+    yield from _sections(main, click.Context(main, info_name="sketchprep"))
 
 
-def sections(group: click.Group, parent: click.Context) -> Iterator[str]:
-    """A section for each command below a group, sub-commands after their group."""
+def _sections(group: click.Group, parent: click.Context) -> Iterator[str]:
     for name in group.list_commands(parent):
         command = group.get_command(parent, name)
         assert command is not None
-        context = click.Context(command, info_name=name, parent=parent, terminal_width=100, max_content_width=100)
+        context = click.Context(command, info_name=name, parent=parent, terminal_width=WIDTH, max_content_width=WIDTH)
         yield f"### {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
         if isinstance(command, click.Group):
-            yield from sections(command, context)
+            yield from _sections(command, context)
+
+
+def ops() -> Iterator[str]:
+    """A table of the ops, their parameters with defaults, and what they need."""
+    from sketchprep.sketching.stages import OPS, parameters
+
+    yield "| Op | Parameters and defaults | Landmarks | Weights |\n|---|---|---|---|"
+    for name, op in OPS.items():
+        listed = ", ".join(f"`{key}: {_yaml(value)}`" for key, value in parameters(name).items())
+        yield f"| `{name}` | {listed or '-'} | {op.landmarks} | {op.asset or '-'} |"
+
+
+def _yaml(value: Any) -> str:
+    return {True: "true", False: "false", None: "null"}[value] if isinstance(value, bool | None) else str(value)
+
+
+MARKS: dict[str, Callable[[], Iterator[str]]] = {"<!-- commands -->": commands, "<!-- ops -->": ops}

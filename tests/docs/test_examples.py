@@ -48,13 +48,18 @@ def test_the_example_recipe_is_one() -> None:
     assert load(yaml.safe_load(example.text)).name == "mine"
 
 
-def test_the_reference_of_commands_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_references_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     from sketchprep.cli.main import main
+    from sketchprep.sketching.stages import OPS, parameters
 
     monkeypatch.syspath_prepend(str(DOCS))
     import hooks
 
-    text = hooks.on_page_markdown((DOCS / "commands.md").read_text(encoding="utf-8"), page=None)
-    assert hooks.MARK not in text
-    for name in main.commands:
-        assert f"### sketchprep {name}\n" in text
+    commands, ops = (
+        hooks.on_page_markdown((DOCS / page).read_text(encoding="utf-8")) for page in ("commands.md", "recipes.md")
+    )
+    assert not [mark for mark in hooks.MARKS if mark in commands + ops]
+    assert [name for name in main.commands if f"### sketchprep {name}\n" not in commands] == []
+    for op in OPS:
+        (line,) = (line for line in ops.splitlines() if line.startswith(f"| `{op}` | ") and line.count("|") == 5)
+        assert [key for key in parameters(op) if f"`{key}: " not in line] == []

@@ -18,7 +18,7 @@ from sketchprep.ops.resize import rescale_points, resize, resize_labels
 
 if TYPE_CHECKING:
     from sketchprep.datasets.reader import PairDataset
-    from sketchprep.datasets.sources.file_tree import Listing
+    from sketchprep.datasets.sources.tree import Listing
     from sketchprep.records import Failure
 
 __all__ = ["CropInput", "DatasetInput", "FolderInput", "is_dataset"]
@@ -135,7 +135,7 @@ class FolderInput:
     @property
     def refused(self) -> list[Failure]:
         """What was met while listing and cannot be used."""
-        from sketchprep.datasets.sources.file_tree import printable
+        from sketchprep.datasets.sources.tree import printable
         from sketchprep.records import Failure
 
         return [Failure(printable(r.path), "folder", "list", r.kind, r.message) for r in self._listing.refused]

@@ -14,7 +14,7 @@ from sketchprep.io.object_store import Url, is_url, location
 
 if TYPE_CHECKING:
     from sketchprep.datasets.sources.base import Source
-    from sketchprep.datasets.sources.file_tree import Tree
+    from sketchprep.datasets.sources.tree import Tree
 
 __all__ = ["names", "open_source", "open_tree", "resolve_root", "source_class"]
 
@@ -93,7 +93,7 @@ def open_tree(root: Path) -> Tree:
 
         return ObjectStoreTree(Url(str(root)))
     if os.path.isdir(root):
-        from sketchprep.datasets.sources.file_tree import FolderTree
+        from sketchprep.datasets.sources.folder_tree import FolderTree
 
         return FolderTree(root)
     if not os.path.exists(root):

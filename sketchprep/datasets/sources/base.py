@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sketchprep.datasets.sources import open_tree
-from sketchprep.datasets.sources.file_tree import Listing
 from sketchprep.datasets.sources.tables import batches_of
+from sketchprep.datasets.sources.tree import Listing
 from sketchprep.errors import UserError
 from sketchprep.io.object_store import location
 from sketchprep.records import DecodedPhoto, Failure, Sample

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sketchprep.datasets.sources.file_tree import MAX_BYTES, Entry, Listing, Tree, check_path, is_hidden, is_picture
+from sketchprep.datasets.sources.tree import MAX_BYTES, Entry, Listing, Tree, check_path, is_hidden, is_picture
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import object_store
 

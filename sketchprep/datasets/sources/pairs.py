@@ -14,7 +14,7 @@ from sketchprep.records import DecodedPhoto, Sample
 if TYPE_CHECKING:
     import numpy as np
 
-    from sketchprep.datasets.sources.file_tree import Entry, Listing
+    from sketchprep.datasets.sources.tree import Entry, Listing
 
 __all__ = ["PairSource"]
 

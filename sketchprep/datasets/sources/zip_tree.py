@@ -9,7 +9,7 @@ import zlib
 from functools import lru_cache
 from pathlib import Path
 
-from sketchprep.datasets.sources.file_tree import MAX_BYTES, Entry, Listing, Tree, check_path, is_hidden, is_picture
+from sketchprep.datasets.sources.tree import MAX_BYTES, Entry, Listing, Tree, check_path, is_hidden, is_picture
 from sketchprep.errors import SampleError, UserError
 
 __all__ = ["ZipTree"]

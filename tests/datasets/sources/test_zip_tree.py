@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from sketchprep.datasets.sources import open_source, open_tree
-from sketchprep.datasets.sources.file_tree import FolderTree
+from sketchprep.datasets.sources.folder_tree import FolderTree
 from sketchprep.datasets.sources.zip_tree import ZipTree
 from sketchprep.errors import SampleError, UserError
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sketchprep.datasets.sources import open_tree
-from sketchprep.datasets.sources.file_tree import PICTURES, Tree
+from sketchprep.datasets.sources.tree import PICTURES, Tree
 from sketchprep.errors import SampleError, UserError
 from sketchprep.models.simplifier.evaluation.settings import Settings
 

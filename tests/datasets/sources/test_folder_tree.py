@@ -6,7 +6,7 @@ import pickle
 import pytest
 
 from sketchprep.datasets.sources import open_tree
-from sketchprep.datasets.sources.file_tree import FolderTree
+from sketchprep.datasets.sources.folder_tree import FolderTree
 from sketchprep.errors import SampleError, UserError
 
 NAMES = [

@@ -36,9 +36,9 @@ def lines(synthesizer: Synthesizer, sketch: np.ndarray) -> tuple[list[np.ndarray
     assert synthesizer.bank is not None
     ways = [(synthesizer, k) for k in NEIGHBOURS]
     ways += [(Synthesizer(synthesizer.model, synthesizer.bank.split(split)), 10) for split in SPLITS.values()]
-    drawn = [each.draw(sketch[None], wb=0, k=k) for each, k in ways]
+    drawn = [each.synthesize(sketch[None], wb=0, k=k) for each, k in ways]
     above = [synthesizer.redraw(some.blended)[0] for some in drawn]
-    alone = synthesizer.draw(sketch[None], wb=1)
+    alone = synthesizer.synthesize(sketch[None], wb=1)
     return [sketch, *above], [some.faces[0] for some in (alone, *drawn)]
 
 

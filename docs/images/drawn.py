@@ -28,7 +28,7 @@ def main() -> None:
     rows = []
     for name in words.drawings:
         sketch = drawing(name, synthesizer)
-        drawn = [synthesizer.draw(sketch[None], wb=wb) for wb in WEIGHTS]
+        drawn = [synthesizer.synthesize(sketch[None], wb=wb) for wb in WEIGHTS]
         rows.append([sketch, synthesizer.redraw(drawn[0].blended)[0], *(some.faces[0] for some in drawn)])
     sheet = contact_sheet(rows, ["drawing", "projected", *(f"wb {wb:g}" for wb in WEIGHTS)], tile=TILE)
     words.out.write_bytes(images.encode_jpeg(sheet, quality=88))

@@ -43,7 +43,7 @@ def main() -> None:
     drawings = [images.decode(path.read_bytes()) for path in sorted((PACKAGE / "data/sketches").glob("*.png"))]
     sketches += [reader.read(drawing).sketch for drawing in drawings]
     wb = {} if words.wb is None else {"wb": words.wb}
-    faces = synthesizer.draw(np.stack(sketches), **wb).faces
+    faces = synthesizer.synthesize(np.stack(sketches), **wb).faces
     cells = [picture for pair in zip(sketches, faces, strict=True) for picture in pair]
     rows = [cells[at : at + 2 * PAIRS] for at in range(0, len(cells), 2 * PAIRS)]
     rows[-1] += [np.full_like(faces[0], 255)] * (2 * PAIRS - len(rows[-1]))

@@ -111,7 +111,7 @@ class DrawingService:
         canvas : bytes
             PNG of 512 × 512 px, black on white.
         wb : list of float
-            See `Synthesizer.draw`; all 1 if there is no bank.
+            See `Synthesizer.synthesize`; all 1 if there is no bank.
         bank : str
             Name of a split, as `about` lists them.
         shadow : bool
@@ -191,7 +191,7 @@ class DrawingService:
         aligned = self.read(data, size=self.synthesizer.size, **options)
         synthesizer = self.synthesizer_for(bank)
         return images.encode_png(
-            synthesizer.draw(aligned.sketch[None], wb=wb if synthesizer.bank is not None else 1.0).faces[0]
+            synthesizer.synthesize(aligned.sketch[None], wb=wb if synthesizer.bank is not None else 1.0).faces[0]
         )
 
     def synthesizer_for(self, bank: str) -> Synthesizer:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from sketchprep.models.deepfacedrawing.drawing.frame_check import advice, distances, ink_fault
-from sketchprep.models.deepfacedrawing.drawing.inkplace import LINE_512, head_matrices, most_familiar
+from sketchprep.models.deepfacedrawing.drawing.ink_placement import LINE_512, best_placement, head_matrices
 from sketchprep.ops.face_parts import PARTS
 from sketchprep.ops.ink import INK, broaden, ink_box
 from sketchprep.ops.resize import resize
@@ -49,9 +49,9 @@ def beside(synthesizer: Synthesizer, sketch: np.ndarray, codes: Tensor, projecti
         See `sketchprep.models.deepfacedrawing.drawing.frame_check.advice`; empty if all is well.
     """
     fault = ink_fault(sketch)
-    if fault and synthesizer.bank is not None and projection is not None and synthesizer.usual:
+    if fault and synthesizer.bank is not None and projection is not None and synthesizer.reference_distances:
         far = distances(synthesizer.bank, codes, projection)[0]
-        if not any(far[at] > synthesizer.usual[part][1] for at, part in enumerate(PARTS)):
+        if not any(far[at] > synthesizer.reference_distances[part][1] for at, part in enumerate(PARTS)):
             return ""
     return advice(fault, {}, remedy="") or ""
 
@@ -73,7 +73,7 @@ def in_place(synthesizer: Synthesizer, page: np.ndarray) -> np.ndarray:
     tried = [_moved(page, matrix) for matrix in head_matrices(ink_box(page), len(page))]
     if synthesizer.bank is None:
         return tried[0]
-    return tried[most_familiar(synthesizer, np.stack([for_model(one, synthesizer.size) for one in tried]))]
+    return tried[best_placement(synthesizer, np.stack([for_model(one, synthesizer.size) for one in tried]))]
 
 
 def for_model(page: np.ndarray, size: int) -> np.ndarray:

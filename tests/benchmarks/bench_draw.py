@@ -67,12 +67,12 @@ def measure(preset: str, faces: int, threads: int, rounds: int) -> None:
     codes = synthesizer.encode(sketch)
     projection = synthesizer.project(codes)
     runs = {
-        "draw": lambda: synthesizer.draw(sketch),
+        "draw": lambda: synthesizer.synthesize(sketch),
         "encode": lambda: synthesizer.encode(sketch),
         "project": lambda: synthesizer.project(codes),
         "faces": lambda: synthesizer.faces(codes),
         "shadow": lambda: shadows(synthesizer, projection),
-        "batch of 8": lambda: synthesizer.draw(sketch.repeat(8, axis=0)),
+        "batch of 8": lambda: synthesizer.synthesize(sketch.repeat(8, axis=0)),
     }
     seconds = take_turns(runs, rounds)
     cells = [f"{1000 * statistics.median(seconds[step]):.0f} ({1000 * min(seconds[step]):.0f})" for step in STEPS]

@@ -71,7 +71,7 @@ def main() -> None:
         moved = np.stack([_moved(sketch, change(at, len(sketch))) for at, sketch in enumerate(sketches)])
         told = 0
         for first in range(0, len(moved), BATCH):
-            drawn = synthesizer.draw(moved[first : first + BATCH])
+            drawn = synthesizer.synthesize(moved[first : first + BATCH])
             told += sum(check(synthesizer, drawn, at) is not None for at in range(len(drawn.sketches)))
         print(f"| {name} | {told / len(moved):.0%} |", flush=True)
 

@@ -21,24 +21,25 @@ import torch
 from interleaved import memory, take_turns
 
 from sketchprep.models.deepfacedrawing.drawing import manifold
-from sketchprep.models.deepfacedrawing.drawing.screen import Screen
+from sketchprep.models.deepfacedrawing.drawing.bank import ComponentBank, load_bank, make_bank
+from sketchprep.models.deepfacedrawing.drawing.distance_bounds import DistanceBounds
 
 HERE = Path(__file__).resolve()
 BATCH, K = 64, 10
 
 
-def make(faces: int, latent: int) -> tuple[manifold.Bank, torch.Tensor]:
+def make(faces: int, latent: int) -> tuple[ComponentBank, torch.Tensor]:
     """A bank whose codes vary in some directions more than in others, and sketches between its faces."""
     seed = torch.Generator().manual_seed(0)
     spread = torch.logspace(0, -1.5, latent)
     codes = (torch.randn(5, faces, latent, generator=seed) * spread).transpose(0, 1)
-    bank = manifold.make_bank(codes, [str(i) for i in range(faces)], "0" * 64)
+    bank = make_bank(codes, [str(i) for i in range(faces)], "0" * 64)
     a, b = torch.randint(0, faces, (2, BATCH), generator=seed)
     noise = 0.3 * spread * torch.randn(BATCH, 5, latent, generator=seed)
     return bank, (0.6 * bank.codes[a] + 0.4 * bank.codes[b] + noise).contiguous()
 
 
-def plain(bank: manifold.Bank, norms: torch.Tensor, queries: torch.Tensor) -> list[torch.Tensor]:
+def plain(bank: ComponentBank, norms: torch.Tensor, queries: torch.Tensor) -> list[torch.Tensor]:
     """Neighbours in float32."""
     return [
         (norms[part] - 2 * (queries[:, part] @ bank.by_part[part].T)).topk(K, largest=False).indices
@@ -46,11 +47,11 @@ def plain(bank: manifold.Bank, norms: torch.Tensor, queries: torch.Tensor) -> li
     ]
 
 
-def runs_of(bank: manifold.Bank, queries: torch.Tensor) -> dict[str, Callable[[], object]]:
+def runs_of(bank: ComponentBank, queries: torch.Tensor) -> dict[str, Callable[[], object]]:
     norms = bank.by_part.square().sum(-1)
-    slow = manifold.Bank(bank.by_part, bank.ids, bank.encoders, {})
-    slow._shared["screen"] = Screen(bank.by_part, "float32")
-    kinds = {"plain float32": None, "ours, by float32": slow, f"ours, by {bank.screen.kind}": bank}
+    slow = ComponentBank(bank.by_part, bank.ids, bank.encoders, {})
+    slow._shared["distance_bounds"] = DistanceBounds(bank.by_part, "float32")
+    kinds = {"plain float32": None, "ours, by float32": slow, f"ours, by {bank.distance_bounds.kind}": bank}
     made: dict[str, Callable[[], object]] = {}
     for name, used in kinds.items():
         for some in (queries[:1], queries):
@@ -67,13 +68,13 @@ def alone(path: Path) -> None:
     """Child of `peak_memory`."""
     manifold.project(*make(50, 16))  # libraries and their threads are up before memory is counted
     before = memory("VmRSS")
-    bank = manifold.load_bank(path)
+    bank = load_bank(path)
     for count in (1, BATCH):
         manifold.project(bank, bank.codes[:count] * 0.9, K)
     print((memory("VmHWM") - before) / bank.by_part.nbytes)
 
 
-def peak_memory(bank: manifold.Bank) -> float:
+def peak_memory(bank: ComponentBank) -> float:
     """By the size of the codes."""
     with tempfile.TemporaryDirectory() as folder:
         path = bank.save(Path(folder) / "bank.safetensors")
@@ -109,7 +110,7 @@ def main() -> None:
                 f"| {statistics.median(many):.0f} ({min(many):.0f}) | {rate:.1f} | {ratio:.2f} |",
                 flush=True,
             )
-    held = 1 + bank.screen.nbytes / bank.by_part.nbytes
+    held = 1 + bank.distance_bounds.nbytes / bank.by_part.nbytes
     print(f"\nMemory, by the float32 codes ({bank.by_part.nbytes / 1e6:.0f} MB): held {held:.2f}", end=", ")
     print(f"peak of a process {peak_memory(bank):.2f}")
 

@@ -62,7 +62,7 @@ def random_run(folder: Path, preset: str, faces: int) -> Path:
     """A model of a preset with random weights, and a bank of as many faces."""
     import torch
 
-    from sketchprep.models.deepfacedrawing.drawing.manifold import make_bank
+    from sketchprep.models.deepfacedrawing.drawing.bank import make_bank
     from sketchprep.models.deepfacedrawing.drawing.synthesizer import encoders_digest
     from sketchprep.models.deepfacedrawing.networks.model import build, load_face_model, save_face_model
     from sketchprep.models.deepfacedrawing.training.settings import Settings

@@ -8,7 +8,7 @@ import torch
 from drawn_faces import write_faces
 from torch import Tensor
 
-from sketchprep.models.deepfacedrawing.drawing.makebank import make_model_bank
+from sketchprep.models.deepfacedrawing.drawing.build_bank import make_model_bank
 from sketchprep.models.deepfacedrawing.networks.model import build, save_face_model
 from sketchprep.models.deepfacedrawing.networks.modules import Architecture
 

@@ -14,7 +14,7 @@ from drawn_faces import draw
 from small_face_model import SIZE, fresh, write_model
 
 from sketchprep.io import images
-from sketchprep.models.deepfacedrawing.drawing.manifold import make_bank
+from sketchprep.models.deepfacedrawing.drawing.bank import make_bank
 from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer, encoders_digest
 from sketchprep.models.deepfacedrawing.networks.model import load_face_model
 from sketchprep.serve.app import create_app

@@ -43,8 +43,8 @@ def test_half_a_drawing_in_its_place_is_left_alone(synthesizer: Synthesizer, ser
     sketch = service.sketch(images.encode_png(page))
     codes, projection, _ = synthesizer.project_sketches(sketch[None])
     near, far = copy.copy(synthesizer), copy.copy(synthesizer)
-    near.__dict__["usual"] = {part: [1e8, 1e9] for part in PARTS}
-    far.__dict__["usual"] = {part: [1e-9, 1e-8] for part in PARTS}
+    near.__dict__["reference_distances"] = {part: [1e8, 1e9] for part in PARTS}
+    far.__dict__["reference_distances"] = {part: [1e-9, 1e-8] for part in PARTS}
     assert beside(near, sketch, codes, projection) == ""
     assert "fills only" in beside(far, sketch, codes, projection)
 

@@ -72,7 +72,7 @@ def test_a_drawing_is_answered_by_its_shadow_and_its_face(
         header, pictures = receive(client)
         assert (header["type"], header["id"], header["blank"]) == ("shadow", 7, [])
         assert images.decode_gray(pictures[0]).shape == (64, 64)
-        drawn = service.synthesizer.draw(service.sketch(canvases[0])[None], wb=[0.1, 0.2, 0.3, 0.4, 0.5])
+        drawn = service.synthesizer.synthesize(service.sketch(canvases[0])[None], wb=[0.1, 0.2, 0.3, 0.4, 0.5])
         assert drawn.projection is not None
         assert header["neighbours"] == dict(zip(PARTS, drawn.projection.indices[0].tolist(), strict=True))
         assert np.array_equal(face(client, 7), drawn.faces[0])

@@ -205,7 +205,7 @@ def _stored(path: Path, binding: dict[str, Any]) -> dict[str, Any] | None:
 
 def _train(settings: Settings, variant: Variant, folder: Path, data: str | Path, device: str) -> int:
     """Train a variant, or resume its training, and make its bank; return the exit code."""
-    from sketchprep.models.deepfacedrawing.drawing.makebank import make_model_bank
+    from sketchprep.models.deepfacedrawing.drawing.build_bank import make_model_bank
     from sketchprep.models.deepfacedrawing.training.train import train_deepfacedrawing
 
     where = folder / variant.name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,8 @@ import numpy as np
 from sketchprep.errors import UserError
 from sketchprep.io.files import atomic
 from sketchprep.models.deepfacedrawing import FILE
-from sketchprep.models.deepfacedrawing.drawing.manifold import NEIGHBOURS, blend, make_bank
+from sketchprep.models.deepfacedrawing.drawing.bank import make_bank
+from sketchprep.models.deepfacedrawing.drawing.manifold import NEIGHBOURS, blend
 from sketchprep.models.deepfacedrawing.drawing.synthesizer import (
     BANK,
     WB,
@@ -127,7 +128,7 @@ def export_model(
         If the run has no model or bank, an option is out of range, the folder cannot be written, or faces would come
         out otherwise: by more than 2 grey levels on average.
     """
-    from sketchprep.models.deepfacedrawing.training.card import read_evaluation, read_notes, small_card
+    from sketchprep.models.deepfacedrawing.training.card import card, read_evaluation, read_notes
 
     if faces < FEWEST:
         raise UserError(f"--faces {faces}: must be at least {FEWEST}, the neighbours of a drawing")
@@ -138,14 +139,14 @@ def export_model(
     if out.resolve() == Path(run).resolve():
         raise UserError(f"-o {out}: is the run itself; choose another folder")
     made = _make(whole, out, _rows(len(whole.bank.ids), faces, seed), megabytes, attributes)
-    card = small_card(whole.model.facts, made, run=Path(run), notes=said, evaluation=measured)
+    text = card(whole.model.facts, Path(run), small=asdict(made), notes=said, evaluation=measured)
     with atomic(out / CARD) as temporary:
-        temporary.write_text(card, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
     return replace(made, sizes={**made.sizes, "card": (out / CARD).stat().st_size})
 
 
 def _make(whole: Synthesizer, out: Path, rows: np.ndarray, megabytes: float, attributes: Sequence[str]) -> SmallModel:
-    from sketchprep.models.deepfacedrawing.networks.codes import principal_axes, shorten
+    from sketchprep.models.deepfacedrawing.networks.codes import choose_ranks, principal_axes, shorten
     from sketchprep.models.deepfacedrawing.networks.model import build, load_face_model, save_face_model
 
     assert whole.bank is not None
@@ -153,7 +154,11 @@ def _make(whole: Synthesizer, out: Path, rows: np.ndarray, megabytes: float, att
     networks = build(whole.model.architecture)
     networks.load_state_dict(_state(whole))
     state = networks.state_dict()
-    ranks, image_ranks = _ranks(state, axes, len(rows), megabytes * 1e6, whole.size)
+    widths = {part: window.width for part, window in windows(whole.size).items()}
+    room = int(megabytes * 1e6) - OVERHEAD - len(rows) * PER_FACE
+    ranks, image_ranks = choose_ranks(state, axes, widths, faces=len(rows), room=room, shadow=SHADOW)
+    if min(ranks.values()) == 0:
+        raise UserError(f"--megabytes {megabytes:g}: is too little for this model; allow more, or take fewer --faces")
     small = shorten(state, axes, ranks, image_ranks)
     facts = {k: v for k, v in whole.model.facts.items() if k not in ("network", "version", "architecture")}
     architecture = replace(whole.model.architecture, latent=max(ranks.values()))
@@ -189,31 +194,6 @@ def _rows(count: int, most: int, seed: int) -> np.ndarray:
     if count <= most:
         return np.arange(count)
     return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
-
-
-def _ranks(
-    state: Mapping[str, Tensor], axes: Mapping[str, Axes], faces: int, most: float, size: int
-) -> tuple[dict[str, int], dict[str, int]]:
-    """Numbers in each part's code: the directions that hold most variance for their bytes, as many as fit."""
-    images = {part: found.rank(SHADOW) for part, found in axes.items()}
-    left = most - OVERHEAD - faces * PER_FACE - 2 * sum(value.numel() for value in state.values())
-    directions: list[tuple[float, int, str, int]] = []
-    for part, found in axes.items():
-        shadow = state[f"image_decoders.{part}.code.weight"].shape[0]
-        beside = state[f"encoders.parts.{part}.code.weight"].shape[1] + 1
-        beside += state[f"generator.decoders.{part}.code.weight"].shape[0]
-        left += 2 * (len(found.kept) * beside + (len(found.kept) - images[part]) * shadow)
-        cost = 2 * (beside + faces)
-        gains = np.diff(found.kept.numpy(), prepend=0) * windows(size)[part].width / cost
-        directions += [(-gain, at, part, cost) for at, gain in enumerate(gains.tolist())]
-    ranks = dict.fromkeys(axes, 0)
-    for _, _, part, cost in sorted(directions):
-        if cost > left:
-            break
-        ranks[part], left = ranks[part] + 1, left - cost
-    if min(ranks.values()) == 0:
-        raise UserError(f"--megabytes {most / 1e6:g}: is too little for this model; allow more, or take fewer --faces")
-    return ranks, {part: min(ranks[part], images[part]) for part in axes}
 
 
 def _small_bank(

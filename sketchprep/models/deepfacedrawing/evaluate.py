@@ -226,7 +226,7 @@ def _parameters(network: nn.Module) -> int:
 
 
 def _generator(synthesizer: Synthesizer, wb: float, k: int) -> Generate:
-    return lambda sketches: synthesizer.draw(sketches, wb=wb, k=k).faces
+    return lambda sketches: synthesizer.synthesize(sketches, wb=wb, k=k).faces
 
 
 def _notes(synthesizer: Synthesizer, pairs: HeldOutPairs, trained: Mapping[str, Any]) -> list[str]:

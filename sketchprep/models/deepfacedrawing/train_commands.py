@@ -83,7 +83,7 @@ def bank(run: Path | None, model: Path | None, data: Path, out: Path | None, **o
 def write_bank(model: Path, data: Path, out: Path | None = None, **options: Any) -> None:
     """Make a model's bank with a bar, and say where it is."""
     from sketchprep.core import progress
-    from sketchprep.models.deepfacedrawing.drawing.makebank import make_model_bank
+    from sketchprep.models.deepfacedrawing.drawing.build_bank import make_model_bank
 
     display: list[Any] = []
 

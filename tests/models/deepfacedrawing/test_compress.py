@@ -18,8 +18,7 @@ from small_face_model import ARCHITECTURE, SIZE, fresh
 from sketchprep.cli.main import main
 from sketchprep.errors import UserError
 from sketchprep.models.deepfacedrawing.compress import SmallModel, export_model
-from sketchprep.models.deepfacedrawing.drawing.bank import load_bank
-from sketchprep.models.deepfacedrawing.drawing.manifold import make_bank
+from sketchprep.models.deepfacedrawing.drawing.bank import load_bank, make_bank
 from sketchprep.models.deepfacedrawing.drawing.synthesizer import encoders_digest, open_synthesizer
 from sketchprep.models.deepfacedrawing.networks.model import load_face_model, save_face_model
 from sketchprep.ops.face_parts import PARTS
@@ -58,8 +57,8 @@ def drawings(count: int) -> np.ndarray:
 @pytest.mark.parametrize("wb", [0.0, 0.3, 1.0])
 def test_the_small_model_draws_what_the_whole_one_draws(run: Path, small: SmallModel, wb: float) -> None:
     sketches = drawings(6)
-    ours = open_synthesizer(small.out, device="cpu").draw(sketches, wb=wb).faces.astype(int)
-    theirs = open_synthesizer(run, device="cpu").draw(sketches, wb=wb).faces.astype(int)
+    ours = open_synthesizer(small.out, device="cpu").synthesize(sketches, wb=wb).faces.astype(int)
+    theirs = open_synthesizer(run, device="cpu").synthesize(sketches, wb=wb).faces.astype(int)
     assert theirs.std() > 5
     assert np.abs(ours - theirs).mean() < 2
 
@@ -71,7 +70,7 @@ def test_short_codes_save_most_bytes_and_still_draw_nearly_the_same(run: Path, t
     assert max(made.ranks.values()) < ARCHITECTURE.latent
     sketches = drawings(6)
     ours, theirs = (
-        open_synthesizer(folder, device="cpu").draw(sketches).faces.astype(int) for folder in (tmp_path, run)
+        open_synthesizer(folder, device="cpu").synthesize(sketches).faces.astype(int) for folder in (tmp_path, run)
     )
     assert np.abs(ours - theirs).mean() < 2
     stored = load_file(tmp_path / "deepfacedrawing.safetensors")

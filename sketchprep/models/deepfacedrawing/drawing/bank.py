@@ -12,20 +12,20 @@ import numpy as np
 
 from sketchprep.errors import UserError
 from sketchprep.io.files import atomic
-from sketchprep.models.deepfacedrawing.drawing.bank_narrow import narrowed, widened
 from sketchprep.ops.face_parts import PARTS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sketchprep.models.deepfacedrawing.drawing.screen import Screen
+    from sketchprep.models.deepfacedrawing.drawing.distance_bounds import DistanceBounds
 
 __all__ = ["ComponentBank", "load_bank", "make_bank"]
 
-FORMAT, NARROW = "sketchprep-bank-1", "sketchprep-bank-2"
+FORMAT = "sketchprep-bank-1"
+NARROW = "sketchprep-bank-2"  # half precision, each part with as many numbers as its codes have
 LONGEST_CODE = 65_536
 YES, UNKNOWN, NO = 1, 0, -1
-_PREFIX = "attribute."
+_PREFIX, _CODES = "attribute.", "codes."
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class ComponentBank:
     members: Tensor | None = None
     split_name: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
-    _shared: dict[str, Screen] = field(default_factory=dict, repr=False)
+    _shared: dict[str, DistanceBounds] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         """Faces to choose from."""
@@ -76,13 +76,13 @@ class ComponentBank:
         return self.by_part.shape[2]
 
     @property
-    def screen(self) -> Screen:
+    def distance_bounds(self) -> DistanceBounds:
         """What makes the search fast; made at its first use, shared with the splits."""
-        from sketchprep.models.deepfacedrawing.drawing.screen import Screen
+        from sketchprep.models.deepfacedrawing.drawing.distance_bounds import DistanceBounds
 
-        if "screen" not in self._shared:
-            self._shared["screen"] = Screen(self.by_part)
-        return self._shared["screen"]
+        if "distance_bounds" not in self._shared:
+            self._shared["distance_bounds"] = DistanceBounds(self.by_part)
+        return self._shared["distance_bounds"]
 
     def split(self, name: str, value: int | None = None) -> ComponentBank:
         """Keep the faces of which an attribute is true, or false.
@@ -97,7 +97,7 @@ class ComponentBank:
 
         Returns
         -------
-        Bank
+        ComponentBank
 
         Raises
         ------
@@ -123,6 +123,13 @@ class ComponentBank:
             raise UserError(f"bank split '{name}': no face of the bank is left; take another split, or none")
         return replace(self, members=members, split_name=name)
 
+    def without(self, ids: Sequence[str]) -> ComponentBank:
+        """The bank without some of its faces."""
+        import torch
+
+        kept = torch.from_numpy(~np.isin(np.array(self.ids), list(ids)))
+        return replace(self, members=kept if self.members is None else kept & self.members)
+
     def save(self, path: str | Path, *, lengths: Mapping[str, int] | None = None) -> Path:
         """Write the whole bank as safetensors.
 
@@ -146,7 +153,7 @@ class ComponentBank:
 
         path = Path(path)
         names = json.dumps(self.ids, ensure_ascii=False).encode()
-        tensors = {"codes": self.by_part} if lengths is None else narrowed(self.by_part, lengths)
+        tensors = {"codes": self.by_part} if lengths is None else _narrowed(self.by_part, lengths)
         tensors["ids"] = torch.frombuffer(bytearray(names), dtype=torch.uint8)
         tensors |= {_PREFIX + name: torch.from_numpy(values) for name, values in self.attributes.items()}
         about = {"format": FORMAT if lengths is None else NARROW, "encoders": self.encoders, "parts": " ".join(PARTS)}
@@ -193,7 +200,7 @@ def make_bank(
 
     Returns
     -------
-    Bank
+    ComponentBank
 
     Raises
     ------
@@ -229,7 +236,7 @@ def load_bank(path: str | Path, *, encoders: str | None = None) -> ComponentBank
 
     Returns
     -------
-    Bank
+    ComponentBank
         Its codes are mapped from the file, not copied, unless they are stored in half precision.
 
     Raises
@@ -256,7 +263,7 @@ def load_bank(path: str | Path, *, encoders: str | None = None) -> ComponentBank
 
 
 def _from_tensors(tensors: dict[str, Tensor], about: dict[str, Any]) -> ComponentBank:
-    codes, names = tensors["codes"] if about["format"] == FORMAT else widened(tensors), tensors["ids"]
+    codes, names = tensors["codes"] if about["format"] == FORMAT else _widened(tensors), tensors["ids"]
     if str(codes.dtype) != "torch.float32" or str(names.dtype) != "torch.uint8":
         raise ValueError("codes or ids have another type")
     ids = json.loads(names.numpy().tobytes())
@@ -271,3 +278,45 @@ def _from_tensors(tensors: dict[str, Tensor], about: dict[str, Any]) -> Componen
     if not isinstance(facts, dict):
         raise ValueError("facts are no mapping")
     return replace(make_bank(codes.transpose(0, 1), ids, about["encoders"], attributes), facts=facts)
+
+
+def _narrowed(by_part: Tensor, lengths: Mapping[str, int]) -> dict[str, Tensor]:
+    """Tensors to store: float16 (N, length) for each part, where float16 holds its numbers.
+
+    Parameters
+    ----------
+    by_part : Tensor of float32, shape (5, N, latent)
+        Zero from each part's length on.
+    lengths : mapping of str to int
+    """
+    import torch
+
+    stored = {}
+    for at, part in enumerate(PARTS):
+        codes = by_part[at, :, : lengths[part]]
+        half = float(codes.abs().max()) <= torch.finfo(torch.float16).max
+        stored[_CODES + part] = (codes.half() if half else codes).contiguous()
+    return stored
+
+
+def _widened(tensors: Mapping[str, Tensor]) -> Tensor:
+    """Codes (5, N, latent), float32, of stored tensors, with zeros after the shorter ones.
+
+    Raises
+    ------
+    ValueError
+        If they are no codes of as many faces for each part.
+    KeyError
+        If a part is missing.
+    """
+    import torch
+
+    parts = [tensors[_CODES + part] for part in PARTS]
+    if any(codes.ndim != 2 or codes.dtype not in (torch.float16, torch.float32) for codes in parts):
+        raise ValueError("codes have another type or shape")
+    if len({len(codes) for codes in parts}) != 1:
+        raise ValueError("the parts have codes of different numbers of faces")
+    wide = torch.zeros(len(parts), len(parts[0]), max(codes.shape[1] for codes in parts))
+    for row, codes in zip(wide, parts, strict=True):
+        row[:, : codes.shape[1]] = codes
+    return wide

@@ -71,7 +71,7 @@ def morph_files(
     frames : int
         With both ends.
     wb, k
-        See `Synthesizer.draw`.
+        See `Synthesizer.synthesize`.
 
     Raises
     ------

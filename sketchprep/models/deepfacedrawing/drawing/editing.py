@@ -65,7 +65,7 @@ def morph(
     frames : int
         With both ends.
     wb, k
-        See `Synthesizer.draw`.
+        See `Synthesizer.synthesize`.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def morph(
     Raises
     ------
     UserError
-        For fewer than two frames, and as `Synthesizer.draw`.
+        For fewer than two frames, and as `Synthesizer.synthesize`.
     """
     _, _, blended = synthesizer.project_sketches(np.stack([first, last]), wb=wb, k=k)
     return _walk(synthesizer, blended[0], blended[1], frames)
@@ -117,14 +117,13 @@ def interpolate(
     device = next(synthesizer.model.generator.parameters()).device
     start, end = (synthesizer.bank.codes[_number(synthesizer.bank.ids, name)].to(device) for name in (first, last))
     found = _walk(synthesizer, start, end, frames)
-    if not synthesizer.usual:
+    if not synthesizer.reference_distances:
         return found
-    from sketchprep.models.deepfacedrawing.drawing.makebank import without
 
-    bank = without(synthesizer.bank, [first, last])
+    bank = synthesizer.bank.without([first, last])
     codes = torch.stack([torch.lerp(start, end, float(share)) for share in found.shares])
     gap = (codes - project(bank, codes, k).projected).norm(dim=-1).cpu().double().numpy()
-    usual = np.array([synthesizer.usual[part][0] for part in PARTS])
+    usual = np.array([synthesizer.reference_distances[part][0] for part in PARTS])
     return Frames(found.shares, found.sketches, found.faces, (gap / usual).mean(axis=1))
 
 
@@ -146,7 +145,7 @@ def copy_paste(
     parts : mapping of str to ndarray of uint8, shape (size, size)
         Part, and the drawing it is taken from.
     wb, k
-        See `Synthesizer.draw`.
+        See `Synthesizer.synthesize`.
 
     Returns
     -------
@@ -157,7 +156,7 @@ def copy_paste(
     Raises
     ------
     UserError
-        For an unknown part, and as `Synthesizer.draw`.
+        For an unknown part, and as `Synthesizer.synthesize`.
     """
     unknown = next((part for part in parts if part not in PARTS), None)
     if unknown is not None:

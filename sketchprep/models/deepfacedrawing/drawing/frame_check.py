@@ -1,4 +1,4 @@
-"""Whether a drawing sits where the model looks for a face: by its ink, and by how well the bank explains its parts."""
+"""Check that a drawing sits where the model expects a face: by its ink, and by its residuals from the bank."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ __all__ = [
     "advice",
     "distances",
     "ink_fault",
-    "strange_parts",
-    "unexplained",
-    "usual_of",
+    "outlier_parts",
+    "reconstruction_stats",
+    "residuals",
 ]
 
 # As shares of the frame: the least ink, the least extent of a drawn face, how far its middle may be off, and the least
 # height of a drawing that is not taken for a part of one.
 LEAST_INK, LEAST_EXTENT, FARTHEST, WHOLE = 0.002, 0.55, 0.14, 0.7
 MIDDLE = (0.5, 0.5)
-# How far beyond the 95th percentile of the bank's own faces a drawing is strange, and of how many parts it must be.
-STRANGE, LEAST_PARTS = 1.75, 2
-ASKED = 200  # faces of the bank that tell what is usual
+# How far beyond the 95th percentile of the bank's own faces a drawing is an outlier, and of how many parts it must be.
+OUTLIER, LEAST_PARTS = 1.75, 2
+ASKED = 200  # faces of the bank that the statistics are taken of
 FEWEST = 8
-INNER = [at for at, part in enumerate(PARTS) if part != "remainder"]  # hair and clothes are strange in many a face
+INNER = [at for at, part in enumerate(PARTS) if part != "remainder"]  # hair and clothes are outliers in many a face
 REMEDY = "try --align ink, or name five points with --align x,y,…"
 
 
 @dataclass(frozen=True)
 class ReconstructionStats:
-    """How well a bank explains faces that are not in it.
+    """How well a bank reconstructs faces that are not in it.
 
     Attributes
     ----------
@@ -94,8 +94,8 @@ def distances(bank: ComponentBank, codes: Tensor, projection: Projection) -> np.
 _known: WeakKeyDictionary[ComponentBank, dict[int, ReconstructionStats | None]] = WeakKeyDictionary()
 
 
-def usual_of(bank: ComponentBank, k: int) -> ReconstructionStats | None:
-    """Measure what is usual by the bank's own faces, each without itself; kept for the next time.
+def reconstruction_stats(bank: ComponentBank, k: int) -> ReconstructionStats | None:
+    """Statistics of the bank's own faces, each projected on the others; cached by bank and k.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def usual_of(bank: ComponentBank, k: int) -> ReconstructionStats | None:
 
     Returns
     -------
-    Usual or None
+    ReconstructionStats or None
         None for a bank of fewer than 8 faces.
     """
     kept = _known.setdefault(bank, {})
@@ -143,21 +143,21 @@ def _shares(codes: Tensor, projected: Tensor, centre: Tensor) -> np.ndarray:
     return ((codes - projected).norm(dim=-1) / (codes - centre).norm(dim=-1).clamp_min(1e-12)).numpy()
 
 
-def unexplained(codes: Tensor, projection: Projection, usual: ReconstructionStats) -> np.ndarray:
-    """What the bank leaves unexplained of codes, by part, as times what it usually does: float64, shape (B, 5)."""
-    return _shares(codes, projection.projected, usual.centre) / usual.shares
+def residuals(codes: Tensor, projection: Projection, stats: ReconstructionStats) -> np.ndarray:
+    """Distance of codes from their projection, by part, over the median of the bank's faces: float64, shape (B, 5)."""
+    return _shares(codes, projection.projected, stats.centre) / stats.shares
 
 
-def strange_parts(
-    found: np.ndarray, usual: ReconstructionStats | None, blank: np.ndarray, *, margin: float = STRANGE
+def outlier_parts(
+    found: np.ndarray, stats: ReconstructionStats | None, blank: np.ndarray, *, margin: float = OUTLIER
 ) -> dict[str, float]:
-    """The inner parts of a drawing, if they are explained much worse on the whole than the bank's own faces are.
+    """The inner parts of a drawing, if their residuals are outliers among those of the bank's own faces.
 
     Parameters
     ----------
     found : ndarray of float, shape (5,)
-        From `unexplained`, of one drawing.
-    usual : ReconstructionStats or None
+        From `residuals`, of one drawing.
+    stats : ReconstructionStats or None
     blank : ndarray of bool, shape (5,)
         Parts that are not drawn; they do not count.
     margin : float
@@ -166,33 +166,33 @@ def strange_parts(
     Returns
     -------
     dict of str to float
-        How many times worse, by part; empty if nothing is strange, or fewer than two inner parts are drawn.
+        How many times worse, by part; empty if it is no outlier, or fewer than two inner parts are drawn.
     """
     drawn = [at for at in INNER if not blank[at]]
-    if usual is None or len(drawn) < LEAST_PARTS:
+    if stats is None or len(drawn) < LEAST_PARTS:
         return {}
-    most = float(np.percentile(usual.faces[:, drawn].mean(axis=1), 95))
+    most = float(np.percentile(stats.faces[:, drawn].mean(axis=1), 95))
     if found[drawn].mean() <= 1 + margin * max(most - 1, 0.0):
         return {}
     return {PARTS[at]: float(found[at]) for at in drawn}
 
 
-def advice(fault: str | None, strange: Mapping[str, float], *, remedy: str = REMEDY) -> str | None:
+def advice(fault: str | None, outliers: Mapping[str, float], *, remedy: str = REMEDY) -> str | None:
     """One sentence: what speaks against the drawing's place, and what to do; None if nothing does.
 
     Parameters
     ----------
     fault : str or None
         From `ink_fault`.
-    strange : mapping of str to float
-        From `strange_parts`.
+    outliers : mapping of str to float
+        From `outlier_parts`.
     remedy : str
         What to do; empty where a button says so.
     """
     reasons = [fault] if fault else []
-    if strange:
-        names = " and ".join(part.replace("_", " ") for part in sorted(strange, key=lambda p: -strange[p])[:2])
-        reasons.append(f"{names} are {max(strange.values()):.1f} times as far from the bank as usual")
+    if outliers:
+        names = " and ".join(part.replace("_", " ") for part in sorted(outliers, key=lambda p: -outliers[p])[:2])
+        reasons.append(f"{names} are {max(outliers.values()):.1f} times as far from the bank as usual")
     if not reasons:
         return None
     return "; ".join([f"may not sit in the frame: {', and '.join(reasons)}", *([remedy] if remedy else [])])

@@ -13,24 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sketchprep.errors import UserError
-from sketchprep.models.deepfacedrawing.drawing.bank import ComponentBank, load_bank, make_bank
-from sketchprep.models.deepfacedrawing.drawing.build_bank import build_bank
 from sketchprep.ops.face_parts import PARTS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = [
-    "ComponentBank",
-    "Projection",
-    "blend",
-    "build_bank",
-    "load_bank",
-    "make_bank",
-    "nearest",
-    "project",
-    "weights",
-]
+    from sketchprep.models.deepfacedrawing.drawing.bank import ComponentBank
+
+__all__ = ["ALL", "NEIGHBOURS", "Projection", "blend", "nearest", "project", "weights"]
 
 NEIGHBOURS = 10
 BLOCK = 8  # sketches whose neighbours are held in float64 at once
@@ -98,7 +88,7 @@ def nearest(
     if not torch.isfinite(local).all():
         raise ValueError("queries hold values that are not finite")
     with torch.no_grad():
-        indices, distances = search(bank.screen, local, min(k, len(bank)), parts=numbers, members=bank.members)
+        indices, distances = search(bank.distance_bounds, local, min(k, len(bank)), parts=numbers, members=bank.members)
     return indices.to(queries.device), distances.to(queries.device)
 
 

@@ -1,9 +1,8 @@
-"""Nearest rows of a bank: a cheap bound rules nearly all of them out, float64 decides among the rest.
+"""Nearest rows of a bank, exactly: cheap lower bounds rule nearly all rows out, float64 decides among the rest.
 
-Small bounds (see `sketchprep.models.deepfacedrawing.drawing.screen`) name k rows; the largest of their true distances
-is one that no neighbour can
-exceed.  Whatever has a bound up to it is measured in float32, and in float64 if the rounding of that leaves it in
-question.  Nothing is guessed: rows that lie close together cost time, never a neighbour.
+The smallest bounds (see `sketchprep.models.deepfacedrawing.drawing.distance_bounds`) name k rows; no neighbour is
+farther than the largest of their true distances.  Rows with a bound up to it are measured in float32, and in float64 if
+rounding leaves them in question.  Rows that lie close together cost time, never a neighbour.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sketchprep.models.deepfacedrawing.drawing.screen import LONGEST, ROWS, SLACK, Screen
+from sketchprep.models.deepfacedrawing.drawing.distance_bounds import LONGEST, ROWS, SLACK, DistanceBounds
 
 __all__ = ["search"]
 
@@ -22,13 +21,13 @@ GROUP = 16  # bounds of which the smallest stands for all where k small ones are
 
 
 def search(
-    screen: Screen, queries: Tensor, k: int, *, parts: list[int], members: Tensor | None = None
+    bounds: DistanceBounds, queries: Tensor, k: int, *, parts: list[int], members: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """The k nearest rows of each query, part by part.
 
     Parameters
     ----------
-    screen : Screen
+    bounds : DistanceBounds
     queries : Tensor of float32, shape (B, P, L)
         Finite, on the CPU.
     k : int
@@ -44,7 +43,7 @@ def search(
     distances : Tensor of float64, shape (B, P, k)
         Squared, ascending; equal ones by index.
     """
-    count, rows = len(queries), screen.codes.shape[1]
+    count, rows = len(queries), bounds.codes.shape[1]
     indices = torch.empty(count, len(parts), k, dtype=torch.int64)
     distances = torch.empty(count, len(parts), k, dtype=torch.float64)
     # One query looks at all parts at once, to save calls; many go part by part, in blocks of one size.
@@ -54,34 +53,36 @@ def search(
     for chosen in [list(range(len(parts)))] if together else [[at] for at in range(len(parts))]:
         for start in range(0, count, step):
             block = queries[start : start + step, chosen].transpose(0, 1).double()
-            found = _block(screen, block, k, [parts[at] for at in chosen], members)
+            found = _block(bounds, block, k, [parts[at] for at in chosen], members)
             indices[start : start + step, chosen] = found[0].transpose(0, 1)
             distances[start : start + step, chosen] = found[1].transpose(0, 1)
     return indices, distances
 
 
-def _block(screen: Screen, queries: Tensor, k: int, parts: list[int], members: Tensor | None) -> tuple[Tensor, Tensor]:
+def _block(
+    bounds: DistanceBounds, queries: Tensor, k: int, parts: list[int], members: Tensor | None
+) -> tuple[Tensor, Tensor]:
     shape = queries.shape[:2]
-    low, same = screen.bounds(parts, queries)
+    low, same = bounds.lower(parts, queries)
     if members is not None:
         low.masked_fill_(~members, torch.inf)
     low, same, queries = low.flatten(0, 1), same.flatten(), queries.flatten(0, 1)
     part = torch.tensor(parts).repeat_interleave(shape[1])
-    first = _small(low, k).flatten()
+    first = _smallest(low, k).flatten()
     query = torch.arange(len(low)).repeat_interleave(k)
-    worst = _roughly(screen.codes, part, first, queries, query)[1].view(-1, k).amax(1).square()
+    worst = _float32_bounds(bounds.codes, part, first, queries, query)[1].view(-1, k).amax(1).square()
     limit = worst - same + (worst + same) * 1e-12
     limit = (limit + limit.abs() * SLACK).float()[:, None]
     near = low <= limit
     if members is not None:
         near &= members
     query, row = _where(near)
-    query, row = _in_question(*_roughly(screen.codes, part, row, queries, query), query, row, k, len(low))
-    found, distance = _sorted(_measured(screen.codes, part, row, queries, query), query, row, k, len(low))
+    query, row = _candidates(*_float32_bounds(bounds.codes, part, row, queries, query), query, row, k, len(low))
+    found, distance = _sorted(_exact_distances(bounds.codes, part, row, queries, query), query, row, k, len(low))
     return found.view(*shape, k), distance.view(*shape, k)
 
 
-def _small(low: Tensor, k: int) -> Tensor:
+def _smallest(low: Tensor, k: int) -> Tensor:
     """Rows (B, k) with small bounds, nearly the smallest; never one at infinity if there are k others."""
     groups = low.shape[1] // GROUP
     if groups >= 8 * k:
@@ -101,7 +102,7 @@ def _where(mask: Tensor) -> tuple[Tensor, Tensor]:
     return query, flat - query * mask.shape[1]
 
 
-def _roughly(codes: Tensor, part: Tensor, row: Tensor, queries: Tensor, query: Tensor) -> tuple[Tensor, Tensor]:
+def _float32_bounds(codes: Tensor, part: Tensor, row: Tensor, queries: Tensor, query: Tensor) -> tuple[Tensor, Tensor]:
     """What distances (not squared) of given pairs of query and row are at least, and at most; float64."""
     flat, at = codes.view(-1, codes.shape[-1]), part[query] * codes.shape[1] + row
     exact = queries.float()
@@ -117,16 +118,14 @@ def _roughly(codes: Tensor, part: Tensor, row: Tensor, queries: Tensor, query: T
     return (wide - lost).masked_fill_(beyond, 0), (wide + lost).masked_fill_(beyond, torch.inf)
 
 
-def _in_question(
-    least: Tensor, most: Tensor, query: Tensor, row: Tensor, k: int, queries: int
-) -> tuple[Tensor, Tensor]:
+def _candidates(least: Tensor, most: Tensor, query: Tensor, row: Tensor, k: int, queries: int) -> tuple[Tensor, Tensor]:
     """Those pairs that may be among the k nearest of their query; pairs come sorted by query, then row."""
     limit = _padded(most, query, queries).kthvalue(k, dim=1).values
     kept = torch.from_numpy(np.flatnonzero((least <= limit[query]).numpy()))
     return query[kept], row[kept]
 
 
-def _measured(codes: Tensor, part: Tensor, row: Tensor, queries: Tensor, query: Tensor) -> Tensor:
+def _exact_distances(codes: Tensor, part: Tensor, row: Tensor, queries: Tensor, query: Tensor) -> Tensor:
     """Squared distances in float64 of given pairs of query and row."""
     flat = codes.view(-1, codes.shape[-1])
     at = part[query] * codes.shape[1] + row

@@ -1,4 +1,4 @@
-"""Any picture brought to the frame in which a face model draws: paper, ink, place, and photos by way of a sketch."""
+"""Read any drawing or photo as a sketch aligned to the frame of a face model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from sketchprep.errors import SampleError, UserError
-from sketchprep.models.deepfacedrawing.drawing.inkplace import LINE_512, ink_matrix
+from sketchprep.models.deepfacedrawing.drawing.ink_placement import LINE_512, ink_matrix
 from sketchprep.ops import align as alignment
 from sketchprep.ops.ink import INK, broaden, darkened
 from sketchprep.ops.paper import to_black_on_white

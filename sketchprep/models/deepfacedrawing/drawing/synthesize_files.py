@@ -75,7 +75,7 @@ def synthesize_files(
     reader : SketchReader, optional
         How pictures are brought to the frame.
     wb, k
-        See `Synthesizer.draw`.
+        See `Synthesizer.synthesize`.
     batch : int
         Faces drawn at once.
     shadow : bool
@@ -104,7 +104,7 @@ def synthesize_files(
     result = Synthesis()
     rows: list[list[np.ndarray]] = []
     for some in _batches(pictures, reader, batch, result):
-        drawn = synthesizer.draw(np.stack([sketch for _, sketch in some]), wb=wb, k=k)
+        drawn = synthesizer.synthesize(np.stack([sketch for _, sketch in some]), wb=wb, k=k)
         result.notes += _place_notes(
             synthesizer, drawn, [path for path, _ in some], REMEDIES.get(str(reader.align), "")
         )
@@ -140,13 +140,13 @@ def read_sketch(path: Path, reader: SketchReader) -> tuple[np.ndarray, tuple[str
 def check(synthesizer: Synthesizer, drawn: Drawn, at: int, *, remedy: str = frame_check.REMEDY) -> str | None:
     """One sentence if drawing `at` of a batch does not seem to sit in the frame, with what to do; else None."""
     sketch = drawn.sketches[at]
-    strange: dict[str, float] = {}
+    outliers: dict[str, float] = {}
     if synthesizer.bank is not None and drawn.projection is not None:
-        usual = frame_check.usual_of(synthesizer.bank, drawn.projection.indices.shape[-1])
-        if usual is not None:
-            found = frame_check.unexplained(drawn.codes, drawn.projection, usual)[at]
-            strange = frame_check.strange_parts(found, usual, blank_parts(sketch))
-    return frame_check.advice(frame_check.ink_fault(sketch), strange, remedy=remedy)
+        stats = frame_check.reconstruction_stats(synthesizer.bank, drawn.projection.indices.shape[-1])
+        if stats is not None:
+            found = frame_check.residuals(drawn.codes, drawn.projection, stats)[at]
+            outliers = frame_check.outlier_parts(found, stats, blank_parts(sketch))
+    return frame_check.advice(frame_check.ink_fault(sketch), outliers, remedy=remedy)
 
 
 def _batches(

@@ -1,4 +1,4 @@
-"""From a sketch to a face: encode its parts, draw their codes towards the bank, blend, and draw the photo.
+"""From a sketch to a face: encode its parts, project their codes onto the bank, blend, and generate the photo.
 
 Chen et al., "DeepFaceDrawing" (SIGGRAPH 2020).  A `Synthesizer` loads model and bank once and draws many; each stage
 can be called by itself.
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sketchprep.errors import UserError
-from sketchprep.models.deepfacedrawing.drawing.manifold import ALL, NEIGHBOURS, Projection, blend, load_bank, project
+from sketchprep.models.deepfacedrawing.drawing.bank import load_bank
+from sketchprep.models.deepfacedrawing.drawing.manifold import ALL, NEIGHBOURS, Projection, blend, project
 from sketchprep.models.deepfacedrawing.drawing.pretrained import bundled
 from sketchprep.ops.face_parts import PARTS, remainder, windows
 from sketchprep.ops.ink import INK
@@ -78,8 +79,8 @@ class Synthesizer:
 
     Examples
     --------
-    >>> synthesizer = open_artist(run="runs/deepfacedrawing")  # doctest: +SKIP
-    >>> synthesizer.draw(sketches, wb={"all": 0.3, "mouth": 0.8}).faces  # doctest: +SKIP
+    >>> synthesizer = open_synthesizer(run="runs/deepfacedrawing")  # doctest: +SKIP
+    >>> synthesizer.synthesize(sketches, wb={"all": 0.3, "mouth": 0.8}).faces  # doctest: +SKIP
     """
 
     def __init__(self, model: FaceModel, bank: ComponentBank | None = None) -> None:
@@ -123,7 +124,7 @@ class Synthesizer:
         """Sketches (B, size, size), uint8, that codes (B, 5, latent) stand for."""
         return self.model.redraw(codes)
 
-    def draw(self, sketches: np.ndarray, *, wb: Wb = WB, k: int = NEIGHBOURS) -> Drawn:
+    def synthesize(self, sketches: np.ndarray, *, wb: Wb = WB, k: int = NEIGHBOURS) -> Drawn:
         """Draw faces.
 
         Parameters
@@ -153,7 +154,7 @@ class Synthesizer:
     def project_sketches(
         self, sketches: np.ndarray, *, wb: Wb = WB, k: int = NEIGHBOURS
     ) -> tuple[Tensor, Projection | None, Tensor]:
-        """Everything of `draw` but the faces: codes, their projection, and both blended."""
+        """Everything of `synthesize` but the faces: codes, their projection, and both blended."""
         import torch
 
         codes = self.encode(sketches)
@@ -168,7 +169,7 @@ class Synthesizer:
         return codes, projection, blend(followed, projection.projected, wb)
 
     @cached_property
-    def usual(self) -> dict[str, list[float]]:
+    def reference_distances(self) -> dict[str, list[float]]:
         """Distance to the nearest face of the bank, by part: median and 95th percentile of held-out sketches."""
         found = (self.bank.facts if self.bank else {}).get("usual", {})
         return found if isinstance(found, dict) and set(found) == set(PARTS) else {}
@@ -199,7 +200,7 @@ def open_synthesizer(
 
     Returns
     -------
-    Artist
+    Synthesizer
 
     Raises
     ------

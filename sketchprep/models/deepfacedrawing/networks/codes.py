@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Axes", "fits", "principal_axes", "shorten", "widen"]
+__all__ = ["Axes", "choose_ranks", "fits", "principal_axes", "shorten", "widen"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,54 @@ def principal_axes(codes: Tensor) -> Axes:
     total = float(values.sum())
     kept = values.cumsum(0) / total if total > 0 else torch.ones_like(values)
     return Axes(mean, vectors, kept)
+
+
+def choose_ranks(
+    state: Mapping[str, Tensor],
+    axes: Mapping[str, Axes],
+    widths: Mapping[str, int],
+    *,
+    faces: int,
+    room: int,
+    shadow: float,
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Numbers in each part's code: the directions that hold most variance for their bytes, as many as fit.
+
+    Parameters
+    ----------
+    state, axes
+        See `shorten`.
+    widths : mapping of str to int
+        By part, how much its variance counts.
+    faces : int
+        In the bank, which holds a code of each part for each.
+    room : int
+        Bytes for model and bank in half precision.
+    shadow : float
+        Share of the variance that the image decoders look at.
+
+    Returns
+    -------
+    ranks, image_ranks : dict of str to int
+        See `shorten`; 0 for a part that does not fit.
+    """
+    images = {part: found.rank(shadow) for part, found in axes.items()}
+    left = room - 2 * sum(value.numel() for value in state.values())
+    directions: list[tuple[float, int, str, int]] = []
+    for part, found in axes.items():
+        rows = state[f"image_decoders.{part}.code.weight"].shape[0]
+        beside = state[f"encoders.parts.{part}.code.weight"].shape[1] + 1
+        beside += state[f"generator.decoders.{part}.code.weight"].shape[0]
+        left += 2 * (len(found.kept) * beside + (len(found.kept) - images[part]) * rows)
+        cost = 2 * (beside + faces)
+        gains = np.diff(found.kept.numpy(), prepend=0) * widths[part] / cost
+        directions += [(-gain, at, part, cost) for at, gain in enumerate(gains.tolist())]
+    ranks = dict.fromkeys(axes, 0)
+    for _, _, part, cost in sorted(directions):
+        if cost > left:
+            break
+        ranks[part], left = ranks[part] + 1, left - cost
+    return ranks, {part: min(ranks[part], images[part]) for part in axes}
 
 
 def shorten(

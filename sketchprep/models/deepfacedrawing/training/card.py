@@ -1,23 +1,24 @@
-"""The card of a model that is handed on: data, licence, budget, figures, faults, from the run where it tells them."""
+"""The card of a model, of a run or made smaller: data, licence, training, figures, faults."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
+from sketchprep.core import cards
 from sketchprep.errors import UserError
+from sketchprep.evaluation.report import table
+from sketchprep.models.deepfacedrawing.training.stage1_weights import WEAK
 from sketchprep.ops.face_parts import PARTS
 
-if TYPE_CHECKING:
-    from sketchprep.models.deepfacedrawing.compress import SmallModel
-
-__all__ = ["NOTES", "read_evaluation", "read_notes", "small_card"]
+__all__ = ["NOTES", "card", "read_evaluation", "read_notes"]
 
 NOTES = ("licence", "budget", "faults")
+LOSSES = ("gan", "feature_matching", "l1", "perceptual")
 
 
 def read_notes(path: str | Path | None) -> dict[str, Any]:
@@ -62,77 +63,62 @@ def read_evaluation(folder: str | Path | None) -> dict[str, Any]:
     return {**about, "table": [line for line in text.splitlines() if line.startswith("|")]}
 
 
-def small_card(
+def card(
     facts: Mapping[str, Any],
-    small: SmallModel,
-    *,
     run: Path,
-    notes: Mapping[str, Any],
-    evaluation: Mapping[str, Any],
+    *,
+    size: int | None = None,
+    small: Mapping[str, Any] | None = None,
+    notes: Mapping[str, Any] | None = None,
+    evaluation: Mapping[str, Any] | None = None,
 ) -> str:
     """Model card in Markdown.
 
     Parameters
     ----------
     facts : mapping
-        What the whole model's file says of itself.
-    small : SmallModel
+        Header of the model's file, or of the one that a smaller model was made from.
     run : Path
         Where logs and figures of the training lie, if they do.
-    notes, evaluation : mapping
+    size : int, optional
+        Bytes of the model's file.
+    small : mapping, optional
+        What became of a smaller model: fields of `sketchprep.models.deepfacedrawing.compress.SmallModel`.
+    notes, evaluation : mapping, optional
         See `read_notes` and `read_evaluation`.
     """
-    task = facts.get("task", {})
-    size, data = facts["architecture"]["size"], task.get("data", {})
-    preset = f", preset `{facts['preset']}`" if "preset" in facts else ""
-    sections = [
-        [f"# DeepFaceDrawing, {size} px", "", _purpose(preset)],
-        ["## Data and licence", "", *_data(facts, data, notes)],
-        ["## Budget", "", *_budget(run, task, notes)],
-        ["## Figures", "", *_figures(facts, evaluation)],
-        ["## What is in the files", "", *_files(small)],
-        ["## Faults seen", "", *[f"- {line}" for line in notes.get("faults", ["none written down yet"])]],
-        ["## Not made for", "", _NOT_FOR],
-    ]
-    return "\n\n".join("\n".join(lines) for lines in sections) + "\n"
-
-
-def _purpose(preset: str) -> str:
-    return (
-        "Turns a sketch of a front face, black ink on white in the FFHQ frame, into a photo of as many pixels.\n"
-        f"Networks after Chen et al., DeepFaceDrawing (SIGGRAPH 2020){preset}; float16 safetensors."
+    notes, task = notes or {}, facts.get("task", {})
+    data = task.get("data")
+    more = ["", "## What is in the files", "", *_files(small)] if small else []
+    if small or "faults" in notes:
+        more += ["", "## Faults seen", "", cards.bullets(notes.get("faults", []), "none written down yet")]
+    return cards.render(
+        "deepfacedrawing",
+        size=facts["architecture"]["size"] if "architecture" in facts else task["size"],
+        preset=f", preset `{facts['preset']}`" if "preset" in facts else "",
+        file="" if size is None else f"{size / 1e6:.1f} MB of ",
+        terms=f"**{' '.join(notes['licence'].split())}**\n\n" if "licence" in notes else "",
+        pairs=f"{data['pairs']:,} pairs (split `{data['split']}`, sketches `{data['sketch']}`)"
+        if data
+        else "unknown data",
+        licences=cards.bullets(facts.get("licences", []), "unknown: see the dataset's own card"),
+        training="\n".join(_training(run, task, notes)),
+        figures="\n".join(_figures(facts, evaluation or {})),
+        more="\n".join([*more, ""]),
     )
 
 
-def _data(facts: Mapping[str, Any], data: Mapping[str, Any], notes: Mapping[str, Any]) -> Iterator[str]:
-    if "licence" in notes:
-        yield from (f"**{' '.join(notes['licence'].split())}**", "")
-    pairs = (
-        f"{data['pairs']:,} pairs (split `{data['split']}`, sketches `{data['sketch']}`)" if data else "unknown data"
-    )
-    yield f"Trained on {pairs}. The weights are made from these photos;"
-    yield "what their licences ask goes for the weights too:"
-    yield ""
-    yield from (f"- {line}" for line in facts.get("licences") or ["unknown: see the dataset's own card"])
-    yield ""
-    yield "No photo and no sketch of these data is in the files: the bank holds codes, numbers of the corpus and sexes."
-
-
-def _budget(run: Path, task: Mapping[str, Any], notes: Mapping[str, Any]) -> Iterator[str]:
+def _training(run: Path, task: Mapping[str, Any], notes: Mapping[str, Any]) -> Iterator[str]:
     rows = [row for folder in sorted(run.glob("*/run.yaml")) if (row := _stage(folder.parent))]
     if rows:
-        yield from ("| | images | minutes | a step | precision | seed |", "|---|---|---|---|---|---|", *rows, "")
-    losses = [f"{task[key]:g} {key.replace('_', ' ')}" for key in _LOSSES if key in task]
-    if losses:
-        yield f"Stage 2's losses: {', '.join(losses)}. The weights are moving averages."
+        yield from (*table(["", "images", "minutes", "a step", "precision", "seed"], rows), "")
+    if losses := cards.losses(task, (name for name in LOSSES if name in task)):
+        yield f"Stage 2's losses: {losses}. The weights are moving averages."
     if "budget" in notes:
         yield from ("", " ".join(notes["budget"].split()))
 
 
-_LOSSES = ("gan", "feature_matching", "l1", "perceptual")
-
-
-def _stage(folder: Path) -> str | None:
+def _stage(folder: Path) -> list[str] | None:
     """Row of the table of budgets for one stage of a run; None if it never trained."""
     try:
         options = yaml.safe_load((folder / "run.yaml").read_text(encoding="utf-8"))["settings"]["options"]
@@ -146,7 +132,7 @@ def _stage(folder: Path) -> str | None:
     for count, rate in entries:
         minutes += max(0, count - before) / rate / 60 if rate else 0.0
         before = count
-    return f"| {folder.name} | {images:,} | {minutes:.0f} | {step} | {precision} | {seed} |"
+    return [folder.name, f"{images:,}", f"{minutes:.0f}", str(step), str(precision), str(seed)]
 
 
 def _figures(facts: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterator[str]:
@@ -154,6 +140,7 @@ def _figures(facts: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterato
     shares = [f"{part.replace('_', ' ')} {max(0.0, explained[part]):.0%}" for part in PARTS if explained.get(part)]
     if shares:
         yield f"Variance of held-out sketches that the codes explain: {', '.join(shares)}."
+        yield f"Under {WEAK:.0%}, what is in that part of a sketch hardly reaches the face."
     scores = ", ".join(f"{name} {value:.4f}" for name, value in facts.get("scores", {}).items())
     if scores:
         yield f"Stage 2 on held-out pairs: {scores}."
@@ -163,22 +150,16 @@ def _figures(facts: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterato
         yield from evaluation["table"]
 
 
-def _files(small: SmallModel) -> Iterator[str]:
-    yield "| part | numbers in a code | variance of the bank's codes | of them for shadows |"
-    yield "|---|---|---|---|"
-    for part in PARTS:
-        yield f"| {part} | {small.ranks[part]} | {small.kept[part]:.2%} | {small.image_ranks[part]} |"
+def _files(small: Mapping[str, Any]) -> Iterator[str]:
+    heads = ["part", "numbers in a code", "variance of the bank's codes", "of them for shadows"]
+    ranks, kept, shadows = small["ranks"], small["kept"], small["image_ranks"]
+    yield from table(heads, ([part, str(ranks[part]), f"{kept[part]:.2%}", str(shadows[part])] for part in PARTS))
     yield ""
-    sizes = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in small.sizes.items() if size >= 50_000)
-    lot = "all" if small.faces == small.of else f"{small.faces:,} drawn by lot of the"
-    yield f"{sizes}. The bank has {lot} {small.of:,} faces."
-    mean, largest = small.difference
+    sizes = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in small["sizes"].items() if size >= 50_000)
+    share = "all" if small["faces"] == small["of"] else f"{small['faces']:,} drawn by lot of the"
+    yield f"{sizes}. The bank has {share} {small['of']:,} faces."
+    mean, largest = small["difference"]
     yield (
         "Codes were cut to their principal directions and stored in half precision: faces differ from those of the "
         f"whole model by {mean:.2f} grey levels on average, {largest:.2f} at most."
     )
-
-
-_NOT_FOR = """\
-Faces from the side, with glasses or hats where the data had none; other frames; telling who somebody is. The faces
-are inventions in the manner of the data, and share its biases."""

@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sketchprep.core import cards
 from sketchprep.errors import UserError
 from sketchprep.models.deepfacedrawing import FILE
-from sketchprep.models.deepfacedrawing.training.stage1_weights import DECODERS, ENCODERS, WEAK
+from sketchprep.models.deepfacedrawing.training.card import card
+from sketchprep.models.deepfacedrawing.training.stage1_weights import DECODERS, ENCODERS
 from sketchprep.training import checkpoint
 from sketchprep.training.export import facts_of, write_with_card
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sketchprep.training.checkpoint import Checkpoint
 
-__all__ = ["card", "export_face_model"]
+__all__ = ["export_face_model"]
 
 STAGE = "fm-is"
 
@@ -66,7 +66,7 @@ def export_face_model(run: str | Path, out: str | Path | None = None, *, about: 
     return write_with_card(
         Path(out) if out else run / FILE,
         lambda path: save_face_model(tensors, architecture, path, facts=facts),
-        lambda size: card(facts, size),
+        lambda size: card(facts, run, size=size),
     )
 
 
@@ -89,43 +89,3 @@ def _facts(found: Checkpoint, notes: dict[str, Any]) -> dict[str, Any]:
         "images": {"ce": {part: note["images"] for part, note in notes.items()}, STAGE: found.images},
         "explained": {part: note["explained"] for part, note in notes.items()},
     }
-
-
-def card(facts: dict[str, Any], size: int) -> str:
-    """Model card in Markdown.
-
-    Parameters
-    ----------
-    facts : dict
-        What the header of the model holds.
-    size : int
-        Bytes of the file.
-    """
-    task, images = facts["task"], facts["images"]
-    data = task["data"]
-    explained = "\n".join(
-        f"| {part} | {images['ce'][part]:,} | {_percent(share)} |" for part, share in facts["explained"].items()
-    )
-    return cards.render(
-        "deepfacedrawing",
-        size=task["size"],
-        preset=f", preset `{facts['preset']}`" if "preset" in facts else "",
-        megabytes=f"{size / 1e6:.1f}",
-        pairs=f"{data['pairs']:,}",
-        split=data["split"],
-        sketch=data["sketch"],
-        licences=cards.bullets(facts.get("licences", []), "unknown: see the dataset's own card"),
-        explained=explained,
-        weak=f"{WEAK:.0%}",
-        images=f"{images[STAGE]:,}",
-        budget=f"{facts['of']:,}",
-        step=facts["step"],
-        precision=facts["precision"],
-        seed=facts["seed"],
-        losses=cards.losses(task, ("gan", "feature_matching", "l1", "perceptual")),
-        scores=cards.score_rows(facts["scores"]),
-    )
-
-
-def _percent(share: float | None) -> str:
-    return "not measured" if share is None else f"{max(0.0, share):.0%}"

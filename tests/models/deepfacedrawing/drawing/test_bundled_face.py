@@ -103,7 +103,7 @@ def test_its_bank_has_at_most_4000_faces_known_by_number(synthesizer: Synthesize
 def test_faces_of_strangers_are_faces_and_lie_where_the_sketch_does(
     synthesizer: Synthesizer, portraits: list[Portrait], landmarker: Landmarker
 ) -> None:
-    faces = synthesizer.draw(np.stack([one.sketch for one in portraits])).faces
+    faces = synthesizer.synthesize(np.stack([one.sketch for one in portraits])).faces
     distances = []
     for face, one in zip(faces, portraits, strict=True):
         boxes = landmarker.faces(face)
@@ -130,5 +130,5 @@ def test_each_drawing_gives_one_face_of_its_own(
 
 def test_a_second_time_gives_the_same_bytes(synthesizer: Synthesizer, portraits: list[Portrait]) -> None:
     sketches = np.stack([one.sketch for one in portraits[:2]])
-    again = open_synthesizer(device="cpu").draw(sketches).faces
-    assert np.array_equal(synthesizer.draw(sketches).faces, again)
+    again = open_synthesizer(device="cpu").synthesize(sketches).faces
+    assert np.array_equal(synthesizer.synthesize(sketches).faces, again)

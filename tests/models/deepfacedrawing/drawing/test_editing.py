@@ -22,7 +22,7 @@ def differing(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 def test_a_morph_goes_from_one_drawing_to_the_other(synthesizer: Synthesizer, sketches: np.ndarray) -> None:
     found = morph(synthesizer, sketches[0], sketches[1], frames=11, wb=0.5, k=5)
-    ends = synthesizer.draw(sketches[:2], wb=0.5, k=5)
+    ends = synthesizer.synthesize(sketches[:2], wb=0.5, k=5)
     for at, end in ((0, 0), (-1, 1)):
         assert np.abs(found.faces[at].astype(int) - ends.faces[end]).max() <= 2
         assert np.abs(found.sketches[at].astype(int) - synthesizer.redraw(ends.blended)[end]).max() <= 2
@@ -35,7 +35,7 @@ def test_a_morph_goes_from_one_drawing_to_the_other(synthesizer: Synthesizer, sk
 def test_a_part_is_copied_and_nothing_else(synthesizer: Synthesizer, sketches: np.ndarray) -> None:
     base, other = sketches[:2]
     plain, _ = copy_paste(synthesizer, base, {"mouth": base}, wb=0)
-    drawn = synthesizer.redraw(synthesizer.draw(base[None], wb=0).blended)[0]
+    drawn = synthesizer.redraw(synthesizer.synthesize(base[None], wb=0).blended)[0]
     assert np.abs(plain.astype(int) - drawn).max() <= 1
     mixed, face = copy_paste(synthesizer, base, {"mouth": other}, wb=0)
     assert face.shape == (64, 64, 3)
@@ -47,7 +47,8 @@ def test_a_part_is_copied_and_nothing_else(synthesizer: Synthesizer, sketches: n
     # All five parts of another drawing are that drawing.
     everything, _ = copy_paste(synthesizer, base, dict.fromkeys(windows(64), other), wb=0)
     assert (
-        np.abs(everything.astype(int) - synthesizer.redraw(synthesizer.draw(other[None], wb=0).blended)[0]).max() <= 1
+        np.abs(everything.astype(int) - synthesizer.redraw(synthesizer.synthesize(other[None], wb=0).blended)[0]).max()
+        <= 1
     )
 
 

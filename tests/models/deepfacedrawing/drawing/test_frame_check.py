@@ -9,8 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from sketchprep.models.deepfacedrawing.drawing.frame_check import ink_fault, strange_parts, unexplained, usual_of
-from sketchprep.models.deepfacedrawing.drawing.manifold import make_bank, project
+from sketchprep.models.deepfacedrawing.drawing.bank import make_bank
+from sketchprep.models.deepfacedrawing.drawing.frame_check import (
+    ink_fault,
+    outlier_parts,
+    reconstruction_stats,
+    residuals,
+)
+from sketchprep.models.deepfacedrawing.drawing.manifold import project
 from sketchprep.models.deepfacedrawing.drawing.synthesize_files import check
 from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer
 from sketchprep.ops.face_parts import windows
@@ -22,7 +28,7 @@ def moved(sketch: np.ndarray, x: int, y: int, scale: float = 1.0) -> np.ndarray:
 
 
 def said(synthesizer: Synthesizer, sketch: np.ndarray) -> str | None:
-    return check(synthesizer, synthesizer.draw(sketch[None]), 0)
+    return check(synthesizer, synthesizer.synthesize(sketch[None]), 0)
 
 
 def test_drawings_in_the_frame_pass(synthesizer: Synthesizer, sketches: np.ndarray) -> None:
@@ -78,21 +84,21 @@ def test_what_is_strange_depends_on_the_bank_and_not_on_the_scale_of_its_codes(k
     for scale in (1e-4, 1.0, 1e4):
         faces, others = some_bank(scale, rows)
         bank = make_bank(faces, [str(i) for i in range(len(faces))], "0" * 64)
-        usual = usual_of(bank, k)
+        usual = reconstruction_stats(bank, k)
         assert usual is not None
-        assert usual_of(bank, k) is usual
-        found = unexplained(others, project(bank, others, k), usual)
+        assert reconstruction_stats(bank, k) is usual
+        found = residuals(others, project(bank, others, k), usual)
         assert np.median(found, axis=0) == pytest.approx(np.ones(5), abs=0.5)
-        assert sum(bool(strange_parts(one, usual, drawn)) for one in found) <= 2
+        assert sum(bool(outlier_parts(one, usual, drawn)) for one in found) <= 2
         off = others.roll(1, dims=2)
-        found = unexplained(off, project(bank, off, k), usual)
-        assert sum(bool(strange_parts(one, usual, drawn)) for one in found) >= (50 if k < 500 else 0)
+        found = residuals(off, project(bank, off, k), usual)
+        assert sum(bool(outlier_parts(one, usual, drawn)) for one in found) >= (50 if k < 500 else 0)
 
 
 def test_a_face_of_the_bank_does_not_count_as_its_own_neighbour() -> None:
     faces, _ = some_bank()
     twice = make_bank(torch.cat([faces, faces[:9]]), [str(i) for i in range(409)], "0" * 64)
-    usual = usual_of(twice, 1)
+    usual = reconstruction_stats(twice, 1)
     assert usual is not None
     assert usual.shares.min() > 0.05
 
@@ -102,22 +108,22 @@ def test_a_split_has_its_own_measure_and_a_tiny_bank_none() -> None:
     male = np.where(np.arange(400) < 30, 1, -1).astype(np.int8)
     few = np.where(np.arange(400) < 7, 1, -1).astype(np.int8)
     bank = make_bank(faces, [str(i) for i in range(400)], "0" * 64, {"Male": male, "Few": few})
-    whole, split = usual_of(bank, 5), usual_of(bank.split("Male"), 5)
+    whole, split = reconstruction_stats(bank, 5), reconstruction_stats(bank.split("Male"), 5)
     assert whole is not None
     assert split is not None
     assert (split.shares > whole.shares).all()  # fewer faces explain less
-    assert usual_of(bank.split("Few"), 5) is None
-    assert strange_parts(np.full(5, 9.0), None, np.zeros(5, bool)) == {}
+    assert reconstruction_stats(bank.split("Few"), 5) is None
+    assert outlier_parts(np.full(5, 9.0), None, np.zeros(5, bool)) == {}
 
 
 def test_parts_that_are_not_drawn_do_not_count(synthesizer: Synthesizer) -> None:
     assert synthesizer.bank is not None
-    usual = usual_of(replace(synthesizer.bank), 10)
+    usual = reconstruction_stats(replace(synthesizer.bank), 10)
     assert usual is not None
     found = np.array([99.0, 1, 1, 99, 999])
-    assert set(strange_parts(found, usual, np.zeros(5, bool))) == {"left_eye", "right_eye", "nose", "mouth"}
-    assert strange_parts(found, usual, np.array([True, False, False, True, False])) == {}
-    assert strange_parts(found, usual, np.array([False, True, True, True, False])) == {}, "of one part nothing is said"
+    assert set(outlier_parts(found, usual, np.zeros(5, bool))) == {"left_eye", "right_eye", "nose", "mouth"}
+    assert outlier_parts(found, usual, np.array([True, False, False, True, False])) == {}
+    assert outlier_parts(found, usual, np.array([False, True, True, True, False])) == {}, "of one part nothing is said"
 
 
 def test_a_speck_is_hardly_any_ink() -> None:

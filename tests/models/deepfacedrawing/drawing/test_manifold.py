@@ -9,11 +9,10 @@ import pytest
 import torch
 
 from sketchprep.errors import UserError
-from sketchprep.models.deepfacedrawing.drawing import build_bank, manifold
-from sketchprep.models.deepfacedrawing.drawing import screen as screens
+from sketchprep.models.deepfacedrawing.drawing import build_bank, distance_bounds, manifold
 from sketchprep.models.deepfacedrawing.drawing.bank import ComponentBank, load_bank, make_bank
+from sketchprep.models.deepfacedrawing.drawing.distance_bounds import KINDS, DistanceBounds
 from sketchprep.models.deepfacedrawing.drawing.neighbours import search
-from sketchprep.models.deepfacedrawing.drawing.screen import KINDS, Screen
 from sketchprep.ops.face_parts import PARTS
 
 HASH = "0f" * 32
@@ -90,17 +89,17 @@ def drawn(codes: torch.Tensor, count: int) -> torch.Tensor:
     ],
 )
 def test_neighbours_are_those_of_float64_brute_force(kind: str, codes: str) -> None:
-    if kind == "int8" and not screens._multiplies_exactly(LATENT):
+    if kind == "int8" and not distance_bounds._multiplies_exactly(LATENT):
         pytest.skip("this processor rounds int8 products")
     bank = some_codes(codes)
     queries = drawn(bank, 12)
-    screen = Screen(bank.transpose(0, 1).contiguous(), kind)
+    bounds = DistanceBounds(bank.transpose(0, 1).contiguous(), kind)
     if kind != "none" and codes != "huge":
-        assert screen.kind == kind
-    indices, distances = search(screen, queries, 10, parts=list(range(5)))
+        assert bounds.kind == kind
+    indices, distances = search(bounds, queries, 10, parts=list(range(5)))
     wanted, squared = brute(bank, queries, 10)
     if codes == "normal" and kind != "none":
-        low, same = screen.bounds([0], queries[:, :1].transpose(0, 1).double())
+        low, same = bounds.lower([0], queries[:, :1].transpose(0, 1).double())
         near = low[0].double() + same[0, :, None] <= distances[:, 0, -1:]
         assert near.sum(1).max() < ROWS / 10, "the bounds rule nearly nothing out"
     np.testing.assert_array_equal(indices, wanted)
@@ -121,8 +120,8 @@ def test_bounds_never_exceed_the_distance() -> None:
     queries = drawn(bank, 8)
     true = (bank[None].double() - queries[:, None].double()).square().sum(-1)  # (B, N, 5)
     for kind in KINDS:
-        screen = Screen(bank.transpose(0, 1).contiguous(), kind)
-        low, same = screen.bounds(list(range(5)), queries.transpose(0, 1).double())
+        bounds = DistanceBounds(bank.transpose(0, 1).contiguous(), kind)
+        low, same = bounds.lower(list(range(5)), queries.transpose(0, 1).double())
         assert (low.double() + same[..., None] <= true.permute(2, 0, 1) * (1 + 1e-12) + 1e-20).all()
 
 
@@ -133,9 +132,9 @@ def test_bounds_hold_where_all_that_rounding_takes_from_a_query_points_one_way()
     rows = torch.cat([rows, -rows])  # whole steps around a centre of 0: nothing is taken from the rows
     queries = 0.49 * signs[:5]
     queries[:, 0] = 127
-    screen = Screen(rows[None].contiguous(), "int8")
-    assert screen.rest.max() < 1e-3
-    low, same = screen.bounds([0], queries[None].double())
+    bounds = DistanceBounds(rows[None].contiguous(), "int8")
+    assert bounds.rest.max() < 1e-3
+    low, same = bounds.lower([0], queries[None].double())
     true = (rows.double() - queries[:, None].double()).square().sum(-1)
     assert (low[0].double() + same[0, :, None] <= true).all()
 
@@ -143,22 +142,22 @@ def test_bounds_hold_where_all_that_rounding_takes_from_a_query_points_one_way()
 def test_bounds_hold_where_float32_products_have_lower_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on processors that then round the factors to bfloat16, which knows 1 and 1 + 2^-7."""
     rows = torch.full((1, ROWS, 256), 1 + 2.0**-9)
-    screen = Screen(rows, "float32")
-    monkeypatch.setattr(screens.F, "linear", lambda x, w: x.bfloat16().float() @ w.bfloat16().float().T)
+    bounds = DistanceBounds(rows, "float32")
+    monkeypatch.setattr(distance_bounds.F, "linear", lambda x, w: x.bfloat16().float() @ w.bfloat16().float().T)
     before = torch.get_float32_matmul_precision()
     try:
         torch.set_float32_matmul_precision("medium")
-        low, same = screen.bounds([0], rows[:, :64].double())
+        low, same = bounds.lower([0], rows[:, :64].double())
     finally:
         torch.set_float32_matmul_precision(before)
     assert (low.double() + same[..., None]).max() <= 0
 
 
 def test_without_int8_instructions_the_codes_themselves_are_multiplied(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(screens.host, "cpu_flags", lambda: frozenset({"avx2"}))
+    monkeypatch.setattr(distance_bounds.runtime, "cpu_flags", lambda: frozenset({"avx2"}))
     bank = bank_of(some_codes("normal"))
-    assert bank.screen.kind == "float32"
-    assert bank.screen.nbytes < 0.2 * bank.by_part.nbytes
+    assert bank.distance_bounds.kind == "float32"
+    assert bank.distance_bounds.nbytes < 0.2 * bank.by_part.nbytes
     assert manifold.nearest(bank, bank.codes[[5]], 1)[0].flatten().tolist() == [5] * 5
 
 
@@ -183,7 +182,7 @@ def test_some_parts_only() -> None:
 
 def test_memory_beside_the_codes_stays_below_six_tenths() -> None:
     bank = bank_of(some_codes("normal", latent=256))
-    assert bank.screen.nbytes <= 0.6 * bank.by_part.nbytes
+    assert bank.distance_bounds.nbytes <= 0.6 * bank.by_part.nbytes
 
 
 @pytest.mark.parametrize("rows", [1, 3, 1500])
@@ -310,7 +309,7 @@ def marked(rows: int = 1200) -> ComponentBank:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_split_finds_only_its_faces_and_all_of_them(kind: str) -> None:
     bank = marked()
-    bank._shared["screen"] = Screen(bank.by_part, kind)
+    bank._shared["distance_bounds"] = DistanceBounds(bank.by_part, kind)
     for split, wanted in ((bank.split("Male"), 1), (bank.split("Male=0"), -1), (bank.split("Male", -1), -1)):
         rows = np.flatnonzero(bank.attributes["Male"] == wanted)
         assert len(split) == len(rows)
@@ -325,7 +324,7 @@ def test_splits_share_the_bank_and_can_be_narrowed() -> None:
     bank = marked()
     both = bank.split("Male=1").split("Hat=0")
     assert both.by_part is bank.by_part
-    assert both.screen is bank.screen
+    assert both.distance_bounds is bank.distance_bounds
     assert both.split_name == "Male=1,Hat=0"
     assert len(both) == int(((bank.attributes["Male"] == 1) & (bank.attributes["Hat"] == -1)).sum())
 
@@ -411,7 +410,7 @@ def test_built_from_a_dataset(built: Path) -> None:
         return torch.stack([pooled * (part + 1) for part in range(5)], 1)
 
     pairs = open_pairs(built)
-    bank = manifold.build_bank(
+    bank = build_bank.build_bank(
         encode, built, size=pairs.size, encoders=HASH, split="all", batch=4, progress=lambda *at: seen.append(at)
     )
     assert bank.ids == pairs.table["id"].to_pylist()
@@ -420,4 +419,4 @@ def test_built_from_a_dataset(built: Path) -> None:
         sketch = torch.from_numpy(pairs[number].sketch.copy())[None, None].float() / 127.5 - 1
         assert torch.equal(bank.codes[number], encode(sketch)[0])
     with pytest.raises(UserError, match="not finite"):
-        manifold.build_bank(lambda x: encode(x) / 0, built, size=pairs.size, encoders=HASH, split="all")
+        build_bank.build_bank(lambda x: encode(x) / 0, built, size=pairs.size, encoders=HASH, split="all")

@@ -11,7 +11,7 @@ from drawn_faces import draw
 
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import images
-from sketchprep.models.deepfacedrawing.drawing.inkplace import BOTTOMS, TOPS
+from sketchprep.models.deepfacedrawing.drawing.ink_placement import BOTTOMS, TOPS
 from sketchprep.models.deepfacedrawing.drawing.sketch_input import SketchReader, looks_like_photo, parse_align
 from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer
 from sketchprep.ops.ink import INK, broaden, ink_box

@@ -10,7 +10,7 @@ import torch
 
 from sketchprep.errors import UserError
 from sketchprep.models.deepfacedrawing.drawing.bank import load_bank
-from sketchprep.models.deepfacedrawing.drawing.makebank import make_model_bank
+from sketchprep.models.deepfacedrawing.drawing.build_bank import make_model_bank
 from sketchprep.models.deepfacedrawing.drawing.synthesizer import (
     WB,
     Synthesizer,
@@ -28,11 +28,11 @@ def darkness(picture: np.ndarray, part: str) -> float:
 
 
 def test_a_batch_is_drawn_like_single_sketches(synthesizer: Synthesizer, sketches: np.ndarray) -> None:
-    drawn = synthesizer.draw(sketches)
+    drawn = synthesizer.synthesize(sketches)
     assert drawn.faces.shape == (4, 64, 64, 3)
     assert drawn.faces.dtype == np.uint8
     for at in range(4):
-        single = synthesizer.draw(sketches[at : at + 1])
+        single = synthesizer.synthesize(sketches[at : at + 1])
         assert torch.allclose(single.blended[0], drawn.blended[at], atol=1e-3)
         assert np.abs(single.faces[0].astype(int) - drawn.faces[at]).max() <= 2
     assert np.abs(drawn.faces[0].astype(int) - drawn.faces[1]).max() > 2  # not one face for all
@@ -42,9 +42,9 @@ def test_wb_leads_from_the_bank_to_the_drawing(synthesizer: Synthesizer, sketche
     codes = synthesizer.encode(sketches)
     projected = synthesizer.project(codes, k=5).projected
     for wb in (0, 0.25, 1):
-        blended = synthesizer.draw(sketches, wb=wb, k=5).blended
+        blended = synthesizer.synthesize(sketches, wb=wb, k=5).blended
         assert torch.allclose(blended, wb * codes + (1 - wb) * projected, atol=1e-4)
-    mouth = synthesizer.draw(sketches, wb={"all": 0, "mouth": 1}, k=5).blended
+    mouth = synthesizer.synthesize(sketches, wb={"all": 0, "mouth": 1}, k=5).blended
     at = PARTS.index("mouth")
     assert torch.equal(mouth[:, at], codes[:, at])
     others = [i for i in range(5) if i != at]
@@ -59,7 +59,7 @@ def test_what_is_not_drawn_comes_from_the_bank(synthesizer: Synthesizer, sketche
     assert not any(blank_parts(sketch)[PARTS.index("mouth")] for sketch in sketches)
     usual = np.mean([darkness(sketch, "mouth") for sketch in sketches])
     # Even where the drawing is to be followed closely: there is nothing to follow.
-    for picture in synthesizer.redraw(synthesizer.draw(unfinished, wb=0.9).blended):
+    for picture in synthesizer.redraw(synthesizer.synthesize(unfinished, wb=0.9).blended):
         assert darkness(picture, "mouth") > 0.4 * usual
 
 
@@ -76,11 +76,11 @@ def test_more_neighbours_than_faces_are_all_of_them(synthesizer: Synthesizer, sk
 
 def test_the_drawing_alone_needs_no_bank(run: Path, synthesizer: Synthesizer, sketches: np.ndarray) -> None:
     alone = Synthesizer(synthesizer.model)
-    drawn = alone.draw(sketches, wb=1)
+    drawn = alone.synthesize(sketches, wb=1)
     assert drawn.projection is None
-    assert np.array_equal(drawn.faces, synthesizer.draw(sketches, wb=1).faces)
+    assert np.array_equal(drawn.faces, synthesizer.synthesize(sketches, wb=1).faces)
     with pytest.raises(UserError, match=r"sketchprep bank.*--wb 1"):
-        alone.draw(sketches)
+        alone.synthesize(sketches)
 
 
 @pytest.mark.parametrize(
@@ -92,12 +92,12 @@ def test_the_drawing_alone_needs_no_bank(run: Path, synthesizer: Synthesizer, sk
 )  # fmt: skip
 def test_wrong_words_are_sentences(synthesizer: Synthesizer, sketches: np.ndarray, words: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        synthesizer.draw(sketches, **words)
+        synthesizer.synthesize(sketches, **words)
 
 
 def test_pictures_of_another_size_are_refused(synthesizer: Synthesizer) -> None:
     with pytest.raises(ValueError, match="64"):
-        synthesizer.draw(np.full((1, 128, 128), 255, np.uint8))
+        synthesizer.synthesize(np.full((1, 128, 128), 255, np.uint8))
 
 
 def test_wb_is_read_as_it_is_written() -> None:

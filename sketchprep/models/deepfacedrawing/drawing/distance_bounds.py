@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from sketchprep.core import runtime
 
-__all__ = ["KINDS", "LONGEST", "ROWS", "SLACK", "Screen"]
+__all__ = ["KINDS", "LONGEST", "ROWS", "SLACK", "DistanceBounds"]
 
 # "int8": a quarter of the bank's memory again, the fastest where the processor multiplies int8; "float32": the codes
 # themselves; "none": every row is measured, the best for a small bank.
@@ -31,7 +31,7 @@ TINY = 1e-30  # over whatever underflows
 _INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 
 
-class Screen:
+class DistanceBounds:
     """What is kept beside a bank's codes to bound distances.
 
     Parameters
@@ -83,7 +83,7 @@ class Screen:
             self.step[part, rows] = step.float()
             self.rest[part, rows] = (rest * (1 + SLACK)).float()
 
-    def bounds(self, parts: list[int], queries: Tensor) -> tuple[Tensor, Tensor]:
+    def lower(self, parts: list[int], queries: Tensor) -> tuple[Tensor, Tensor]:
         """Lower bounds of squared distances, less what is the same for all rows.
 
         Parameters

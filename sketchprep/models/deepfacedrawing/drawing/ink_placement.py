@@ -1,4 +1,4 @@
-"""Where a drawing's ink goes: of a few places, the one at which its parts look most familiar.
+"""Where a drawing's ink goes in the frame: of a few places, the one at which its parts lie nearest to the bank.
 
 The ink's box tells where a head is, but not whether a neck or high hair is part of it; the bank does.
 """
@@ -18,7 +18,7 @@ from sketchprep.ops.warp import warp
 if TYPE_CHECKING:
     from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer
 
-__all__ = ["LINE_512", "head_matrices", "ink_matrix", "most_familiar"]
+__all__ = ["LINE_512", "best_placement", "head_matrices", "ink_matrix"]
 
 # Lines of the recipes' sketches are 3.5 to 4.5 px broad at 512; finer ones would turn pale in a small frame.
 LINE_512 = 4.0
@@ -39,7 +39,7 @@ def head_matrices(box: tuple[float, float, float, float], size: int) -> list[np.
     return found
 
 
-def most_familiar(synthesizer: Synthesizer, sketches: np.ndarray) -> int:
+def best_placement(synthesizer: Synthesizer, sketches: np.ndarray) -> int:
     """Which of several sketches (B, size, size) of one drawing the bank's faces are nearest to.
 
     A drawing that is moved keeps its complexity, so plain distances tell more here than shares of them.
@@ -50,7 +50,7 @@ def most_familiar(synthesizer: Synthesizer, sketches: np.ndarray) -> int:
     assert synthesizer.bank is not None
     codes = synthesizer.encode(sketches)
     far = distances(synthesizer.bank, codes, synthesizer.project(codes, k=1))
-    far /= [synthesizer.usual[part][0] if synthesizer.usual else 1.0 for part in PARTS]
+    far /= [synthesizer.reference_distances[part][0] if synthesizer.reference_distances else 1.0 for part in PARTS]
     # A part that is drawn at one place and falls beside its window at another must not make that the better one.
     far[np.stack([blank_parts(sketch) for sketch in sketches])] = far.max()
     return int(np.argmin(far.mean(axis=1)))
@@ -85,4 +85,4 @@ def ink_matrix(page: np.ndarray, size: int, synthesizer: Synthesizer | None = No
         there = matrix / [shrunk, shrunk, 1]
         ready = broaden(small, LINE_512 * size / 512 / there[0, 0])
         tried.append(warp(ready, there, size, border="white"))
-    return matrices[most_familiar(synthesizer, np.stack(tried))]
+    return matrices[best_placement(synthesizer, np.stack(tried))]

@@ -1,4 +1,4 @@
-"""Hook of mkdocs: fills in the help of every command and the parameters of every op, as the code has them."""
+"""Hook of mkdocs: fills in commands, ops and weights as the code and the manifest have them."""
 
 from __future__ import annotations
 
@@ -47,8 +47,25 @@ def ops() -> Iterator[str]:
         yield f"| `{name}` | {listed or '-'} | {op.landmarks} | {op.asset or '-'} |"
 
 
+def weights() -> Iterator[str]:
+    """A table of the weights in the manifest."""
+    import yaml
+
+    from sketchprep.core.resources import resource
+
+    manifest = yaml.safe_load(resource("data_manifest.yaml").read_text(encoding="utf-8"))
+    yield "| Name | What | Licence | Restriction | Used by |\n|---|---|---|---|---|"
+    for name, entry in manifest["weights"].items():
+        restriction, users = entry.get("restriction", "-"), ", ".join(entry["used_by"])
+        yield f"| `{name}` | {entry['title']} | {entry['licence']} | {restriction} | {users} |"
+
+
 def _yaml(value: Any) -> str:
     return {True: "true", False: "false", None: "null"}[value] if isinstance(value, bool | None) else str(value)
 
 
-MARKS: dict[str, Callable[[], Iterator[str]]] = {"<!-- commands -->": commands, "<!-- ops -->": ops}
+MARKS: dict[str, Callable[[], Iterator[str]]] = {
+    "<!-- commands -->": commands,
+    "<!-- ops -->": ops,
+    "<!-- weights -->": weights,
+}

@@ -50,15 +50,18 @@ def test_the_example_recipe_is_one() -> None:
 
 def test_the_references_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     from sketchprep.cli.main import main
+    from sketchprep.core import weights
     from sketchprep.sketching.stages import OPS, parameters
 
     monkeypatch.syspath_prepend(str(DOCS))
     import hooks
 
-    commands, ops = (
-        hooks.on_page_markdown((DOCS / page).read_text(encoding="utf-8")) for page in ("commands.md", "recipes.md")
+    commands, ops, licences = (
+        hooks.on_page_markdown((DOCS / page).read_text(encoding="utf-8"))
+        for page in ("commands.md", "recipes.md", "licences.md")
     )
-    assert not [mark for mark in hooks.MARKS if mark in commands + ops]
+    assert not [mark for mark in hooks.MARKS if mark in commands + ops + licences]
+    assert [name for name in weights.names() if f"| `{name}` |" not in licences] == []
     assert [name for name in main.commands if f"### sketchprep {name}\n" not in commands] == []
     for op in OPS:
         (line,) = (line for line in ops.splitlines() if line.startswith(f"| `{op}` | ") and line.count("|") == 5)

@@ -10,7 +10,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
-# Processes of `make test`.
+# Processes that run tests.
 JOBS ?= 2
 
 $(STAMP): pyproject.toml constraints.txt
@@ -33,7 +33,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup
 
 integration: $(STAMP)
-	$(BIN)/python -m pytest -q -m 'integration and not slow and not gpu'
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup -m 'integration and not slow and not gpu'
 
 test-all:
 	$(MAKE) test
@@ -49,6 +49,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import runpy
 import sys
 from pathlib import Path
 
@@ -66,3 +67,11 @@ def test_the_references_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     for op in OPS:
         (line,) = (line for line in ops.splitlines() if line.startswith(f"| `{op}` | ") and line.count("|") == 5)
         assert [key for key in parameters(op) if f"`{key}: " not in line] == []
+
+
+@pytest.mark.parametrize("script", sorted((DOCS / "images").glob("*.py")), ids=lambda path: path.name)
+def test_a_script_that_makes_a_picture_finds_what_it_imports(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(script.parent))
+    assert callable(runpy.run_path(str(script), run_name="imported")["main"])
+    picture = next(script.parent.glob(f"{script.stem}.[jps][pnv]g"))
+    assert picture.stat().st_size < 500_000

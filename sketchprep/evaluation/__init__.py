@@ -1,1 +1,1 @@
-"""How good sketches are: metrics of line drawings, and the evaluation of the simplifier."""
+"""Evaluation of any model: line, paired and distribution metrics, robustness, reports."""

@@ -1,4 +1,4 @@
-"""Sketches spoiled by degrees: lines out of place, strokes missing, thick and blurred lines, whole parts missing."""
+"""Degradations of sketches by amount: jittered, dropped or thickened strokes, erased parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The face descriptor of dlib: 128 numbers that are close for two photos of one person."""
+"""Face descriptor of dlib: 128 numbers that are close for two photos of one person."""
 
 from __future__ import annotations
 

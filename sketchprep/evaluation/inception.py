@@ -1,4 +1,4 @@
-"""Features of the Inception network that FID and KID are usually given on, through the package ``torch-fidelity``."""
+"""Inception features for FID and KID, through the package ``torch-fidelity``."""
 
 from __future__ import annotations
 

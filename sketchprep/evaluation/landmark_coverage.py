@@ -1,4 +1,4 @@
-"""Which parts of a face a drawing shows, judged by the ink along the polylines of its 68 landmarks."""
+"""Coverage of a face's parts by a drawing's ink, along the polylines of its 68 landmarks."""
 
 from __future__ import annotations
 

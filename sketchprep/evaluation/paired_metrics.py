@@ -1,4 +1,4 @@
-"""How like a drawn face is to the photo: pixels, structure, a perceptual trunk, identity, landmarks."""
+"""Metrics of a generated face against its photo: L1, SSIM, perceptual distance, identity, landmark error."""
 
 from __future__ import annotations
 

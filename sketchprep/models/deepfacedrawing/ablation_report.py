@@ -1,4 +1,4 @@
-"""The figures of the ablations: one table, JSON, and what they can show."""
+"""Report of the ablations: one table, JSON, and how far the figures carry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trained model made small enough to hand on: short codes, half precision, a bank of bounded size, a card."""
+"""Compress a trained model: shorter codes by PCA, half precision, a smaller bank, a card."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def export_model(
     out : path
         Folder for ``deepfacedrawing.safetensors``, ``bank.safetensors`` and ``deepfacedrawing.md``.
     faces : int
-        Most faces in the bank.  Of more, as many are drawn by lot, so that rare and common faces stay in proportion.
+        Most faces in the bank.  Of more, a random sample, so that rare and common faces stay in proportion.
     megabytes : float
         What model and bank may take.  Codes are cut to principal directions of the bank: those that hold most of their
         part's variance for the bytes they take, counted by the width of the part's window.
@@ -222,7 +222,7 @@ def _ids(ids: Sequence[str], rows: np.ndarray) -> list[str]:
 
 
 def _difference(whole: Synthesizer, small: Synthesizer, rows: np.ndarray) -> tuple[float, float]:
-    """How much faces half way between two of the bank's differ: mean and largest mean, in grey levels."""
+    """How much faces midway between two of the bank's differ: mean and largest mean, in grey levels."""
     first = np.linspace(0, len(rows) - 1, CHECKED).astype(int)
     second = (first + len(rows) // 2) % len(rows)
     drawn = []

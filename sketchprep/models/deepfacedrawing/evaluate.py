@@ -1,4 +1,4 @@
-"""DeepFaceDrawing under evaluation: the model with its bank, baselines beside it, and held-out pairs."""
+"""Evaluate DeepFaceDrawing: open model, bank, baselines and held-out pairs, and measure them."""
 
 from __future__ import annotations
 

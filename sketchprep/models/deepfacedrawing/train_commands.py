@@ -183,7 +183,7 @@ def evaluate_robustness(config: EvaluationConfig, model: ModelFiles, **options: 
 def ablate(data: Path, run: Path, **options: Any) -> None:
     """Train and measure what the paper asks of itself: code size, feature maps, neighbours, projection.
 
-    The same command goes on where it stopped, and keeps what is done.
+    The same command resumes where it stopped, and keeps what is done.
     """
     from sketchprep.core import progress
     from sketchprep.models.deepfacedrawing.ablation import ablate as measure
@@ -198,7 +198,7 @@ def ablate(data: Path, run: Path, **options: Any) -> None:
 @click.command("export-model")
 @click.argument("run", type=FILE)
 @OUT_NEEDED
-@click.option("--faces", default=4000, show_default=True, help="Most faces in the bank; of more, drawn by lot.")
+@click.option("--faces", default=4000, show_default=True, help="Most faces in the bank; of more, a random sample.")
 @click.option("--megabytes", default=36.0, show_default=True, help="What all files may take; codes are cut to fit.")
 @click.option("--attributes", default="Male", show_default=True, metavar="A,B,…", help="Of the bank's faces to keep.")
 @click.option("--notes", type=FILE, help="YAML for the card: licence, budget, faults.")

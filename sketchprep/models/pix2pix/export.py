@@ -1,4 +1,4 @@
-"""The one-file model of a baseline, taken out of a run, and its card."""
+"""Export a baseline's checkpoint as one model file with its card."""
 
 from __future__ import annotations
 

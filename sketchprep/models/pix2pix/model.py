@@ -1,4 +1,4 @@
-"""Networks straight from sketch to photo, which DeepFaceDrawing is compared with, and their one-file models."""
+"""Baseline networks from sketch to photo (pix2pix U-Net, pix2pixHD global generator) and their model files."""
 
 from __future__ import annotations
 

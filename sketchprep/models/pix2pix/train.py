@@ -1,4 +1,4 @@
-"""Training of the baselines that DeepFaceDrawing is compared with: straight from sketch to photo, on the same pairs."""
+"""Train a baseline: straight from sketch to photo, on the same pairs as DeepFaceDrawing."""
 
 from __future__ import annotations
 

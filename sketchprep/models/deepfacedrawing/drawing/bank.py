@@ -1,4 +1,4 @@
-"""The component bank: codes of all faces of a dataset, part by part, with the encoders they belong to."""
+"""The component bank: part codes of all faces of a dataset, with the digest of their encoders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Morphs, mixtures and walks as files: frames, a strip, an animated GIF, a sheet."""
+"""Morph, copy-paste and interpolate picture files: frames, a strip, an animated GIF, a sheet."""
 
 from __future__ import annotations
 

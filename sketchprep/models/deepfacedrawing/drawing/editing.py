@@ -1,4 +1,4 @@
-"""What part codes are good for: morphing, copying parts from one drawing to another, walking between two faces."""
+"""Edits on part codes: morph, copy parts from one drawing to another, interpolate between two faces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The manifold of face parts: neighbours of a sketch's codes in the bank, and the sketch drawn towards them.
+"""Projection of part codes onto the bank's manifold: nearest neighbours, locally linear weights, blending.
 
 Chen et al., "DeepFaceDrawing" (2020): a rough sketch is a soft constraint.  The code of each part is projected onto
 what its nearest neighbours span, as in locally linear embedding (Roweis and Saul 2000), and mixed with what was drawn.

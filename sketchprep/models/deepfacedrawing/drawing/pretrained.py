@@ -1,4 +1,4 @@
-"""The face model that travels with the package, and which model a command takes when none is named."""
+"""The bundled face model, and the choice of a model where a command names none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shadow under the canvas: what the neighbours of a drawing's parts look like, faintly, as guidance.
+"""The shadow under the canvas: neighbours of a drawing's parts, blended faintly as guidance.
 
 Chen et al., "DeepFaceDrawing" (2020): for each part the nearest sketches of the bank are blended by their weights.
 """

@@ -1,4 +1,4 @@
-"""Faces from picture files: drawings, or photos by way of their sketch; a face for each and a sheet of all."""
+"""Synthesize faces from picture files, drawings or photos: a face for each and a sheet of all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The numbers that fix DeepFaceDrawing's networks: sizes and channels, and what follows from them."""
+"""Architecture of DeepFaceDrawing: sizes and channels, and what follows from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shorter codes: the main directions of a bank's codes, folded into the linear layers that make and take codes.
+"""Shorter codes by PCA of a bank's codes, folded into the linear layers beside them.
 
 The codes of real sketches lie in few of the directions that a code has.  Principal axes are orthonormal: distances
 between codes, and the weights by which neighbours rebuild one, stay what they were but for what is left out.

@@ -1,4 +1,4 @@
-"""A trained DeepFaceDrawing in one file: encoders, image decoders, face generator, and what they were trained on."""
+"""DeepFaceDrawing model files: encoders, image decoders, face generator and training facts in one safetensors file."""
 
 from __future__ import annotations
 

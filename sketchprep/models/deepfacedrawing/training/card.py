@@ -1,4 +1,4 @@
-"""The card of a model, of a run or made smaller: data, licence, training, figures, faults."""
+"""Model card of a run or a compressed model: data, licence, training, figures, known faults."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def _files(small: Mapping[str, Any]) -> Iterator[str]:
     yield from table(heads, ([part, str(ranks[part]), f"{kept[part]:.2%}", str(shadows[part])] for part in PARTS))
     yield ""
     sizes = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in small["sizes"].items() if size >= 50_000)
-    share = "all" if small["faces"] == small["of"] else f"{small['faces']:,} drawn by lot of the"
+    share = "all" if small["faces"] == small["of"] else f"{small['faces']:,} sampled at random from the"
     yield f"{sizes}. The bank has {share} {small['of']:,} faces."
     mean, largest = small["difference"]
     yield (

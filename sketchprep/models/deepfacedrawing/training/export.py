@@ -1,4 +1,4 @@
-"""The finished model of DeepFaceDrawing, taken out of a run: one file with its networks, and its card."""
+"""Export a run's checkpoints as one model file with its card."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stage 1 left for stage 2: which run holds each part's autoencoder, whether it fits, how much it explains."""
+"""Collect the weights of stage 1 for stage 2: check each part's run, export encoders and image decoders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of DeepFaceDrawing's stages a command trains, with what options and settings, and its share of the time."""
+"""Resolve which stages a training runs, with what options, settings and share of the time."""
 
 from __future__ import annotations
 

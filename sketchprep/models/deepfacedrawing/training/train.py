@@ -1,4 +1,4 @@
-"""Training of DeepFaceDrawing on a built dataset: its two stages, one after the other, in one folder."""
+"""Train DeepFaceDrawing on a built dataset: both stages, one after the other, in one run folder."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def train_deepfacedrawing(
     encoders: str | Path | None = None,
     quiet: bool = False,
 ) -> Outcome:
-    """Train DeepFaceDrawing; the same call again goes on where an earlier one stopped, in either stage.
+    """Train DeepFaceDrawing; the same call again resumes where an earlier one stopped, in either stage.
 
     Parameters
     ----------

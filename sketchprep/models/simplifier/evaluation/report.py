@@ -13,6 +13,7 @@ import numpy as np
 from sketchprep.evaluation.bootstrap import Mean, interval
 from sketchprep.evaluation.landmark_coverage import PARTS, draw_coverage
 from sketchprep.evaluation.line_metrics import ink
+from sketchprep.evaluation.report import table
 from sketchprep.io.contact_sheet import contact_sheet
 from sketchprep.models.simplifier.evaluation.methods import METHODS, Methods
 from sketchprep.models.simplifier.evaluation.sets import Face, Pair
@@ -159,11 +160,11 @@ class Report:
         return sum(shares) / max(1, len(shares))
 
     def _agreement(self, methods: dict[str, dict[str, Mean]]) -> Iterator[str]:
-        yield "| | chamfer | precision | recall | F | specks | ink % |"
-        yield "|---|---|---|---|---|---|---|"
-        for method, means in methods.items():
-            cells = [_cell(means.get(metric), metric) for metric in _METRICS]
-            yield f"| {METHODS.get(method, method)} | {' | '.join(cells)} |"
+        rows = (
+            [METHODS.get(method, method), *(_cell(means.get(metric), metric) for metric in _METRICS)]
+            for method, means in methods.items()
+        )
+        return table(["", "chamfer", "precision", "recall", "F", "specks", "ink %"], rows)
 
     def _parts(self, methods: dict[str, dict[str, Mean]]) -> Iterator[str]:
         faces = self.settings.faces
@@ -173,11 +174,11 @@ class Report:
             f"All: {', '.join(part.replace('_', ' ') for part in faces.judged)} together."
         )
         yield ""
-        yield f"| | {' | '.join(part.replace('_', ' ') for part in PARTS)} | all | ink % |"
-        yield "|---" * (len(PARTS) + 3) + "|"
-        for method, means in methods.items():
-            cells = [_percent(means[part]) for part in (*PARTS, "all")] + [_cell(means["ink"], "ink")]
-            yield f"| {METHODS.get(method, method)} | {' | '.join(cells)} |"
+        rows = (
+            [METHODS.get(m, m), *(_percent(means[part]) for part in (*PARTS, "all")), _cell(means["ink"], "ink")]
+            for m, means in methods.items()
+        )
+        yield from table(["", *(part.replace("_", " ") for part in PARTS), "all", "ink %"], rows)
 
     def _worst(self) -> Iterator[str]:
         if not (rows := self.worst()):
@@ -185,12 +186,12 @@ class Report:
         judged = self.settings.faces.judged
         yield f"## The worst {len(rows)} faces: {METHODS[self.judged]} (see worst.jpg)"
         yield ""
-        yield f"| set | face | yaw | {' | '.join(part.replace('_', ' ') for part in judged)} |"
-        yield "|---" * (len(judged) + 3) + "|"
-        for row in rows:
-            shares = [row["methods"][self.judged][part] for part in judged]
-            cells = ["–" if share is None else f"{share:.2f}" for share in shares]
-            yield f"| {row['set']} | {row['name']} | {row['yaw']:+.0f}° | {' | '.join(cells)} |"
+        shares = ([row["methods"][self.judged][part] for part in judged] for row in rows)
+        cells = (
+            [row["set"], row["name"], f"{row['yaw']:+.0f}°", *("–" if s is None else f"{s:.2f}" for s in own)]
+            for row, own in zip(rows, shares, strict=True)
+        )
+        yield from table(["set", "face", "yaw", *(part.replace("_", " ") for part in judged)], cells)
         yield ""
 
 

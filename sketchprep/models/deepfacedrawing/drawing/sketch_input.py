@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from sketchprep.errors import SampleError, UserError
+from sketchprep.io.pictures import Picture, as_image
 from sketchprep.models.deepfacedrawing.drawing.ink_placement import LINE_512, ink_matrix
 from sketchprep.ops import align as alignment
 from sketchprep.ops.ink import INK, broaden, darkened
@@ -99,13 +100,14 @@ class SketchReader:
         self.sketcher = face_sketcher() if sketcher is None else sketcher
         self.synthesizer = synthesizer
 
-    def read(self, image: np.ndarray) -> AlignedSketch:
+    def read(self, picture: Picture) -> AlignedSketch:
         """Bring a picture to the frame.
 
         Parameters
         ----------
-        image : ndarray of uint8, shape (H, W, 3) or (H, W)
-            Drawing of any polarity on any paper, or photo; RGB, or grey.
+        picture : str, Path, PIL image, ndarray or Tensor
+            Drawing of any polarity on any paper, or photo; RGB, or grey.  See `sketchprep.io.pictures` for shapes and
+            ranges.
 
         Returns
         -------
@@ -113,10 +115,13 @@ class SketchReader:
 
         Raises
         ------
+        UserError
+            For a picture of another type, shape or range.
         SampleError
             ``"too-small"`` under 32 px; ``"blank"`` without ink; ``"no-face"`` if one is needed and none is found;
             ``"landmarks"`` if the points span no face or lie outside.
         """
+        image = as_image(picture, name="picture")
         height, width = image.shape[:2]
         if min(height, width) < SMALLEST_SIDE:
             raise SampleError("too-small", f"{width}×{height} px; the shorter side must have {SMALLEST_SIDE} px")

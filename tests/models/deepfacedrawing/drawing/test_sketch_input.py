@@ -215,6 +215,14 @@ def test_a_photo_is_sketched_in_the_frame(frontal: list[Path]) -> None:
     assert forced.kind == "sketch"
 
 
+def test_pictures_in_any_form_are_read_alike(page: np.ndarray) -> None:
+    reader = SketchReader(128, kind="sketch")
+    expected = reader.read(page).sketch
+    assert np.array_equal(reader.read(page / 255).sketch, expected)
+    with pytest.raises(UserError, match="picture: floating point pictures go from 0"):
+        reader.read(page.astype(np.float32))
+
+
 def test_a_photo_without_a_face_is_said_so() -> None:
     rng = np.random.default_rng(0)
     noise = cv2.GaussianBlur(rng.integers(0, 255, (300, 300, 3), dtype=np.uint8), (0, 0), 6)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
 
 __all__ = ["DecodedPhoto", "Failure", "Sample"]
@@ -57,11 +59,17 @@ class DecodedPhoto:
         A ready-made drawing for the same scene, black ink on white.
     encoded : bytes or None
         The photo's own file if it can be stored unchanged (see `imageio.stores_as_is`), else None.
+    landmarks : ndarray of float64, shape (68, 2), or None
+        In pixels of the photo, where the source knows them.
+    stages : mapping of str to ndarray of uint8, shape (H, W)
+        Results of stages that the source brings along.
     """
 
     photo: np.ndarray
     sketch: np.ndarray | None = None
     encoded: bytes | None = None
+    landmarks: np.ndarray | None = None
+    stages: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

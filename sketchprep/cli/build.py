@@ -57,12 +57,6 @@ def build_options(command: Any) -> Any:
 @click.option("--backend", type=click.Choice(["dask", "ray"]), help="Cluster that joblib hands the shards to.")
 @click.option("--scheduler", metavar="ADDRESS", help="Of that cluster, for instance tcp://host:8786.")
 @click.option(
-    "--pass",
-    "part",
-    type=click.Choice(["all", "cpu", "network"]),
-    help="cpu: only what needs no network; network: the rest, on another machine if you like.  Default: all.",
-)
-@click.option(
     "--scratch", metavar="DIR", help="For -o URL: folder for what is not in the store yet; default: a temporary one."
 )
 @click.option("-n", "--dry-run", is_flag=True, help="Only show what would be done, as `sketchprep plan` does.")
@@ -91,9 +85,6 @@ def build(dry_run: bool, max_failures: str | None, roots: tuple[str, ...], **opt
         click.echo(f"  follow it: sketchprep status --watch {result.out}\n  end it:    sketchprep cancel {result.out}")
         return
     click.echo(status.summary(status.status(result.out)))
-    if result.waiting:
-        click.echo(f"  {result.seconds:.1f} s; go on with the same command and --pass network")
-        sys.exit(1 if result.too_many_failures else 0)
     rate = f", {result.made / result.seconds:.1f} photos/s" if result.made else "; everything was there already"
     click.echo(f"  {result.seconds:.1f} s{rate}\n  look at {result.out / 'preview.jpg'}")
     if result.too_many_failures:

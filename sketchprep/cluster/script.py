@@ -8,15 +8,14 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from sketchprep.cluster.settings import Resources, Script, Settings
-from sketchprep.datasets.build import passes
 
 __all__ = [
     "array_script",
     "array_spec",
     "batches",
     "head",
+    "job_script",
     "lines",
-    "merge_script",
     "module",
     "on_node",
     "site_lines",
@@ -51,28 +50,27 @@ def array_spec(indices: Collection[int], throttle: int = 0) -> str:
     return f"{text}%{throttle}" if throttle else text
 
 
-def array_script(settings: Settings, *, name: str, spec: Path, indices: Collection[int], part: str = passes.ALL) -> str:
+def array_script(settings: Settings, *, name: str, logs: Path, indices: Collection[int], command: str) -> str:
     """The script of the array: each task works on its shards, and queues itself again near its time limit.
 
     Parameters
     ----------
     name : str
         Of the job.
-    spec : Path
-        The submission's file, absolute; logs lie beside it.
+    logs : Path
+        Folder for the tasks' output, absolute.
     indices : collection of int
         The tasks that have something to do.
-    part : str
-        The pass, see `passes.NAMES`.
+    command : str
+        Shell words that a task runs, with ``$SLURM_ARRAY_TASK_ID`` in them.
     """
-    again = f"{settings.requeues}"
-    options = head(settings, name, spec.parent / "%A_%a.log")
+    options = head(settings, name, logs / "%A_%a.log")
     options += [f"--array={array_spec(indices, settings.throttle)}", "--requeue", f"--signal=B:USR1@{settings.warn}"]
     return f"""{lines(options)}
 {site_lines(settings)}
 near_the_limit() {{
   trap '' USR1
-  if [ "${{SLURM_RESTART_COUNT:-0}}" -lt {again} ]; then
+  if [ "${{SLURM_RESTART_COUNT:-0}}" -lt {settings.requeues} ]; then
     echo "the time limit is near: back into the queue"
     scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}"
   fi
@@ -80,7 +78,7 @@ near_the_limit() {{
 trap near_the_limit USR1
 
 for attempt in $(seq {settings.attempts}); do
-  {module(settings)} shards {shlex.quote(str(spec))} "$SLURM_ARRAY_TASK_ID" {part} &
+  {command} &
   worker=$!
   while :; do
     status=0
@@ -95,18 +93,16 @@ exit "$status"
 """
 
 
-def merge_script(settings: Settings, *, name: str, spec: Path) -> str:
-    """The script of the last job, which writes index, failures, card and preview."""
-    options = head(settings.for_merge(), name, spec.parent / "%j_merge.log")
-    return f"""{lines([*options, "--requeue"])}
-{site_lines(settings)}
-exec {module(settings)} merge {shlex.quote(str(spec))}
+def job_script(settings: Script, resources: Resources, *, name: str, log: Path, command: str) -> str:
+    """The script of a single job that runs one command, after the site's setup."""
+    return f"""{lines([*head(resources, name, log), "--requeue"])}
+{on_node(settings, command)}
 """
 
 
-def on_node(settings: Settings, command: str) -> str:
-    """One of the package's own commands as shell text, after the site's setup."""
-    return f"{site_lines(settings)}exec {module(settings)} {command}"
+def on_node(settings: Script, command: str) -> str:
+    """A command as shell text, after the site's setup."""
+    return f"{site_lines(settings)}\nexec {command}"
 
 
 def head(resources: Resources, name: str, log: Path) -> list[str]:
@@ -130,8 +126,8 @@ def site_lines(settings: Script) -> str:
     return "\n".join([*settings.setup, "set -uo pipefail", ""])
 
 
-def module(settings: Script, name: str = "sketchprep.datasets.build") -> str:
-    """Shell words that run a module of ours by the site's Python."""
+def module(settings: Script, name: str) -> str:
+    """Shell words that run a Python module by the site's Python."""
     python = shlex.quote(settings.python or sys.executable)
     # -P: a folder of the user's that is named like a module must not shadow it.
     return f"{settings.command} {python} -P -m {name}".strip()

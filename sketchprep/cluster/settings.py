@@ -51,12 +51,6 @@ class Resources(FrozenModel):
         return [f"--{name}={value}" for name, value in values.items() if value is not None] + list(self.extra)
 
 
-class Network(Resources):
-    """What the second array of a build in two passes is given; keys that are not named are the first one's."""
-
-    throttle: int = Field(default=0, ge=0)
-
-
 class Script(Resources):
     """What every batch script has: how it behaves near its time limit, and what runs before the work."""
 
@@ -77,17 +71,12 @@ class Settings(Script):
     stall: int = Field(default=1800, ge=1)
     settle: int = Field(default=60, ge=0)
     planning: Literal["here", "node"] = "here"
-    network: Network | None = None
     merge: Resources = Resources()
 
     def for_merge(self) -> Resources:
         """What the last job is given."""
         own = {key: getattr(self, key) for key in Resources.model_fields}
         return Resources.model_validate({**own, **_given(self.merge)})
-
-    def for_network(self) -> Settings:
-        """What the second array is given, where there are two."""
-        return self if self.network is None else self.model_copy(update=_given(self.network))
 
 
 class TrainSettings(Script):

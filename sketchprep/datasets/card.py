@@ -11,8 +11,7 @@ import yaml
 from sketchprep.core import cards, weights
 from sketchprep.core.version import VERSION
 from sketchprep.datasets import sources
-from sketchprep.datasets.layout import SPLITS
-from sketchprep.datasets.reader import read_recipe
+from sketchprep.datasets.layout import SPLITS, read_recipe
 from sketchprep.io.files import atomic
 from sketchprep.sketching import stages
 

@@ -6,14 +6,16 @@ import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from sketchprep.errors import UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["SPLITS", "UNMERGED", "Totals", "complete_shards", "plan_path"]
+__all__ = ["SPLITS", "UNMERGED", "Totals", "complete_shards", "plan_path", "read_recipe", "stored_environment"]
 
 SPLITS = ("train", "val", "test")
 # Marker: exists from the start of work on shards until index, card and preview are written.
@@ -68,3 +70,21 @@ def plan_path(out: Path) -> Path:
     if not path.is_file():
         raise UserError(f"{out}: holds no planned dataset (plan.parquet is missing); make one with `sketchprep build`")
     return path
+
+
+def stored_environment(folder: Path) -> dict[str, Any]:
+    """What ``recipe.yaml`` says the bytes depend on; empty where nothing was begun."""
+    return dict(read_recipe(folder).get("depends_on") or {}) if (folder / "recipe.yaml").exists() else {}
+
+
+def read_recipe(folder: Path) -> dict[str, Any]:
+    """Read ``recipe.yaml`` of a dataset: ``recipe``, ``depends_on`` and ``hash``."""
+    path = folder / "recipe.yaml"
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise UserError(
+            f"{folder}: holds no dataset (recipe.yaml is missing); make one with `sketchprep build`"
+        ) from None
+    except yaml.YAMLError:
+        raise UserError(f"{path}: is damaged; build into a new folder") from None

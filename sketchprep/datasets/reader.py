@@ -11,8 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-import yaml
-
+from sketchprep.datasets.layout import read_recipe
 from sketchprep.datasets.pair import Pair
 from sketchprep.datasets.remote import url_of, view
 from sketchprep.errors import UserError
@@ -244,24 +243,6 @@ def _cached(index: Path) -> Path:
 def open_pairs(folder: str | os.PathLike[str], split: str | None = None) -> PairDataset:
     """Open a built dataset for random access; see `PairDataset`."""
     return PairDataset(folder, split)
-
-
-def stored_environment(folder: Path) -> dict[str, Any]:
-    """What ``recipe.yaml`` says the bytes depend on; empty where nothing was begun."""
-    return dict(read_recipe(folder).get("depends_on") or {}) if (folder / "recipe.yaml").exists() else {}
-
-
-def read_recipe(folder: Path) -> dict[str, Any]:
-    """Read ``recipe.yaml`` of a dataset: ``recipe``, ``depends_on`` and ``hash``."""
-    path = folder / "recipe.yaml"
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise UserError(
-            f"{folder}: holds no dataset (recipe.yaml is missing); make one with `sketchprep build`"
-        ) from None
-    except yaml.YAMLError:
-        raise UserError(f"{path}: is damaged; build into a new folder") from None
 
 
 def _read_from_store(url: Url, row: dict[str, Any]) -> dict[str, bytes]:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from sketchprep.core.progress import read_reports
 from sketchprep.datasets import plan
-from sketchprep.datasets.build import halfway
 from sketchprep.datasets.layout import UNMERGED, Totals, complete_shards, plan_path
 from sketchprep.datasets.remote import view
 from sketchprep.datasets.schema import failure_schema, split_pairs
@@ -50,8 +49,6 @@ class Status:
         Time spent by stage, summed over workers, of the shards whose figures are there.
     measured : int
         Photos that these seconds cover.
-    halfway : int
-        Shards that wait for the second of two passes.
     refused : Counter
         Sentence with which tasks of the last job array ended to number of tasks.
     """
@@ -70,7 +67,6 @@ class Status:
     seconds: dict[str, float] = field(default_factory=dict)
     measured: int = 0
     refused: Counter[str] = field(default_factory=Counter)
-    halfway: int = 0
 
     @property
     def failed(self) -> int:
@@ -103,7 +99,6 @@ def status(folder: str | Path, totals: Totals | None = None) -> Status:
     result = Status(location(folder), listed=tables.rows_of(path), planned=sum(sizes.values()), shards=len(sizes))
     result.complete, result.splits = len(finished), plan.split_counts(path)
     result.done = sum(sizes[name] for name in finished)
-    result.halfway = len(set(halfway.names(out)) - finished)
     kept = None if totals is not None or len(finished) < len(sizes) else _kept_totals(out)
     if kept is not None:
         totals, result.seconds, result.measured = kept
@@ -136,18 +131,16 @@ def _add_reports(result: Status, out: Path, finished: set[str]) -> None:
     """Add what the shards at work say of themselves, and everybody's seconds."""
     seconds: defaultdict[str, float] = defaultdict(float)
     reports = read_reports(out / "log")
-    first_pass = {n: r for n, r in read_reports(out / halfway.REPORTS).items() if n not in reports}
     # Clocks differ between nodes, file servers and this machine: the newest sign of life is never in the future.
-    now = max([time.time(), *(report["updated"] for report in (reports | first_pass).values())])
-    for name, report in (reports | first_pass).items():
+    now = max([time.time(), *(report["updated"] for report in reports.values())])
+    for name, report in reports.items():
         counts = Counter(report["counts"])
         if name not in finished:
             if now - report["updated"] > STALE_SECONDS:
                 continue
-            result.working += name in reports or not report["done"]
-            if name in reports:
-                result.pairs += counts["pair"]
-                result.done += sum(counts.values())
+            result.working += 1
+            result.pairs += counts["pair"]
+            result.done += sum(counts.values())
         for stage, value in report["seconds"].items():
             seconds[stage] += value
         result.measured += sum(counts.values())
@@ -210,7 +203,6 @@ def summary(found: Status) -> str:
     splits = ", ".join(f"{n} {name}" for name, n in sorted(found.splits.items())) or "none"
     lines = [
         f"{found.folder}: {found.complete} of {found.shards} shards complete"
-        + (f", {found.halfway} wait for their second pass" if found.halfway else "")
         + (f", {found.working} at work" if found.working else ""),
         f"  photos listed    {found.listed:>9,}",
         f"  planned          {found.planned:>9,}   ({splits})",

@@ -153,6 +153,8 @@ def _keep(
         else:
             aligned = align.align(picture.photo, None, template="none", size=recipe.size)
             photo, matrix = aligned.image, aligned.matrix
+    if picture.landmarks is not None:
+        return photo, matrix, transform_points(matrix, picture.landmarks)
     with timer("landmarks"):
         if source_frame is not None:
             return photo, matrix, landmarker.frame_points(photo)
@@ -170,7 +172,9 @@ def _align(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A picture in no frame, or in another one: find the face and warp it."""
     with timer("landmarks"):
-        if source_frame is not None:
+        if picture.landmarks is not None:
+            points = picture.landmarks
+        elif source_frame is not None:
             points = landmarker.frame_points(picture.photo)
         else:
             faces = landmarker.faces(picture.photo)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -147,11 +147,22 @@ class Recipe(FrozenModel):
     @property
     def graph(self) -> dict[str, Stage]:
         """The stages that are needed for what is stored, each after its input."""
-        return self.needed([*self.store, *([self.sketch] if self.sketch else [])])
+        return self.needed(self.stored_stages)
+
+    @property
+    def stored_stages(self) -> list[str]:
+        """The stages whose results are stored."""
+        return [*self.store, *([self.sketch] if self.sketch else [])]
 
     def needed(self, wanted: Iterable[str]) -> dict[str, Stage]:
         """The stages that some stages depend on, and these themselves, each after its input."""
         return {name: self.stages[name] for name in stages.order({n: s.input for n, s in self.stages.items()}, wanted)}
+
+    def beyond(self, reused: Collection[str]) -> dict[str, Stage]:
+        """The stages that are left of `graph` where the results of some are there already."""
+        inputs = {name: "photo" if name in reused else stage.input for name, stage in self.stages.items()}
+        needed = stages.order(inputs, self.stored_stages)
+        return {name: self.stages[name] for name in needed if name not in reused}
 
     def canonical(self) -> dict[str, Any]:
         """The recipe as plain values, with every default filled in, the ops' own too."""

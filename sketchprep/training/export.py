@@ -30,7 +30,7 @@ def facts_of(source: Checkpoint) -> dict[str, Any]:
 def licences(data: str | Path) -> list[str]:
     """What the licences of a dataset's photos ask, a line for each source."""
     from sketchprep.datasets import sources
-    from sketchprep.datasets.reader import read_recipe
+    from sketchprep.datasets.layout import read_recipe
 
     kinds = {spec["name"]: sources.source_class(spec["name"]) for spec in read_recipe(Path(data))["recipe"]["sources"]}
     return [f"photos `{name}`: {kind.licence}" for name, kind in kinds.items()]

@@ -220,7 +220,7 @@ def _stack(pairs: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
 
 def _checked_recipe(pairs: PairDataset, size: int) -> str | None:
     """Refuse a dataset without pairs, in another frame or of a size that will not do; return its recipe's hash."""
-    from sketchprep.datasets.reader import read_recipe
+    from sketchprep.datasets.layout import read_recipe
 
     frame = pairs.recipe.get("align", {}).get("template")
     if size <= 0 or size % 64:

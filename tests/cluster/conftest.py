@@ -1,4 +1,4 @@
-"""A build to compare with, and Slurm's commands replaced by a recorder."""
+"""Slurm: real daemons, or its commands replaced by a recorder."""
 
 from __future__ import annotations
 
@@ -8,18 +8,6 @@ from pathlib import Path
 import pytest
 import recorder
 from slurm_fixtures import site, slurm_daemons  # noqa: F401
-from two_passes import build
-
-
-@pytest.fixture(scope="session")
-def one_pass(tmp_path_factory: pytest.TempPathFactory, frontal: list[Path]) -> Path:
-    """A build in one pass of the recipe that has two; tests must not change it."""
-    root = tmp_path_factory.mktemp("one-pass")
-    (root / "photos").mkdir()
-    for path in frontal[:6]:
-        (root / "photos" / path.name).write_bytes(path.read_bytes())
-    build(root / "photos", root / "data")
-    return root / "data"
 
 
 @pytest.fixture

@@ -16,8 +16,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from quick import QUICK
-from two_passes import TWO, build, promised
+from small_builds import build, promised
 
 from sketchprep.cli.main import main
 from sketchprep.datasets import status
@@ -27,9 +26,9 @@ from sketchprep.errors import UserError
 YEARS = 10 * 365 * 86_400
 
 
-def send(photos: Path, out: Path, *words: str, rec: dict = QUICK) -> tuple[Path, int]:
+def send(photos: Path, out: Path, *words: str) -> tuple[Path, int]:
     """Submit; return the submission's file and the number of its tasks."""
-    sent = build(photos, out, rec=rec, executor="slurm", slurm=["cpus=1", "settle=30", *words], jobs=None).submitted
+    sent = build(photos, out, executor="slurm", slurm=["cpus=1", "settle=30", *words], jobs=None).submitted
     assert sent is not None
     return slurm.folder_of(out) / f"{sent.script.name.partition('.')[0]}.json", sent.tasks
 
@@ -93,9 +92,9 @@ def test_an_output_that_is_read_only_is_one_sentence_everywhere(recorded: Path, 
         with pytest.raises(UserError, match="cannot be written"):
             slurm_task.run(spec, 1)
         with pytest.raises(UserError, match="cannot be written"):
-            build(photos, out, rec=QUICK)
+            build(photos, out)
         with pytest.raises(UserError, match="cannot be written"):
-            build(photos, out / "new", rec=QUICK)
+            build(photos, out / "new")
         done = CliRunner().invoke(main, ["cancel", str(out)])
         assert (done.exit_code, "cannot be written" in done.output) == (2, True)
         assert status.status(out).complete == 1, "looking needs no writing"
@@ -123,30 +122,29 @@ def test_times_of_files_decide_nothing(recorded: Path, built: Path, photos: Path
 
 
 def test_names_that_other_nodes_see_late_are_waited_for(
-    recorded: Path, one_pass: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recorded: Path, built: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A network file system shows a rename to another node only after seconds."""
     out = tmp_path / "data"
-    spec, tasks = send(photos, out, "network.cpus=1", "shards_per_task=3", rec=TWO)
+    spec, tasks = send(photos, out, "shards_per_task=4")
     assert tasks == 1
     at_once, late = os.replace, []
 
     def replace(old: str | Path, new: str | Path) -> None:
-        if Path(new).parent.name not in ("shards", "passes"):
+        if Path(new).parent.name != "shards":
             at_once(old, new)
             return
         late.append(threading.Timer(2, at_once, (old, new)))
         late[-1].start()
 
     monkeypatch.setattr(os, "replace", replace)
-    slurm_task.run(spec, 0, "cpu")
-    assert not list((out / "passes").glob("[!.]*")), "the last node's files cannot be seen yet"
-    slurm_task.run(spec, 0, "network")
+    slurm_task.run(spec, 0)
+    assert not list((out / "shards").glob("[!.]*")), "the last node's files cannot be seen yet"
     assert slurm_task.merge(spec)
     for timer in late:
         timer.join()
-    assert len(late) == 3 + 2 * 3, "nothing was made twice"
-    assert promised(out) == promised(one_pass)
+    assert len(late) == 2 * 4, "nothing was made twice"
+    assert promised(out) == promised(built)
 
 
 def test_names_that_never_come_are_not_waited_for_for_ever(

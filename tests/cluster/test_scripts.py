@@ -15,12 +15,12 @@ import yaml
 from click.testing import CliRunner
 from quick import QUICK
 from recorder import SBATCH
-from two_passes import TWO, build
 
 import sketchprep
 from sketchprep.cli.main import main
 from sketchprep.cluster import script, settings, slurm
 from sketchprep.datasets import plan
+from sketchprep.datasets.build import slurm as build_slurm
 from sketchprep.datasets.schema import shard_table
 from sketchprep.errors import UserError
 from sketchprep.io import shards
@@ -57,7 +57,7 @@ def test_the_script_asks_for_what_the_settings_say(tmp_path: Path) -> None:
     )
     loaded = settings.load([str(site), "time=01:30:00", "merge.partition=cpu"])
     spec = tmp_path / "100% mine" / "0001.json"
-    text = script.array_script(loaded, name="sketchprep-x", spec=spec, indices=[0, 2])
+    text, merge = build_slurm.scripts(tmp_path, spec, [0, 2], loaded)
     for line in (
         "--partition=gpu", "--account=faces", "--gpus-per-task=1", "--mem=16G", "--time=01:30:00", "--array=0,2%8",
         "--exclude=node7", "--requeue", "--signal=B:USR1@120", f'--output="{tmp_path}/100%% mine/%A_%a.log"',
@@ -65,7 +65,6 @@ def test_the_script_asks_for_what_the_settings_say(tmp_path: Path) -> None:
         assert f"#SBATCH {line}\n" in text
     assert "\nmodule load cuda/12.4\n" in text
     assert "apptainer exec --nv /images/my.sif /opt/venv/bin/python -P -m sketchprep.datasets.build shards '" in text
-    merge = script.merge_script(loaded, name="sketchprep-x", spec=spec)
     assert "#SBATCH --partition=cpu\n" in merge
     assert "--gpus" not in merge
     for shell in (text, merge):
@@ -79,7 +78,6 @@ def test_the_script_asks_for_what_the_settings_say(tmp_path: Path) -> None:
         (["cpus=0"], "cpus: input should be greater than or equal to 1"),
         (["partition=gpu --wrap"], "partition: "),
         (["merge.cpu=1"], r"unknown key 'merge.cpu' \(did you mean 'cpus'\?"),
-        (["network.gpu=1"], r"unknown key 'network.gpu' \(did you mean 'gpus'\?"),
         (["cpus.x=1"], "'cpus' holds no other keys"),
         (["nowhere.yaml"], "--slurm nowhere.yaml: cannot be read"),
         (["extra=[rm -rf]"], "extra.0: "),
@@ -99,53 +97,6 @@ def test_a_dry_run_shows_the_scripts_and_writes_nothing(recorded: Path, photos: 
     assert "#SBATCH --array=0-3\n" in done.output
     assert not (tmp_path / "data").exists()
     assert not recorded.exists()
-
-
-def test_two_passes_are_two_arrays_chained_task_by_task(recorded: Path, photos: Path, tmp_path: Path) -> None:
-    (tmp_path / "two.yaml").write_text(yaml.safe_dump(TWO))
-    words = ["build", "--recipe", str(tmp_path / "two.yaml"), "--root", str(photos), "-o", str(tmp_path / "data")]
-    words += ["--executor", "slurm", "--slurm", "cpus=1", "--slurm", "throttle=9", "--slurm", "partition=many"]
-    words += ["--slurm", "network={partition: gpu, gpus: 1, cpus: 4, time: 01:30:00, throttle: 2}"]
-    done = CliRunner().invoke(main, [*words, "--dry-run"])
-    assert done.exit_code == 0, done.output
-    first, second, merge = done.output.split("#!/bin/bash")[1:]
-    for text, lines in (
-        (first, ["--partition=many", "--array=0-2%9", "--cpus-per-task=1"]),
-        (second, ["--partition=gpu", "--array=0-2%2", "--cpus-per-task=4", "--gpus-per-task=1", "--time=01:30:00"]),
-    ):
-        assert all(f"#SBATCH {line}\n" in text for line in lines), text
-    assert "--gpus" not in first
-    assert '"$SLURM_ARRAY_TASK_ID" cpu &' in first
-    assert '"$SLURM_ARRAY_TASK_ID" network &' in second
-    assert "--- then, submitted with --dependency=aftercorr:THE JOB ABOVE --kill-on-invalid-dep=yes" in first
-    assert "--- then, submitted with --dependency=afterany:THE JOB ABOVE" in second
-    assert " merge " in merge
-    assert not recorded.exists()
-    done = CliRunner().invoke(main, words)
-    assert done.exit_code == 0, done.output
-    assert "3 shards in 3 tasks of up to 1, each followed by its networks in job 4, then job 5 merges" in done.output
-    sent = recorded.read_text().splitlines()
-    assert sent[0].endswith(".cpu.sh")
-    assert "--dependency=aftercorr:2 --kill-on-invalid-dep=yes" in sent[2]
-    assert "--dependency=afterany:4" in sent[4]
-    (recorded.parent / "bin" / "squeue").write_text("#!/bin/sh\n")
-    build(photos, tmp_path / "data", "cpu")
-    recorded.unlink()
-    assert CliRunner().invoke(main, words).exit_code == 0
-    sent = recorded.read_text().splitlines()
-    text = Path(sent[0].split()[-1]).read_text()
-    assert '"$SLURM_ARRAY_TASK_ID" network &' in text, "only the networks are left to be run"
-    assert "#SBATCH --partition=gpu\n" in text
-    assert "--dependency=afterany:2" in sent[2]
-
-
-def test_a_recipe_without_networks_needs_no_second_array(recorded: Path, photos: Path, tmp_path: Path) -> None:
-    (tmp_path / "quick.yaml").write_text(yaml.safe_dump(QUICK))
-    words = ["build", "--recipe", str(tmp_path / "quick.yaml"), "--root", str(photos), "-o", str(tmp_path / "data")]
-    done = CliRunner().invoke(main, [*words, "--executor", "slurm", "--slurm", "network.gpus=1", "--dry-run"])
-    assert done.exit_code == 0, done.output
-    assert done.output.count("#!/bin/bash") == 2
-    assert "--gpus" not in done.output
 
 
 def test_without_slurm_one_sentence_says_so(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,10 +197,6 @@ exit 1
     ("words", "message"),
     [
         (["partitoin=x"], "--slurm partitoin=x: unknown key 'partitoin' (did you mean 'partition'? known: "),
-        (
-            ["network.partitoin=x"],
-            "--slurm network.partitoin=x: unknown key 'network.partitoin' (did you mean 'partition'? known: ",
-        ),
         (["time=soon soon"], "--slurm time=soon soon: time: string should match pattern"),
         (
             ["partition=nope"],

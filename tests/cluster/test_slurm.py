@@ -172,7 +172,7 @@ def test_a_node_can_be_asked_what_the_bytes_depend_on(site: Site, photos: Path, 
     build(photos, out, "planning=node", "shards_per_task=4", 'setup=["export ONEDNN_MAX_CPU_ISA=SSE41"]')
     site.drain(300)
     assert status.status(out).complete == 4, logs(out)
-    from sketchprep.datasets.reader import read_recipe
+    from sketchprep.datasets.layout import read_recipe
 
     assert read_recipe(out)["depends_on"]["cpu"].endswith("capped at SSE41")
 

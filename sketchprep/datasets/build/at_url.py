@@ -39,7 +39,7 @@ def at_url(build: Build) -> Build:
         if not object_store.is_url(kwargs.get("out")):
             return build(*args, **kwargs)
         url = Url(kwargs["out"])
-        keep = kwargs.get("executor") == "slurm" or kwargs.get("part") in ("cpu", "network")
+        keep = kwargs.get("executor") == "slurm"
         with _scratch(url, kwargs.get("scratch"), keep=keep) as folder:
             try:
                 result = build(*args, **{**kwargs, "out": folder})
@@ -91,9 +91,7 @@ def _scratch(url: Url, scratch: str | os.PathLike[str] | None, *, keep: bool) ->
 def kept_scratch(url: Url, scratch: str | os.PathLike[str] | None) -> Path:
     """The scratch folder of a build that leaves it to jobs on other machines; UserError if no place was named."""
     if scratch is None:
-        raise UserError(
-            f"-o {url}: with --executor slurm or --pass, name with --scratch a folder that all machines see"
-        )
+        raise UserError(f"-o {url}: with --executor slurm, name with --scratch a folder that all machines see")
     return _below(Path(scratch), url)
 
 

@@ -3,42 +3,41 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sketchprep.datasets import plan
-from sketchprep.datasets.build import (
-    datasetfolder,
-    executors,
-    fingerprint,
-    halfway,
-    passes,
-    placement,
-    planner,
-    publish,
-)
+from sketchprep.core import progress, weights
+from sketchprep.datasets import card, plan, preview, remote, status
+from sketchprep.datasets.build import executors, fingerprint, planner, publish
 from sketchprep.datasets.build.at_url import at_url, kept_scratch
+from sketchprep.datasets.build.claim import claim
 from sketchprep.datasets.build.currentplan import failed_ids, forget_failed, up_to_date
 from sketchprep.datasets.build.listing import list_sources
 from sketchprep.datasets.build.merge import merge
-from sketchprep.datasets.build.missingshards import Cancelled, TooManyFailures, make
-from sketchprep.datasets.build.request import Request, prepare
-from sketchprep.datasets.build.worker import Job
+from sketchprep.datasets.build.request import Request, executor_name, failure_limit, prepare, process_count
+from sketchprep.datasets.build.worker import Job, Stopped
 from sketchprep.datasets.layout import UNMERGED, complete_shards
-from sketchprep.datasets.reader import stored_environment
 from sketchprep.datasets.remote import url_of
 from sketchprep.errors import UserError
 from sketchprep.io.object_store import Url
 
 if TYPE_CHECKING:
+    from sketchprep.cluster.settings import Settings
     from sketchprep.datasets.build.slurm import Submission
-    from sketchprep.sketching.recipe import Recipe
 
-__all__ = ["Cancelled", "Result", "TooManyFailures", "build", "finish", "preview_jobs"]
+__all__ = ["Cancelled", "Result", "TooManyFailures", "build", "finish", "preview_jobs", "run_missing_shards"]
+
+
+class Cancelled(Exception):
+    """The run was stopped by `sketchprep cancel`."""
+
+
+class TooManyFailures(Exception):
+    """The run was stopped because more photos failed than were allowed."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,6 @@ class Result:
         Whether `failed` is over the limit that was given.
     submitted : Submission or None
         The jobs that do the work, where it was given to Slurm; the other figures then say what was there before.
-    waiting : int
-        Shards that wait for their second pass.
     """
 
     out: Path
@@ -69,7 +66,6 @@ class Result:
     failed: int
     too_many_failures: bool
     submitted: Submission | None = None
-    waiting: int = 0
 
 
 @at_url
@@ -93,12 +89,11 @@ def build(
     slurm: Iterable[str] = (),
     backend: str | None = None,
     scheduler: str | None = None,
-    part: str | None = None,
     scratch: str | os.PathLike[str] | None = None,
 ) -> Result:
     """Turn face photos into a paired photo/sketch dataset.
 
-    Calling it again with the same arguments goes on where an earlier run stopped; finished shards are never touched.
+    Calling it again with the same arguments resumes where an earlier run stopped; finished shards are never touched.
 
     Parameters
     ----------
@@ -140,9 +135,6 @@ def build(
         ``"dask"`` or ``"ray"``: a cluster that joblib hands the shards to.
     scheduler : str
         Its address, for instance ``"tcp://host:8786"``; default one on this machine, for this build alone.
-    part : str
-        ``"cpu"``: only what needs no network; ``"network"``: the rest, from what the first pass left; default all.
-        The passes may run on two kinds of machine that see the folder.  Slurm's follow from its settings.
     scratch : path
         For a dataset at a URL: where what is not in the store yet lies; default under the system's temporary folder.
 
@@ -156,56 +148,130 @@ def build(
         For any mistake in the arguments, a changed recipe or source, or a full disk.
     """
     from sketchprep.cluster import settings
-    from sketchprep.datasets.build import nodes
-    from sketchprep.datasets.build import slurm as submit
 
     start = time.monotonic()
     request = prepare(
         source, root=root, out=out, recipe_name=recipe, overrides=overrides, limit=limit, photo_list=photo_list
     )
-    allowed = placement.failure_limit(max_failures)
-    name = placement.executor(executor, backend, scheduler, jobs)
+    allowed = failure_limit(max_failures)
+    name = executor_name(executor, backend, scheduler, jobs)
     if slurm and name != "slurm":
         raise UserError(f"--slurm {next(iter(slurm))}: goes with --executor slurm")
-    wanted = passes.known(part, request.recipe)
-    if name == "slurm":
-        if part is not None:
-            raise UserError(f"--pass {part}: leave it out; by Slurm passes are two where its settings have `network`")
-        site = settings.load(slurm)
-        here = nodes.planned_environment(request.out, request.recipe, device, site)
-        count = placement.workers(jobs, "cpu")
+    site = settings.load(slurm) if name == "slurm" else None
+    if site is not None:
+        environment = fingerprint.resolve_for_jobs(request.out, request.recipe, device, site)
     else:
-        own = fingerprint.resolve(request.recipe, device, wanted)
-        here = passes.planned(stored_environment(request.out), own, wanted)
-        count = placement.workers(jobs, own["device"])
-        name = name or ("inline" if count == 1 else "joblib")
-    with datasetfolder.hold(request.out, request.recipe, here):
-        _need_assets(request.recipe, offline, wanted)
+        environment = fingerprint.resolve(request.recipe, device)
+    count = process_count(jobs, "cpu" if site is not None else environment["device"])
+    with claim(request.out, request.recipe, environment):
+        for asset in fingerprint.needed_assets(request.recipe):  # before any worker starts: none fetches it twice
+            weights.path(asset, offline=offline)
         planned = up_to_date(request, count, extend=extend, retry_failed=retry_failed, quiet=quiet)
         if retry_failed:
             forget_failed(request, planned)
         publish.begin(request.out)
         sizes = plan.shard_sizes(planned)
-        own = passes.of_pass(here, wanted) or {}
         url = url_of(request.out) or ""
-        job = Job(request.out, request.recipe, own, request.roots, device, offline, part=wanted, url=url)
-        if name == "slurm":
-            names, there = list(sizes), complete_shards(request.out)
-            if set(names) - set(there):
-                (request.out / UNMERGED).touch()
-                most = None if max_failures is None else allowed(sum(sizes.values()))
-                sent = submit.submit(job, names, there, site, jobs=jobs, most_failures=most)
-                return Result(request.out, time.monotonic() - start, 0, 0, False, sent)
-            made = 0
+        job = Job(request.out, request.recipe, environment, request.roots, device, offline, url=url)
+        most = allowed(sum(sizes.values()))
+        made = 0
+        if site is not None:
+            limit_given = None if max_failures is None else most
+            submitted = _submit(job, list(sizes), site, jobs, limit_given)
+            if submitted is not None:
+                return Result(request.out, time.monotonic() - start, 0, 0, False, submitted)
         else:
-            made = make(job, planned, sizes, name, executors.Options(count, backend, scheduler), allowed, quiet)
-            if wanted == passes.CPU and (waiting := len(halfway.names(request.out))):
-                failed = halfway.failed(request.out)
-                over = failed > allowed(sum(sizes.values()))
-                return Result(request.out, time.monotonic() - start, made, failed, over, waiting=waiting)
+            name = name or ("inline" if count == 1 else "joblib")
+            options = executors.Options(count, backend, scheduler)
+            made = run_missing_shards(job, planned, sizes, name, options, most, quiet=quiet)
         failed = _finish(request.out, planned, list(sizes), made)
-    over = failed > allowed(sum(sizes.values()))
-    return Result(request.out, time.monotonic() - start, made, failed, over)
+    return Result(request.out, time.monotonic() - start, made, failed, failed > most)
+
+
+def _submit(
+    job: Job, names: list[str], site: Settings, jobs: int | None, most_failures: float | None
+) -> Submission | None:
+    """Give the missing shards to Slurm; None if there are none."""
+    from sketchprep.datasets.build import slurm
+
+    finished = complete_shards(job.out)
+    if not set(names) - set(finished):
+        return None
+    (job.out / UNMERGED).touch()
+    return slurm.submit(job, names, finished, site, jobs=jobs, most_failures=most_failures)
+
+
+def run_missing_shards(
+    job: Job,
+    planned: Path,
+    sizes: dict[str, int],
+    executor: str,
+    options: executors.Options,
+    most_failures: float,
+    *,
+    quiet: bool = False,
+) -> int:
+    """Run the shards that lack their completion marker; return the number of photos in them.
+
+    Parameters
+    ----------
+    job : Job
+    planned : Path
+        The plan.
+    sizes : dict of str to int
+        Photos by shard, in order.
+    executor : str
+        Key of `sketchprep.datasets.build.executors.EXECUTORS`.
+    options : Options
+    most_failures : float
+        Photos that may fail before the run is stopped.
+    quiet : bool
+        No progress bar.
+
+    Raises
+    ------
+    Cancelled, TooManyFailures
+    """
+    finished = set(complete_shards(job.out))
+    todo = [name for name in sizes if name not in finished]
+    if not todo:
+        return 0
+    (job.out / UNMERGED).touch()
+    for name in todo:  # an earlier run's figures would count as this one's
+        (job.out / "log" / f"{name}.json").unlink(missing_ok=True)
+    total, new = sum(sizes.values()), sum(sizes[name] for name in todo)
+
+    def check(sums: Counter[str]) -> None:
+        if sums["failed"] > most_failures:
+            (job.out / "log" / "stop").touch()
+            if job.url:
+                remote.request_stop(Url(job.url))
+
+    display = progress.bar(total, "building", initial=total - new, quiet=quiet)
+    try:
+        with progress.Poller(job.out / "log", set(todo), display, check):
+            executors.EXECUTORS[executor](plan.iter_shards(planned, todo), job, options, lambda name: None)
+    except BaseException as error:
+        if executor == "joblib":
+            executors.shut_down()
+        if isinstance(error, Stopped):
+            raise _stopped(job.out, most_failures) from None
+        if isinstance(error, KeyboardInterrupt):
+            left = len(sizes) - len(set(complete_shards(job.out)) & set(sizes))
+            raise KeyboardInterrupt(
+                f"stopped with {left} of {len(sizes)} shards to go; run the same command again to go on"
+            ) from None
+        raise
+    return new
+
+
+def _stopped(out: Path, most_failures: float) -> Exception:
+    """Why the file ``log/stop`` is there."""
+    if (out / "log" / "stop").read_text().startswith("cancelled"):
+        return Cancelled("the build was cancelled; run the same command again to go on")
+    return TooManyFailures(
+        f"more than {most_failures:g} photos failed, the limit of --max-failures; see `sketchprep failures {out}`"
+    )
 
 
 def preview_jobs(request: Request, jobs: Iterable[str], scratch: str | os.PathLike[str] | None = None) -> str:
@@ -230,22 +296,10 @@ def finish(out: Path) -> int:
     return _finish(out, planned, plan.shard_names(planned), made=1)
 
 
-def _need_assets(rec: Recipe, offline: bool, part: str) -> None:
-    """Fetch what is missing before any worker starts, so that none of them waits or fetches twice."""
-    from sketchprep.core import weights
-
-    for name in fingerprint.needed_assets(rec, part):
-        weights.path(name, offline=offline)
-
-
 def _finish(out: Path, planned: Path, names: list[str], made: int) -> int:
     """Merge and report if anything is new; return how many photos failed."""
-    from sketchprep.datasets import card, preview, status
-
     for litter in (out / "shards").glob(".*.tmp"):  # left by workers that outlived a killed driver
         litter.unlink(missing_ok=True)
-    for leftover in (halfway.FOLDER, halfway.REPORTS):
-        shutil.rmtree(out / leftover, ignore_errors=True)
     outputs = [out / name for name in ("index.parquet", "failures.parquet", "README.md", "preview.jpg")]
     if made or (out / UNMERGED).exists() or not all(path.exists() for path in outputs):
         totals = merge(out, planned, names)

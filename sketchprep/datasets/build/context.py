@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from sketchprep.datasets import sources
-from sketchprep.datasets.build import fingerprint, passes
+from sketchprep.datasets.build import fingerprint
 from sketchprep.sketching.sketcher import Sketcher
 
 if TYPE_CHECKING:
@@ -25,14 +25,12 @@ class WorkerContext:
     """
 
     def __init__(self, job: Job) -> None:
-        fingerprint.check(job.environment, fingerprint.resolve(job.recipe, job.device, job.part))
+        fingerprint.check(job.environment, fingerprint.resolve(job.recipe, job.device))
         self.job = job
-        # The second pass sees no photo, and its nodes need not either.
-        wanted = () if job.part == passes.NETWORK else job.recipe.sources
-        self.sources = {s.name: sources.open_source(s.name, job.roots[s.name], **s.options) for s in wanted}
+        self.sources = {s.name: sources.open_source(s.name, job.roots[s.name], **s.options) for s in job.recipe.sources}
         self.sketcher = Sketcher(
             job.recipe,
-            graph=passes.graph(job.recipe, job.part),
+            graph=job.recipe.beyond(self._reused()),
             device=job.device,
             dtype=job.environment.get("dtype", "auto"),
             offline=job.offline,
@@ -40,7 +38,11 @@ class WorkerContext:
 
     def load(self) -> None:
         """Read weights from the disk now, so that no stage's seconds hold it."""
-        self.sketcher.load(landmarks=self.job.part != passes.NETWORK)
+        self.sketcher.load()
+
+    def _reused(self) -> frozenset[str]:
+        """Stages whose results every source brings along."""
+        return frozenset.intersection(*(source.reuse_stages(self.job.recipe) for source in self.sources.values()))
 
 
 _contexts: list[WorkerContext] = []

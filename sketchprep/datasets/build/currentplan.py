@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sketchprep.datasets import plan
-from sketchprep.datasets.build import halfway, planner, replan
+from sketchprep.datasets.build import planner, replan
 from sketchprep.datasets.build.listing import Listing, list_sources
 from sketchprep.datasets.build.request import Request
 from sketchprep.datasets.layout import complete_shards
@@ -68,4 +68,3 @@ def forget_failed(request: Request, planned: Path) -> None:
     replan.rehash(planned, request.sources, failed)
     for shard in plan.shards_of(planned, failed):
         (request.out / "shards" / f"{shard}.parquet").unlink(missing_ok=True)
-        halfway.path(request.out, shard).unlink(missing_ok=True)

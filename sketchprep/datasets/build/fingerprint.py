@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sketchprep.cluster import script, slurm
 from sketchprep.core import runtime
 from sketchprep.core.config import differences
-from sketchprep.datasets.build import passes
+from sketchprep.datasets.layout import stored_environment
 from sketchprep.errors import UserError
 from sketchprep.sketching import stages
 
 if TYPE_CHECKING:
+    from sketchprep.cluster.settings import Settings
     from sketchprep.sketching.recipe import Recipe
 
-__all__ = ["check", "needed_assets", "resolve", "uses_network"]
+__all__ = ["check", "needed_assets", "resolve", "resolve_for_jobs", "uses_network"]
+
+# The module that array tasks run, see `sketchprep.datasets.build.slurm_task`.
+MODULE = "sketchprep.datasets.build"
 
 LANDMARKS = "dlib-landmarks-68"
 BATCH = {"cpu": 1, "cuda": 16}
@@ -28,22 +35,19 @@ def uses_network(rec: Recipe) -> bool:
     return any(stages.OPS[s.op].asset for s in rec.graph.values())
 
 
-def needed_assets(rec: Recipe, part: str = passes.ALL) -> list[str]:
-    """Names of the weights without which a recipe, or one pass of it, cannot run."""
-    networks = (s for s in passes.graph(rec, part).values() if s.params.get("weights") is None)
-    landmarks = () if part == passes.NETWORK else (LANDMARKS,)
-    return sorted({*landmarks, *(a for s in networks if (a := stages.OPS[s.op].asset))})
+def needed_assets(rec: Recipe) -> list[str]:
+    """Names of the weights without which a recipe cannot run."""
+    networks = (s for s in rec.graph.values() if s.params.get("weights") is None)
+    return sorted({LANDMARKS, *(a for s in networks if (a := stages.OPS[s.op].asset))})
 
 
-def resolve(rec: Recipe, device: str = "auto", part: str = passes.ALL) -> dict[str, Any]:
+def resolve(rec: Recipe, device: str = "auto") -> dict[str, Any]:
     """Resolve device, CPU feature level, dtype, batch, threads and package versions for this machine.
 
     Parameters
     ----------
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda:N"``; auto takes a GPU only if a stage runs a network.
-    part : str
-        For one pass alone, see `passes.NAMES`: the first knows no network and no device.
 
     Returns
     -------
@@ -55,7 +59,7 @@ def resolve(rec: Recipe, device: str = "auto", part: str = passes.ALL) -> dict[s
     UserError
         If the device is not there.
     """
-    network = uses_network(rec) and part != passes.CPU
+    network = uses_network(rec)
     found = runtime.host(device=device, network=network)
     values: dict[str, Any] = {
         "device": found["device"],
@@ -67,16 +71,16 @@ def resolve(rec: Recipe, device: str = "auto", part: str = passes.ALL) -> dict[s
         where = runtime.resolve_device(device)
         values["dtype"] = runtime.resolve_dtype(rec.dtype, where)
         values["batch"] = rec.batch or BATCH[where.partition(":")[0]]
-    values["weights"] = _weights(rec, passes.CPU if part == passes.CPU else passes.ALL)
+    values["weights"] = _weights(rec)
     return values
 
 
-def _weights(rec: Recipe, part: str) -> dict[str, str]:
+def _weights(rec: Recipe) -> dict[str, str]:
     """Sha256 of every weights file that has a say, by asset or, for a user's own, by stage."""
     from sketchprep.core.weights_manifest import manifest
 
-    sums = {name: manifest().weights[name].sha256 for name in needed_assets(rec, part)}
-    for name, stage in passes.graph(rec, part).items():
+    sums = {name: manifest().weights[name].sha256 for name in needed_assets(rec)}
+    for name, stage in rec.graph.items():
         if stage.params.get("weights") is not None:
             with stages.weights_file(stage.op, stage.params).open("rb") as file:
                 sums[name] = hashlib.file_digest(file, "sha256").hexdigest()
@@ -97,6 +101,30 @@ def check(planned: dict[str, Any], here: dict[str, Any]) -> None:
             f"this machine would make other bytes than the one that planned the dataset ({'; '.join(differing)}); "
             "run on a machine like it, or plan a new folder here with -o"
         )
+
+
+def resolve_for_jobs(out: Path, rec: Recipe, device: str, settings: Settings) -> dict[str, Any]:
+    """What the bytes depend on where Slurm jobs make them: as planned before, else resolved here or on their nodes.
+
+    The submitting machine makes no bytes: its CPU and devices do not matter, its packages are the nodes' too.
+    """
+    slurm.demand()
+    planned = stored_environment(out) or _ask(rec, device, settings)
+    here = resolve(rec, "cpu")
+    return {**planned, **{key: here[key] for key in ("packages", "weights", "threads")}}
+
+
+def _ask(rec: Recipe, device: str, settings: Settings) -> dict[str, Any]:
+    """Resolve here, or in a job of the tasks' kind, which waits in the queue."""
+    if settings.planning == "here":
+        return resolve(rec, device)
+    question = json.dumps({"recipe": rec.canonical(), "device": device})
+    work = script.on_node(settings, f"{script.module(settings, MODULE)} environment")
+    answer = slurm.run(["srun", "--quiet", *settings.options(), "bash", "-c", work], question, seconds=None)
+    try:
+        return dict(json.loads(answer.strip().splitlines()[-1]))
+    except (IndexError, ValueError):
+        raise UserError(f"planning=node: the node answered {answer.strip()[-200:]!r}; see its setup lines") from None
 
 
 def _version(name: str) -> str:

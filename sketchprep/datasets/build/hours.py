@@ -96,14 +96,12 @@ def measured(out: Path) -> Times:
         If there are none.
     """
     from sketchprep.core.progress import read_reports
-    from sketchprep.datasets.build.halfway import REPORTS
-    from sketchprep.datasets.reader import read_recipe
+    from sketchprep.datasets.layout import read_recipe
 
     stored = read_recipe(out)
     seconds: Counter[str] = Counter()
     photos = pairs = 0
-    reports = {**read_reports(out / REPORTS), **read_reports(out / "log")}  # the second pass' hold the first one's
-    for report in reports.values():
+    for report in read_reports(out / "log").values():
         seconds.update(report["seconds"])
         photos += sum(report["counts"].values())
         pairs += report["counts"].get("pair", 0)

@@ -1,9 +1,10 @@
-"""From the words of a user to what is to be built: recipe, sources, folder.  Nothing is written here."""
+"""What a user asks for, checked: recipe, sources, output folder, executor.  Nothing is written here."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from sketchprep.io.object_store import location
 from sketchprep.sketching import recipe, selection
 from sketchprep.sketching.recipe import Recipe
 
-__all__ = ["Request", "prepare"]
+__all__ = ["EXECUTOR_NAMES", "Request", "executor_name", "failure_limit", "prepare", "process_count"]
+
+EXECUTOR_NAMES = ("inline", "joblib", "slurm")
 
 
 @dataclass(frozen=True)
@@ -94,3 +97,64 @@ def _roots(rec: Recipe, root: Any) -> dict[str, Path]:
             f"--root {unknown[0]}=…: the recipe has no such source ({', '.join(s.name for s in rec.sources)})"
         )
     return {s.name: sources.resolve_root(s.name, given.get(s.name)) for s in rec.sources}
+
+
+def executor_name(name: str | None, backend: str | None, scheduler: str | None, jobs: int | None) -> str | None:
+    """Check the options that say where shards run; None leaves the choice to the number of processes.
+
+    Raises
+    ------
+    UserError
+        If they do not go together.
+    """
+    if name is not None and name not in EXECUTOR_NAMES:
+        raise UserError(f"--executor {name}: unknown; known: {', '.join(EXECUTOR_NAMES)}")
+    if backend is None:
+        if scheduler is not None:
+            raise UserError(f"--scheduler {scheduler}: say whose it is with --backend dask or --backend ray")
+        return name
+    if name not in (None, "joblib"):
+        raise UserError(f"--backend {backend}: goes with --executor joblib, not with {name}")
+    if jobs is not None:
+        raise UserError(f"-j {jobs}: the workers of --backend {backend} decide how many run; leave -j out")
+    return "joblib"
+
+
+def process_count(jobs: int | None, device: str) -> int:
+    """Processes to use: as asked, else one a core, or one alone where the networks run on a GPU.
+
+    Raises
+    ------
+    UserError
+        If less than one was asked for.
+    """
+    if jobs is not None:
+        if jobs < 1:
+            raise UserError(f"-j {jobs}: must be at least 1")
+        return jobs
+    if device.startswith("cuda"):
+        return 1
+    import joblib
+
+    return joblib.cpu_count()
+
+
+def failure_limit(text: str | int | None) -> Callable[[int], float]:
+    """How many failures are allowed, as a function of the number of planned photos.
+
+    Raises
+    ------
+    UserError
+        If it is neither a number nor a share.
+    """
+    if text is None:
+        return lambda planned: float("inf")
+    with contextlib.suppress(ValueError):
+        value = str(text).strip()
+        if value.endswith("%"):
+            share = float(value[:-1])
+            if 0 <= share <= 100:
+                return lambda planned: planned * share / 100
+        elif int(value) >= 0:
+            return lambda planned: int(value)
+    raise UserError(f"--max-failures {text}: give a number of photos, or a share such as 5%")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from sketchprep.cluster import script, slurm
 from sketchprep.cluster.settings import Settings
 from sketchprep.datasets import plan
-from sketchprep.datasets.build import fingerprint, halfway, passes
+from sketchprep.datasets.build.fingerprint import MODULE
 from sketchprep.datasets.layout import complete_shards
 from sketchprep.errors import UserError
 from sketchprep.io import object_store
@@ -32,9 +33,7 @@ class Submission:
     Attributes
     ----------
     array, merge : str
-        Numbers of the (first) array and of the job that ends it.
-    second : str or None
-        Number of the array with the second pass, where there are two.
+        Numbers of the array and of the job that merges.
     tasks, shards : int
         Length of the array, and shards that are to be made.
     per_task : int
@@ -49,14 +48,12 @@ class Submission:
     shards: int
     per_task: int
     script: Path
-    second: str | None = None
 
     def text(self) -> str:
         """Describe it in one line."""
-        second = f"each followed by its networks in job {self.second}, " if self.second else ""
         return (
             f"submitted job {self.array}: {self.shards:,} shards in {self.tasks:,} tasks of up to {self.per_task}, "
-            f"{second}then job {self.merge} merges them ({self.script})"
+            f"then job {self.merge} merges them ({self.script})"
         )
 
 
@@ -88,14 +85,6 @@ def processes_of(settings: Settings, recipe: Recipe, jobs: int | None) -> int:
     return jobs or (1 if settings.gpus else max(1, settings.cpus // recipe.threads))
 
 
-def arrays(out: Path, rec: Recipe, settings: Settings, pending: Collection[str]) -> list[tuple[str, Settings]]:
-    """The passes that are to be submitted, each with what its tasks are given."""
-    if settings.network is None or not fingerprint.uses_network(rec):
-        return [(passes.ALL, settings)]
-    second = [(passes.NETWORK, settings.for_network())]
-    return second if set(pending) <= set(halfway.names(out)) else [(passes.CPU, settings), *second]
-
-
 def submit(
     job: Job,
     names: Sequence[str],
@@ -125,9 +114,8 @@ def submit(
     for old in folder.glob("*.error"):
         old.unlink(missing_ok=True)
     todo = [name for name in names if name not in set(finished)]
-    wanted = arrays(job.out, job.recipe, settings, todo)
-    processes = {part: processes_of(given, job.recipe, jobs) for part, given in wanted}
-    per_task = script.batches(len(names), max(processes.values()), slurm.max_array_size(), settings)
+    processes = processes_of(settings, job.recipe, jobs)
+    per_task = script.batches(len(names), processes, slurm.max_array_size(), settings)
     spec = folder / f"{_next_number(folder):04d}.json"
     values = {
         "roots": {name: str(root.absolute()) for name, root in job.roots.items()},
@@ -141,71 +129,57 @@ def submit(
     }
     _write(spec, json.dumps(values, indent=2) + "\n")
     tasks = _tasks(names, finished, per_task)
-    texts = _scripts(job.out, spec, wanted, tasks, settings)
-    sent = _send({spec.with_suffix(end): text for end, text in texts.items()})
-    return Submission(
-        sent[0], sent[-1], len(tasks), len(todo), per_task, spec.with_suffix(next(iter(texts))),
-        sent[1] if len(wanted) > 1 else None,
-    )  # fmt: skip
+    array, merge = _send(spec, *scripts(job.out, spec, tasks, settings))
+    return Submission(array, merge, len(tasks), len(todo), per_task, spec.with_suffix(".sh"))
 
 
-def _scripts(
-    out: Path, spec: Path, wanted: Sequence[tuple[str, Settings]], tasks: Collection[int], settings: Settings
-) -> dict[str, str]:
-    """Texts of the scripts by the end of their file's name, in the order in which they run."""
-    name = slurm.job_name(out.absolute())
-    texts = {
-        ".sh" if len(wanted) == 1 else f".{part}.sh": script.array_script(
-            given, name=name, spec=spec, indices=tasks, part=part
-        )
-        for part, given in wanted
-    }
-    return {**texts, ".merge.sh": script.merge_script(settings, name=name, spec=spec)}
+def scripts(out: Path, spec: Path, tasks: Collection[int], settings: Settings) -> tuple[str, str]:
+    """The batch scripts of the array and of the job that merges.
+
+    Parameters
+    ----------
+    spec : Path
+        The submission's file, absolute; logs lie beside it.
+    """
+    name, file = slurm.job_name(out.absolute()), shlex.quote(str(spec))
+    module = script.module(settings, MODULE)
+    array = script.array_script(
+        settings,
+        name=name,
+        logs=spec.parent,
+        indices=tasks,
+        command=f'{module} shards {file} "$SLURM_ARRAY_TASK_ID"',
+    )
+    log = spec.parent / "%j_merge.log"
+    merge = script.job_script(settings, settings.for_merge(), name=name, log=log, command=f"{module} merge {file}")
+    return array, merge
 
 
-def _dependency(position: int, count: int) -> list[str]:
-    """How a script waits for the one before it, whose number is to be filled in."""
-    if position == 0:
-        return []
-    if position == count - 1:
-        return ["--dependency=afterany:{}"]
-    # Task by task; a task whose first half failed must not wait for ever.
-    return ["--dependency=aftercorr:{}", "--kill-on-invalid-dep=yes"]
-
-
-def _send(scripts: dict[Path, str]) -> list[str]:
-    """Write and submit scripts, each after the one before it; if one is refused, none is left in the queue."""
-    numbers: list[str] = []
-    for path, text in scripts.items():
+def _send(spec: Path, array: str, merge: str) -> tuple[str, str]:
+    """Write and submit both scripts, the second to run after the first; if that is refused, the first is cancelled."""
+    paths = spec.with_suffix(".sh"), spec.with_suffix(".merge.sh")
+    for path, text in zip(paths, (array, merge), strict=True):
         _write(path, text)
+    number = slurm.submit(paths[0])
     try:
-        for position, path in enumerate(scripts):
-            options = [o.format(numbers[-1]) for o in _dependency(position, len(scripts))]
-            numbers.append(slurm.submit(path, *options))
+        return number, slurm.submit(paths[1], f"--dependency=afterany:{number}")
     except UserError:
-        for number in numbers:
-            slurm.run(["scancel", number])
+        slurm.run(["scancel", number])
         raise
-    return numbers
 
 
 def preview(out: Path, rec: Recipe, names: Sequence[str], finished: Collection[str], settings: Settings) -> str:
     """Text of the scripts that `submit` would submit, without writing anything."""
     limit = slurm.max_array_size()
     todo = [name for name in names if name not in set(finished)]
-    wanted = arrays(out, rec, settings, todo)
-    most = max(processes_of(given, rec, None) for _, given in wanted)
-    per_task = script.batches(len(names), most, limit, settings)
+    per_task = script.batches(len(names), processes_of(settings, rec, None), limit, settings)
     tasks = _tasks(names, finished, per_task)
     if not tasks:
         return "nothing to submit: every shard is there"
     spec = folder_of(out) / f"{_next_number(folder_of(out)):04d}.json"
-    texts = list(_scripts(out, spec, wanted, tasks, settings).values())
-    shown = [f"{len(todo):,} shards in {len(tasks):,} tasks of up to {per_task} (MaxArraySize {limit:,})", texts[0]]
-    for position, text in enumerate(texts[1:], 1):
-        options = " ".join(_dependency(position, len(texts))).format("THE JOB ABOVE")
-        shown += [f"--- then, submitted with {options}", text]
-    return "\n\n".join(shown)
+    array, merge = scripts(out, spec, tasks, settings)
+    head = f"{len(todo):,} shards in {len(tasks):,} tasks of up to {per_task} (MaxArraySize {limit:,})"
+    return "\n\n".join([head, array, "--- then, submitted with --dependency=afterany:THE JOB ABOVE", merge])
 
 
 def cancel(out: Path) -> int | None:

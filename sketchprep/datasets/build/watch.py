@@ -7,7 +7,6 @@ from collections import Counter
 from pathlib import Path
 
 from sketchprep.core import progress
-from sketchprep.datasets.build import halfway
 from sketchprep.datasets.layout import complete_shards, plan_path
 from sketchprep.datasets.remote import view
 
@@ -74,8 +73,7 @@ def watch(folder: str | Path, *, every: float = EVERY_SECONDS) -> None:
             time.sleep(every)
             view(folder)
             sums = watcher.look()
-            half = f", shards half made: {n}" if (n := len(halfway.names(out))) else ""
-            display.set_postfix_str(f"{sums['failed']} failed, {sums['rejected']} rejected{half}", refresh=False)
+            display.set_postfix_str(f"{sums['failed']} failed, {sums['rejected']} rejected", refresh=False)
             display.update(max(0, sum(sums.values()) - seen))
             seen = max(seen, sum(sums.values()))
     finally:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sketchprep.core.progress import Meter
-from sketchprep.datasets.build import halfway, passes
 from sketchprep.datasets.build.context import WorkerContext, limit_threads, worker_context
-from sketchprep.datasets.build.item import WorkItem, draw, encode, members, start
+from sketchprep.datasets.build.work_item import WorkItem, run_stages
 from sketchprep.datasets.schema import shard_table
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import shards
 from sketchprep.io.files import commit, disk_sentence, process_name
+from sketchprep.sketching.framing import bring_into_frame
 
 if TYPE_CHECKING:
     from sketchprep.datasets.plan import ShardPlan
@@ -48,8 +48,6 @@ class Job:
         Never fetch a missing weight.
     parent : int
         Process to die with; 0 for none.
-    part : str
-        The pass, see `passes.NAMES`.
     url : str
         The store that finished shards go to, see `sketchprep.datasets.build.publish`; empty for a local dataset.
     """
@@ -61,7 +59,6 @@ class Job:
     device: str = "auto"
     offline: bool = False
     parent: int = 0
-    part: str = passes.ALL
     url: str = ""
 
 
@@ -71,8 +68,6 @@ class Stopped(Exception):
 
 def run_shard(job: Job, shard: ShardPlan) -> str:
     """Build one shard and commit it: first the tar, then its Parquet file, which marks the shard as complete.
-
-    Of two passes the first leaves the shard's half, see `sketchprep.datasets.build.halfway`, and the second removes it.
 
     Parameters
     ----------
@@ -99,25 +94,19 @@ def run_shard(job: Job, shard: ShardPlan) -> str:
 
 
 def _run_shard(job: Job, shard: ShardPlan) -> str:
-    half = job.part == passes.CPU
-    folder = job.out / (halfway.FOLDER if half else "shards")
-    reports = job.out / (halfway.REPORTS if half else "log")
     marker = job.out / "shards" / f"{shard.name}.parquet"
-    temporary = folder / f".{shard.name}.{process_name()}.tmp"
+    temporary = marker.with_name(f".{shard.name}.{process_name()}.tmp")
     if _orphaned(job):  # a killed driver's worker would go on in nobody's name
         os._exit(1)
-    _clear(folder, shard.name)
+    _remove_stale(marker.parent, shard.name)
     context = worker_context(job)
     limit_threads(job.recipe.threads)
-    meter = Meter(reports / f"{shard.name}.json", len(shard))
+    meter = Meter(job.out / "log" / f"{shard.name}.json", len(shard))
     try:
-        if half:
-            for needed in (folder, reports):
-                needed.mkdir(exist_ok=True)
         meter.write(done=False)
         with meter.time("load"):
             context.load()
-        (_make_half if half else _make)(context, shard, temporary, marker, meter)
+        _make(context, shard, temporary, marker, meter)
         meter.write(done=True)
     except BaseException as error:
         with contextlib.suppress(OSError):  # where nothing can be written, nothing can be removed either
@@ -141,7 +130,6 @@ def _make(context: WorkerContext, shard: ShardPlan, temporary: Path, marker: Pat
     pairs = sum(row["kind"] is None for row in rows)
     meta = {"photos": len(rows), "pairs": pairs, "tar_bytes": size, "tar_sha256": digest}
     shards.write_parquet(shard_table(rows), marker, meta, lambda made: _publish(context.job, marker, made))
-    halfway.path(context.job.out, shard.name).unlink(missing_ok=True)
 
 
 def _publish(job: Job, marker: Path, made: Path) -> None:
@@ -153,22 +141,8 @@ def _publish(job: Job, marker: Path, made: Path) -> None:
         publish.publish(Url(job.url), marker.with_suffix(".tar"), made, marker.stem)
 
 
-def _make_half(context: WorkerContext, shard: ShardPlan, temporary: Path, marker: Path, meter: Meter) -> None:
-    writer = halfway.Writer(temporary, context.job.recipe)
-    try:
-        for item in _items(context, shard, meter):
-            with meter.time("write"):
-                writer.add(item)
-            meter.count(_outcome(item))
-        writer.close(meter)
-    except BaseException:
-        writer.abandon()
-        raise
-    commit(temporary, halfway.path(context.job.out, shard.name))
-
-
-def _clear(folder: Path, name: str) -> None:
-    """Take away what processes of this machine left of a shard when they died; others may be at work on it."""
+def _remove_stale(folder: Path, name: str) -> None:
+    """Remove what dead processes of this machine left of a shard; other machines may be at work on it."""
     for stale in folder.glob(f".{name}.*.tmp"):
         node, _, pid = stale.name.removeprefix(f".{name}.").removesuffix(".tmp").rpartition("-")
         if node == platform.node() and not Path(f"/proc/{pid}").exists():
@@ -184,11 +158,10 @@ def _write_tar(
         for item in _items(context, shard, meter):
             if item.usable:
                 with meter.time("write"):
-                    files = members(context.job.recipe, item)
-                    stored = writer.add(shard.ordinals[item.number], files)
+                    stored = writer.add(shard.ordinals[item.number], item.members(context.job.recipe))
                 item.row["members"] = [{n: getattr(m, n) for n in ("name", "offset", "size", "sha256")} for m in stored]
             rows.append(item.row)
-            meter.count(_outcome(item))
+            meter.count(item.outcome)
         with meter.time("write"):
             size, digest = writer.close()
     except BaseException:
@@ -197,25 +170,20 @@ def _write_tar(
     return rows, size, digest
 
 
-def _outcome(item: WorkItem) -> str:
-    return "pair" if item.usable else "rejected" if item.row["rejected"] else "failed"
-
-
 def _items(context: WorkerContext, shard: ShardPlan, meter: Meter) -> Iterator[WorkItem]:
     """Yield the photos in order, drawn and encoded.  Networks see batches of a fixed size, in sample order."""
-    recipe, part = context.job.recipe, context.job.part
-    begun = halfway.read(context.job.out, shard, meter) if part == passes.NETWORK else _opened(context, shard, meter)
+    recipe = context.job.recipe
     batch = context.job.environment.get("batch", 1)
     waiting: list[WorkItem] = []
 
     def drawn() -> Iterator[WorkItem]:
-        draw(waiting, context.sketcher, meter)
+        run_stages(waiting, context.sketcher, meter)
         for item in waiting:
-            encode(recipe, item, meter)
+            item.encode(recipe, meter)
             yield item
         waiting.clear()
 
-    for item in begun:
+    for item in _opened(context, shard, meter):
         if _orphaned(context.job):
             raise _Orphaned
         if (context.job.out / "log" / "stop").exists():
@@ -228,30 +196,25 @@ def _items(context: WorkerContext, shard: ShardPlan, meter: Meter) -> Iterator[W
 
 def _opened(context: WorkerContext, shard: ShardPlan, meter: Meter) -> Iterator[WorkItem]:
     for number, sample in enumerate(shard.samples):
-        row, framed = _prepare(context, shard, number, sample, meter)
-        yield start(context.job.recipe, number, row, framed, meter)
+        row: dict[str, Any] = {
+            "ordinal": shard.ordinals[number],
+            "id": sample.id,
+            "source": sample.source,
+            "split": shard.split,
+            "shard": shard.name,
+            "sha256": shard.digests[number],
+            "kind": None,
+        }
+        yield _open(context, number, sample, row, meter)
 
 
-def _prepare(
-    context: WorkerContext, shard: ShardPlan, number: int, sample: Sample, meter: Meter
-) -> tuple[dict[str, Any], FramedPhoto | None]:
-    """One photo in the frame and its row, or a row that says why not."""
-    from sketchprep.sketching.framing import bring_into_frame
-
-    row: dict[str, Any] = {
-        "ordinal": shard.ordinals[number],
-        "id": sample.id,
-        "source": sample.source,
-        "split": shard.split,
-        "shard": shard.name,
-        "sha256": shard.digests[number],
-        "kind": None,
-    }
+def _open(context: WorkerContext, number: int, sample: Sample, row: dict[str, Any], meter: Meter) -> WorkItem:
+    """Bring one photo into the frame; its row says why if that cannot be."""
     recipe, source, stage = context.job.recipe, context.sources[sample.source], "decode"
     try:
         with meter.time("decode"):
             digest, picture = source.load(sample)
-        row["sha256"] = digest if shard.digests[number] is None else shard.digests[number]
+        row["sha256"] = row["sha256"] or digest
         if digest != row["sha256"]:
             raise SampleError(
                 "changed", "the file is not the one that was planned; put it back, or accept it with --retry-failed"
@@ -268,9 +231,11 @@ def _prepare(
         )
     except SampleError as error:
         row |= {"stage": stage, "kind": error.kind, "message": error.message, "rejected": error.rejected}
-        return row, None
+        return WorkItem(number, row)
     row |= _describe(recipe, sample, framed)
-    return row, framed
+    item = WorkItem.from_framed(number, row, framed, recipe, meter)
+    item.images.update(picture.stages)
+    return item
 
 
 def _describe(recipe: Recipe, sample: Sample, framed: FramedPhoto) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def _numbers(pairs: PairDataset, limit: int | None) -> list[int]:
 
 
 def _identity(pairs: PairDataset) -> dict[str, Any]:
-    from sketchprep.datasets.reader import read_recipe
+    from sketchprep.datasets.layout import read_recipe
 
     with (pairs.folder / "index.parquet").open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -73,7 +73,7 @@ class Shards(Exporter):
                 yield f"{split}-{at // count:06d}", chosen[at : at + count]
 
     def _write_recipe(self) -> None:
-        from sketchprep.datasets.reader import read_recipe
+        from sketchprep.datasets.layout import read_recipe
         from sketchprep.sketching.recipe import digest
 
         stored = read_recipe(self.pairs.folder)

@@ -20,6 +20,7 @@ __all__ = ["names", "open_source", "open_tree", "resolve_root", "source_class"]
 
 _CLASSES = {
     "celebamask-hq": ("celebamask_hq", "CelebAMaskHQ"),
+    "dataset": ("dataset", "DatasetSource"),
     "folder": ("folder", "PhotoFolder"),
     "pairs": ("pairs", "PairSource"),
     "portraits": ("portraits", "Portraits"),

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from sketchprep.sketching.recipe import Recipe
+
 __all__ = ["Scan", "Source"]
 
 
@@ -70,7 +72,7 @@ class Source(ABC):
     """
 
     name: ClassVar[str]
-    frame: ClassVar[str | None] = None
+    frame: str | None = None
     licence: ClassVar[str]
     homepage: ClassVar[str] = ""
     about: ClassVar[str]
@@ -168,6 +170,10 @@ class Source(ABC):
     def digest(self, sample: Sample) -> str:
         """Return the sha256 over the sample's bytes, as `load` does, without decoding them."""
         return hashlib.sha256(self.read(sample.path)).hexdigest()
+
+    def reuse_stages(self, recipe: Recipe) -> frozenset[str]:
+        """Stages of a recipe whose results `load` brings along from now on, so that they need not run."""
+        return frozenset()
 
     def masks(self, sample: Sample) -> dict[str, np.ndarray]:
         """Return the part masks that exist: name to boolean array of shape (h, w).

@@ -12,7 +12,7 @@ from sketchprep.errors import UserError
 
 
 def test_every_source_says_what_it_is_and_where_it_comes_from():
-    assert names() == ["celebamask-hq", "folder", "pairs", "portraits"]
+    assert names() == ["celebamask-hq", "dataset", "folder", "pairs", "portraits"]
     for name in names():
         cls = source_class(name)
         assert cls.name == name
@@ -22,7 +22,9 @@ def test_every_source_says_what_it_is_and_where_it_comes_from():
 
 
 def test_an_unknown_name_lists_the_known_and_the_nearest():
-    with pytest.raises(UserError, match=r"did you mean portraits\? known: celebamask-hq, folder, pairs, portraits"):
+    with pytest.raises(
+        UserError, match=r"did you mean portraits\? known: celebamask-hq, dataset, folder, pairs, portraits"
+    ):
         open_source("portrait")
 
 

@@ -9,21 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from sketchprep.core import workdir
 from sketchprep.core.config import differing_keys
-from sketchprep.datasets.build import passes
 from sketchprep.datasets.build.slurm import refuse_if_active
-from sketchprep.datasets.reader import read_recipe
+from sketchprep.datasets.layout import read_recipe
 from sketchprep.errors import UserError
 from sketchprep.sketching import recipe
 
 if TYPE_CHECKING:
     from sketchprep.sketching.recipe import Recipe
 
-__all__ = ["hold"]
+__all__ = ["claim"]
 
 
 @contextlib.contextmanager
-def hold(out: Path, rec: Recipe, depends_on: dict[str, Any]) -> Iterator[None]:
-    """Make the folder or take it up again, and keep other builds out of it.
+def claim(out: Path, rec: Recipe, depends_on: dict[str, Any]) -> Iterator[None]:
+    """Make the folder or resume it, and keep other builds out of it for the block.
 
     Parameters
     ----------
@@ -32,7 +31,7 @@ def hold(out: Path, rec: Recipe, depends_on: dict[str, Any]) -> Iterator[None]:
     rec : Recipe
         What it is to be built by; written to ``recipe.yaml`` or compared with what is there.
     depends_on : dict
-        What its bytes depend on besides, from `environment.resolve`.
+        What its bytes depend on besides, from `fingerprint.resolve`.
 
     Raises
     ------
@@ -54,19 +53,11 @@ def _check_recipe(held: workdir.Claim, rec: Recipe, depends_on: dict[str, Any]) 
     """Write recipe.yaml, or refuse if another one is there."""
     values = {"recipe": rec.canonical(), "depends_on": depends_on}
     if not held.marker.exists():
-        _write(held, values)
+        held.write({**values, "hash": recipe.digest(values)})
         return
     stored = read_recipe(held.folder)
-    half = passes.completes(stored.get("depends_on"), depends_on)
-    before = {"recipe": stored.get("recipe"), "depends_on": depends_on if half else stored.get("depends_on")}
-    if differing := differing_keys(before, values):
+    if differing := differing_keys({key: stored.get(key) for key in values}, values):
         raise UserError(
             f"-o {held.folder}: was begun with another recipe ({differing}); use that one again, or a new folder "
             "with -o"
         )
-    if half:  # nothing was finished yet, so nothing depends on what is added
-        _write(held, {**values, "recipe": stored["recipe"]})
-
-
-def _write(held: workdir.Claim, values: dict[str, Any]) -> None:
-    held.write({**values, "hash": recipe.digest(values)})

@@ -1,4 +1,4 @@
-"""A recipe whose work falls into two halves: a small network, and stages before it, beside it and after it."""
+"""Small builds in this process, the digests of what they promise, and a recipe with networks in its middle."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 from quick import QUICK
 
 import sketchprep
+from sketchprep.datasets.build.build import Result
 
-TWO: dict[str, Any] = {
+NETWORKS: dict[str, Any] = {
     **QUICK,
-    "name": "two",
+    "name": "networks",
     "stages": {
         **QUICK["stages"],
         "drawn": {"op": "simplify", "input": "photocopy"},
@@ -26,11 +27,6 @@ TWO: dict[str, Any] = {
     "batch": 2,
     "shard_size": 3,
 }
-# A frame that reaches beyond the photos, their format kept without loss, and one that no face is found in.
-WIDE: dict[str, Any] = {
-    **TWO, "name": "wide", "align": {"template": "apdrawing"}, "upscale": True, "photo": {"format": "png"},
-    "select": {"min_eye_distance": 60},
-}  # fmt: skip
 
 
 def promised(out: Path) -> dict[str, str]:
@@ -39,9 +35,6 @@ def promised(out: Path) -> dict[str, str]:
     return {str(p.relative_to(out)): hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
 
 
-def build(
-    photos: Path, out: Path, part: str | None = None, rec: dict = TWO, **options
-) -> sketchprep.datasets.build.build.Result:
+def build(photos: Path, out: Path, rec: dict = QUICK, **options: Any) -> Result:
     """Build in this process."""
-    words = {"recipe": rec, "root": photos, "out": out, "jobs": 1, "quiet": True}
-    return sketchprep.build(**{**words, **options}, part=part)
+    return sketchprep.build(**{"recipe": rec, "root": photos, "out": out, "jobs": 1, "quiet": True, **options})

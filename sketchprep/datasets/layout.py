@@ -15,11 +15,22 @@ from sketchprep.errors import UserError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["SPLITS", "UNMERGED", "Totals", "complete_shards", "plan_path", "read_recipe", "stored_environment"]
+__all__ = [
+    "MERGE_STAGE",
+    "SPLITS",
+    "UNMERGED",
+    "Totals",
+    "complete_shards",
+    "plan_path",
+    "read_recipe",
+    "stored_environment",
+]
 
 SPLITS = ("train", "val", "test")
 # Marker: exists from the start of work on shards until index, card and preview are written.
 UNMERGED = Path("log") / "unmerged"
+# `stage` of the failures that a merge adds: photos whose bytes an earlier one has.
+MERGE_STAGE = "merge"
 
 
 @dataclass

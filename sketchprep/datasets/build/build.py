@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from sketchprep.core import progress, weights
 from sketchprep.datasets import card, plan, preview, remote, status
-from sketchprep.datasets.build import executors, fingerprint, planner, publish
+from sketchprep.datasets.build import executors, fingerprint, publish
 from sketchprep.datasets.build.at_url import at_url, kept_scratch
 from sketchprep.datasets.build.claim import claim
-from sketchprep.datasets.build.currentplan import failed_ids, forget_failed, up_to_date
-from sketchprep.datasets.build.listing import list_sources
 from sketchprep.datasets.build.merge import merge
+from sketchprep.datasets.build.plan_changes import failed_ids, forget_failed, update_plan
+from sketchprep.datasets.build.planner import list_sources, plan_samples
 from sketchprep.datasets.build.request import Request, executor_name, failure_limit, prepare, process_count
 from sketchprep.datasets.build.worker import Job, Stopped
 from sketchprep.datasets.layout import UNMERGED, complete_shards
@@ -166,7 +166,7 @@ def build(
     with claim(request.out, request.recipe, environment):
         for asset in fingerprint.needed_assets(request.recipe):  # before any worker starts: none fetches it twice
             weights.path(asset, offline=offline)
-        planned = up_to_date(request, count, extend=extend, retry_failed=retry_failed, quiet=quiet)
+        planned = update_plan(request, count, extend=extend, retry_failed=retry_failed, quiet=quiet)
         if retry_failed:
             forget_failed(request, planned)
         publish.begin(request.out)
@@ -285,8 +285,8 @@ def preview_jobs(request: Request, jobs: Iterable[str], scratch: str | os.PathLi
         names = plan.shard_names(path)
     else:
         listing = list_sources(request.sources, request.recipe.limit)
-        with planner.draft(request.recipe, listing, hashing=False) as draft:
-            names = draft.shard_names()
+        with plan_samples(request.recipe, listing, hashing=False) as planned:
+            names = planned.shard_names()
     return submit.preview(out, request.recipe, names, complete_shards(out), settings.load(jobs))
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sketchprep.core.progress import read_reports
-from sketchprep.datasets.build import fingerprint, planner
-from sketchprep.datasets.build.listing import list_sources
+from sketchprep.datasets.build import fingerprint
+from sketchprep.datasets.build.planner import list_sources, plan_samples
 from sketchprep.datasets.layout import read_recipe
 from sketchprep.errors import UserError
 from sketchprep.sketching import selection, stages
@@ -131,7 +131,7 @@ def dry_run(request: Request, device: str = "auto", times: Path | None = None) -
     rec = request.recipe
     measured = None if times is None else StageTimes.measured(times)
     listing = list_sources(request.sources, rec.limit)
-    with planner.draft(rec, listing, hashing=False) as draft:
+    with plan_samples(rec, listing, hashing=False) as draft:
         splits, kinds, names = Counter(draft.split_counts()), draft.reasons, draft.shard_names()
         size, lacking = draft.bytes, draft.lacking
     shards = Counter(name.rsplit("-", 1)[0] for name in names)

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sketchprep.datasets import plan
-from sketchprep.datasets.build import doubles
-from sketchprep.datasets.layout import Totals
+from sketchprep.datasets.layout import MERGE_STAGE, Totals
 from sketchprep.datasets.schema import failure_schema, index_schema, split_pairs
-from sketchprep.io import shards
+from sketchprep.io import query, shards
 from sketchprep.io.files import atomic
-from sketchprep.io.tables import RowGroups
+from sketchprep.io.tables import RowGroups, tables
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["merge"]
+__all__ = ["find_duplicates", "mark_duplicates", "merge"]
 
 GROUP_ROWS = 4096
+# Digests are grouped by their first eight bytes; whole ones are compared only within a group.
+DUPLICATES = """
+    WITH pairs AS (
+        SELECT ordinal, id, sha256, ('0x' || sha256[:16])::UBIGINT AS prefix FROM rows WHERE kind IS NULL
+    ), repeated AS (
+        SELECT prefix FROM pairs GROUP BY prefix HAVING count(*) > 1
+    )
+    SELECT ordinal, first_value(id) OVER same FROM pairs SEMI JOIN repeated USING (prefix)
+    WINDOW same AS (PARTITION BY sha256 ORDER BY ordinal) QUALIFY row_number() OVER same > 1
+"""
 
 
 def merge(out: Path, planned: pa.Table | Path, names: Iterable[str]) -> Totals:
@@ -43,7 +52,7 @@ def merge(out: Path, planned: pa.Table | Path, names: Iterable[str]) -> Totals:
     Totals
     """
     names, totals = list(names), Totals()
-    late = doubles.find(out, planned, names)
+    duplicates = find_duplicates(out, planned, names)
     with (
         atomic(out / "index.parquet") as index_path,
         atomic(out / "failures.parquet") as failures_path,
@@ -54,7 +63,7 @@ def merge(out: Path, planned: pa.Table | Path, names: Iterable[str]) -> Totals:
             failures.add(dropped)
             totals.count(dropped)
         for name in names:
-            rows = doubles.mark(_read_shard(out, name, totals), late)
+            rows = mark_duplicates(_read_shard(out, name, totals), duplicates)
             pairs, failed = split_pairs(rows)
             totals.pairs += len(pairs)
             if len(pairs):
@@ -73,3 +82,55 @@ def _read_shard(out: Path, name: str, totals: Totals) -> pa.Table:
         meta = shards.shard_meta(file.metadata)
         totals.bytes += meta["tar_bytes"]
         return file.read(use_threads=False)
+
+
+def find_duplicates(out: Path, planned: pa.Table | Path, names: Sequence[str]) -> dict[int, str]:
+    """Pairs whose photo has the bytes of an earlier pair's: ordinal to the id of that one.
+
+    Parameters
+    ----------
+    out : Path
+        The dataset; all its shards are there.
+    planned : pyarrow.Table or Path
+        Its plan; if that knows every digest, it knows the duplicates too, and nothing is read.
+    names : sequence of str
+        The shards.
+    """
+    if not names or not _lacks_digests(planned):
+        return {}
+    files = [str(out / "shards" / f"{name}.parquet") for name in names]
+    with query.connect() as connection:
+        connection.read_parquet(files).create_view("rows")
+        return dict(connection.execute(DUPLICATES).fetchall())
+
+
+def mark_duplicates(rows: pa.Table, duplicates: Mapping[int, str]) -> pa.Table:
+    """Turn the pairs of a shard that are duplicates into failures."""
+    import pyarrow as pa
+
+    if not duplicates:
+        return rows
+    ordinals = rows["ordinal"].to_pylist()
+    if duplicates.keys().isdisjoint(ordinals):
+        return rows
+    owners = [duplicates.get(ordinal) for ordinal in ordinals]
+    for name in ("stage", "kind", "message", "rejected"):
+        at = rows.column_names.index(name)
+        values: list[Any] = rows[name].to_pylist()
+        for number, owner in enumerate(owners):
+            if owner is not None:
+                message = f"the same bytes as {owner!r}"
+                values[number] = {"stage": MERGE_STAGE, "kind": "duplicate", "message": message, "rejected": True}[name]
+        rows = rows.set_column(at, name, pa.array(values, rows.schema.field(name).type))
+    return rows
+
+
+def _lacks_digests(planned: pa.Table | Path) -> bool:
+    """Whether the plan lacks the digest of any photo that it gave to a shard."""
+    import pyarrow.compute as pc
+
+    return any(
+        pc.any(pc.and_(pc.is_null(table["sha256"]), pc.is_valid(table["shard"]))).as_py()
+        for table in tables(planned, ["sha256", "shard"])
+        if table["sha256"].null_count
+    )

@@ -2,31 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sketchprep.datasets import plan
-from sketchprep.datasets.build.draft import REASON, Draft
-from sketchprep.datasets.schema import plan_schema
+from sketchprep.datasets.build.plan_builder import PlanBuilder
+from sketchprep.datasets.schema import FAILURE_COLUMNS, plan_schema
 from sketchprep.datasets.sources.tables import samples_of
-from sketchprep.errors import SampleError
+from sketchprep.errors import SampleError, UserError
 from sketchprep.io import tables
 from sketchprep.io.files import atomic
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sketchprep.datasets.build.listing import Listing
     from sketchprep.datasets.sources.base import Source
-    from sketchprep.records import Sample
+    from sketchprep.records import Failure, Sample
     from sketchprep.sketching.recipe import Recipe
 
-__all__ = ["draft", "hash_samples", "make", "write"]
+__all__ = ["Listing", "hash_samples", "list_sources", "make_plan", "plan_samples", "write_plan"]
+
+HASHED_AT_ONCE = 256
 
 
-def draft(
+@dataclass(frozen=True)
+class Listing:
+    """The sources in the recipe's order, and how many samples of each are wanted at most.
+
+    It is read anew each time, a batch after the other: with a list of ten million photos none of it is held.
+    """
+
+    sources: tuple[Source, ...]
+    limit: int | None = None
+
+    def count(self) -> int:
+        """Number of samples."""
+        return sum(source.count(self.limit) for source in self.sources)
+
+    def batches(self) -> Iterator[tuple[Source, pa.Table]]:
+        """Yield samples as the columns of `sketchprep.datasets.schema.sample_schema`, each batch with its source."""
+        for source in self.sources:
+            for batch in source.batches(self.limit):
+                yield source, batch
+
+    def refused(self) -> list[Failure]:
+        """What was refused while listing."""
+        return [failure for source in self.sources for failure in source.refused()]
+
+
+def list_sources(sources: Sequence[Source], limit: int | None = None) -> Listing:
+    """List every source in the recipe's order; with `limit`, only the first so many samples of each.
+
+    Raises
+    ------
+    UserError
+        If there is not one photo.
+    """
+    listing = Listing(tuple(sources), limit)
+    if not listing.count():
+        where = ", ".join(f"{s.name} in {s.root}" for s in sources)
+        raise UserError(f"no photo was found ({where}); check --root, or see `sketchprep sources`")
+    return listing
+
+
+def plan_samples(
     recipe: Recipe,
     listing: Listing,
     *,
@@ -35,7 +77,7 @@ def draft(
     hashing: bool = True,
     hashed: Callable[[int], Any] = lambda photos: None,
     folder: Path | None = None,
-) -> Draft:
+) -> PlanBuilder:
     """Judge what `listing` offers beyond the samples that `before` holds.
 
     Photos are hashed, exact duplicates dropped (the first wins), annotations checked, and what is left is split by
@@ -53,34 +95,36 @@ def draft(
     hashed : callable
         Called with a number of photos, for a progress bar.
     folder : Path, optional
-        On whose disk the draft lies.
+        On whose disk the rows lie meanwhile.
     """
     planned, owners = _known(before)
-    made = Draft(recipe, listing.count(), folder, owners)
+    builder = PlanBuilder(recipe, folder, owners)
     for source, offered in listing.batches():
         batch = offered if before is None else _unplanned(offered, planned)
         if hashing and not source.listed:
             batch = _with_digests(batch, source, jobs, hashed)
-        made.add(_judged(recipe, batch))
-    made.settle([f for f in listing.refused() if (f.source, f.id) not in planned])
-    return made
+        builder.add(_judged(recipe, batch))
+    builder.assign_splits([f for f in listing.refused() if (f.source, f.id) not in planned])
+    return builder
 
 
-def write(path: Path, made: Draft, before: Path | None = None) -> None:
-    """Write a draft as ``plan.parquet``, after the rows of `before`."""
+def write_plan(path: Path, builder: PlanBuilder, before: Path | None = None) -> None:
+    """Write planned samples as ``plan.parquet``, after the rows of `before`."""
     with atomic(path) as temporary, plan.row_groups(temporary) as groups:
         for table in () if before is None else tables.tables(before):
             groups.add(table)
-        for table in made.tables(*_continued(before)):
+        for table in builder.tables(*_continued(before)):
             groups.add(table)
 
 
-def make(recipe: Recipe, listing: Listing, *, before: pa.Table | Path | None = None, hashing: bool = True) -> pa.Table:
+def make_plan(
+    recipe: Recipe, listing: Listing, *, before: pa.Table | Path | None = None, hashing: bool = True
+) -> pa.Table:
     """Return the rows of a planning pass as one table."""
     import pyarrow as pa
 
-    with draft(recipe, listing, before=before, hashing=hashing) as made:
-        return pa.concat_tables([plan_schema().empty_table(), *made.tables(*_continued(before))]).combine_chunks()
+    with plan_samples(recipe, listing, before=before, hashing=hashing) as builder:
+        return pa.concat_tables([plan_schema().empty_table(), *builder.tables(*_continued(before))]).combine_chunks()
 
 
 def hash_samples(samples: Sequence[Sample], source: Source, jobs: int = 1) -> list[str | None]:
@@ -127,9 +171,6 @@ def _unplanned(batch: pa.Table, planned: Collection[tuple[str, str]]) -> pa.Tabl
     return batch.filter([key not in planned for key in keys])
 
 
-HASHED_AT_ONCE = 256
-
-
 def _with_digests(batch: pa.Table, source: Source, jobs: int, hashed: Callable[[int], Any]) -> pa.Table:
     import pyarrow as pa
 
@@ -151,10 +192,10 @@ def _judged(recipe: Recipe, batch: pa.Table) -> pa.Table:
     limits = rules.pose.limits
     no_rule = not (rules.exclude_attributes or rules.require_attributes or limits)
     if no_rule or all(batch[name].null_count == len(batch) for name in ("attributes", "pose")):
-        for name in REASON:
+        for name in FAILURE_COLUMNS:
             batch = batch.append_column(name, pa.nulls(len(batch), types.field(name).type))
         return batch
-    columns: dict[str, list[Any]] = {name: [] for name in REASON}
+    columns: dict[str, list[Any]] = {name: [] for name in FAILURE_COLUMNS}
     for sample in samples_of(batch):
         error = check_annotations(
             sample,
@@ -163,7 +204,7 @@ def _judged(recipe: Recipe, batch: pa.Table) -> pa.Table:
             pose_limits=limits,
         )
         reason = (None,) * 4 if error is None else ("select", error.kind, error.message, error.rejected)
-        for name, value in zip(REASON, reason, strict=True):
+        for name, value in zip(FAILURE_COLUMNS, reason, strict=True):
             columns[name].append(value)
     for name, values in columns.items():
         batch = batch.append_column(name, pa.array(values, types.field(name).type))

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from sketchprep.datasets import plan, sources
-from sketchprep.datasets.build import planner, replan
-from sketchprep.datasets.build.listing import list_sources
+from sketchprep.datasets.build import plan_changes, planner
+from sketchprep.datasets.build.planner import list_sources
 from sketchprep.errors import UserError
 from sketchprep.sketching import recipe
 
@@ -35,7 +35,7 @@ def corpus(root: Path, count: int, order: int = 0) -> Path:
 def make(root: Path, before=None, **changes):
     rec = recipe.load({**VALUES, **changes})
     opened = [sources.open_source("folder", root)]
-    return planner.make(rec, list_sources(opened, rec.limit), before=before)
+    return planner.make_plan(rec, list_sources(opened, rec.limit), before=before)
 
 
 def test_order_on_the_disk_does_not_matter(tmp_path: Path) -> None:
@@ -103,8 +103,8 @@ def test_extending_appends_and_changes_nothing_that_was_planned(tmp_path: Path) 
     planned = tmp_path / "plan.parquet"
     pq.write_table(before, planned)
     rec = recipe.load({**VALUES, "split": {"test": 2, "of": 10}})
-    with planner.draft(rec, list_sources([sources.open_source("folder", root)]), before=planned) as draft:
-        planner.write(planned, draft, before=planned)
+    with planner.plan_samples(rec, list_sources([sources.open_source("folder", root)]), before=planned) as draft:
+        planner.write_plan(planned, draft, before=planned)
     whole = pq.read_table(planned)
     assert whole.slice(0, len(before)).equals(before)
     assert whole.slice(len(before)).equals(added)
@@ -121,7 +121,7 @@ def test_a_changed_source_is_refused_with_the_remedy(tmp_path: Path) -> None:
 
     def check(**options):
         listing = list_sources([sources.open_source("folder", root)])
-        return replan.check_listing(table, listing, **{"extend": False, **options})
+        return plan_changes.check_listing(table, listing, **{"extend": False, **options})
 
     assert check() == 0
     draw(root / "new.png", 99)
@@ -154,7 +154,7 @@ def test_annotations_are_judged_before_any_photo_is_opened(tmp_path: Path) -> No
     (root / "attributes.csv").write_text("id,Eyeglasses,Male\n000.png,1,0\n001.png,0,1\n002.png,0,0\n")
     rec = recipe.load({**VALUES, "select": {"exclude_attributes": ["Eyeglasses"]}})
     opened = [sources.open_source("folder", root, attributes="attributes.csv")]
-    table = planner.make(rec, list_sources(opened))
+    table = planner.make_plan(rec, list_sources(opened))
     failures = plan.failures(table)
     assert [(f.id, f.kind, f.rejected) for f in failures] == [("000.png", "attribute", True)]
     assert "Eyeglasses" in failures[0].message

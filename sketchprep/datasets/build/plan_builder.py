@@ -1,0 +1,265 @@
+"""A plan in the making: judged samples on the disk; DuckDB finds the duplicates and draws the splits."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sketchprep.datasets.layout import SPLITS
+from sketchprep.datasets.schema import FAILURE_COLUMNS, plan_schema
+from sketchprep.errors import UserError
+from sketchprep.io import query
+from sketchprep.io.tables import tables
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+    from sketchprep.records import Failure
+    from sketchprep.sketching.recipe import Recipe
+
+__all__ = ["PlanBuilder"]
+
+NO_SPLIT = 255
+# Samples whose digest an earlier one has, of the same plan or of one before it (n = -1).  Digests are grouped by their
+# first eight bytes; whole ones are compared only within a group.
+DUPLICATES = """
+    WITH digests AS (
+        SELECT -1 AS n, id, NULL AS kind, sha256 FROM before
+        UNION ALL SELECT n, id, kind, sha256 FROM samples WHERE sha256 IS NOT NULL
+    ), keyed AS (
+        SELECT *, ('0x' || sha256[:16])::UBIGINT AS prefix FROM digests
+    ), repeated AS (
+        SELECT prefix FROM keyed GROUP BY prefix HAVING count(*) > 1
+    )
+    SELECT n, kind, first_value(id) OVER (PARTITION BY sha256 ORDER BY n) AS owner
+    FROM keyed SEMI JOIN repeated USING (prefix) QUALIFY n >= 0 AND id <> owner ORDER BY n
+"""
+LOWEST_RANKS = """
+    SELECT n FROM samples WHERE kind IS NULL AND n NOT IN (SELECT n FROM duplicates)
+    ORDER BY sha256(concat($seed, ':', id)), n LIMIT $count
+"""
+
+
+class PlanBuilder:
+    """Takes judged samples in planning order, then yields the plan's rows.
+
+    Two bytes a sample stay in memory; the rows lie in a temporary Parquet file.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    folder : Path, optional
+        On whose disk the rows are kept meanwhile; default the system's place for temporary files.
+    owners : mapping, optional
+        Digest to id of photos planned before: the same bytes again are duplicates.
+
+    Attributes
+    ----------
+    reasons : Counter
+        Kind of failure to number of samples that are not planned.
+    lacking : Counter
+        ``"attributes"`` and ``"pose"`` to number of samples without.
+    bytes : int
+        Of all photos whose size is known.
+    """
+
+    def __init__(self, recipe: Recipe, folder: Path | None = None, owners: Mapping[str, str] | None = None) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self._recipe, self._owners = recipe, dict(owners or {})
+        self._kept: list[np.ndarray] = []
+        self._official: list[np.ndarray] = []
+        self._splits = np.zeros(0, np.uint8)
+        self._count = 0
+        self._duplicates: dict[int, str] = {}
+        self._refused: list[Failure] = []
+        self.reasons: Counter[str] = Counter()
+        self.lacking: Counter[str] = Counter()
+        self.bytes = 0
+        self._folder = tempfile.TemporaryDirectory(prefix="sketchprep-plan-", dir=folder)
+        self._path = Path(self._folder.name) / "samples.parquet"
+        columns = [field for field in plan_schema() if field.name not in ("ordinal", "shard")]
+        self._schema = pa.schema([*columns, ("n", pa.int64())])
+        self._writer = pq.ParquetWriter(self._path, self._schema, compression="lz4", use_dictionary=False)
+
+    def add(self, batch: pa.Table) -> None:
+        """Take samples: columns of a plan without ordinal and shard; ``split`` is the corpus' own."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if not len(batch):
+            return
+        codes = pc.fill_null(pc.index_in(batch["split"], value_set=pa.array(SPLITS, pa.string())), NO_SPLIT)
+        self._official.append(codes.to_numpy().astype(np.uint8))
+        self._kept.append(pc.is_null(batch["kind"]).to_numpy())
+        self.reasons.update(kind for kind in batch["kind"].to_pylist() if kind is not None)
+        self.lacking.update({name: batch[name].null_count for name in ("attributes", "pose")})
+        self.bytes += int(pc.sum(pc.max_element_wise(batch["size"], 0)).as_py() or 0)
+        numbers = pa.array(np.arange(self._count, self._count + len(batch)))
+        rows = batch.append_column("n", numbers).select(self._schema.names).cast(self._schema)
+        self._writer.write_table(rows.combine_chunks(), row_group_size=len(rows))
+        self._count += len(batch)
+
+    def assign_splits(self, refused: Sequence[Failure] = ()) -> None:
+        """Find the duplicates and draw the splits, once all samples are there.
+
+        Parameters
+        ----------
+        refused : sequence of Failure
+            What came to light while listing.
+
+        Raises
+        ------
+        UserError
+            If the recipe follows the corpus' splits and a sample has none.
+        """
+        self._writer.close()
+        self._refused = list(refused)
+        self.reasons.update(failure.kind for failure in refused)
+        kept = np.concatenate([np.zeros(0, bool), *self._kept])
+        with query.connect(Path(self._folder.name)) as connection:
+            connection.read_parquet(str(self._path)).create_view("samples")
+            self._find_duplicates(connection)
+            kept[list(self._duplicates)] = False
+            self._splits = self._drawn(connection, kept)
+
+    def _find_duplicates(self, connection: duckdb.DuckDBPyConnection) -> None:
+        import pyarrow as pa
+
+        owners = {"sha256": list(self._owners), "id": list(self._owners.values())}
+        connection.register("before", pa.table(owners, pa.schema([("sha256", pa.string()), ("id", pa.string())])))
+        connection.execute(f"CREATE TABLE duplicates AS {DUPLICATES}")
+        for n, kind, owner in connection.execute("SELECT n, kind, owner FROM duplicates").fetchall():
+            self._duplicates[n] = owner
+            self.reasons[kind] -= kind is not None
+            self.reasons["duplicate"] += 1
+        self.reasons = +self.reasons
+        self._owners = {}
+
+    def _drawn(self, connection: duckdb.DuckDBPyConnection, kept: np.ndarray) -> np.ndarray:
+        """Split of every sample as a position in `SPLITS`, or NO_SPLIT where it is not kept."""
+        method = self._recipe.split.method
+        if method == "official":
+            codes = np.where(kept, np.concatenate([np.zeros(0, np.uint8), *self._official]), np.uint8(NO_SPLIT))
+            without = np.flatnonzero(kept & (codes == NO_SPLIT))
+            if len(without):
+                found = connection.execute("SELECT source, id FROM samples WHERE n = ?", [int(without[0])])
+                source, id_ = found.fetchall()[0]
+                raise UserError(
+                    f"split.method=official: {source} says no split for {id_!r}; "
+                    "add the corpus' mapping file, or use --set split.method=share"
+                )
+            return codes
+        codes = np.where(kept, np.uint8(0), np.uint8(NO_SPLIT))
+        if method == "share":
+            count = self._recipe.split.test_count(int(kept.sum()))
+            lowest = connection.execute(LOWEST_RANKS, {"seed": self._recipe.seed, "count": count})
+            codes[lowest.fetchnumpy()["n"]] = SPLITS.index("test")
+        return codes
+
+    def split_counts(self) -> dict[str, int]:
+        """Planned photos of every split that has any."""
+        counts = np.bincount(self._splits, minlength=len(SPLITS))
+        return {name: int(n) for name, n in zip(SPLITS, counts, strict=False) if n}
+
+    def shard_names(self) -> list[str]:
+        """Names of the shards of a plan that extends no other, sorted."""
+        size = self._recipe.shard_size
+        return sorted(f"{s}-{n:06d}" for s, count in self.split_counts().items() for n in range(-(-count // size)))
+
+    def tables(self, first: int = 0, shards_before: Mapping[str, int] | None = None) -> Iterator[pa.Table]:
+        """Yield the plan's rows, in the batches that came, samples before what was refused.
+
+        Parameters
+        ----------
+        first : int
+            Ordinal of the first planned sample.
+        shards_before : mapping, optional
+            Number of shards that each split has already.
+        """
+        import pyarrow as pa
+
+        numbering = _Numbering(self._recipe.shard_size, first, shards_before or {})
+        at = 0
+        for batch in tables(self._path) if self._count else ():
+            columns = {name: batch[name] for name in batch.column_names}
+            columns |= self._duplicate_reasons(batch, at) | numbering.columns(self._splits[at : at + len(batch)])
+            at += len(batch)
+            yield pa.table({name: columns[name] for name in plan_schema().names}, schema=plan_schema())
+        if self._refused:
+            yield pa.Table.from_pylist([_refused_row(failure) for failure in self._refused], schema=plan_schema())
+
+    def _duplicate_reasons(self, batch: pa.Table, at: int) -> dict[str, Any]:
+        import pyarrow as pa
+
+        inside = [n for n in range(len(batch)) if at + n in self._duplicates] if self._duplicates else []
+        if not inside:
+            return {}
+        columns = {name: batch[name].to_pylist() for name in FAILURE_COLUMNS}
+        for n in inside:
+            values = ("plan", "duplicate", f"the same bytes as {self._duplicates[at + n]!r}", True)
+            for name, value in zip(FAILURE_COLUMNS, values, strict=True):
+                columns[name][n] = value
+        return {name: pa.array(values, plan_schema().field(name).type) for name, values in columns.items()}
+
+    def close(self) -> None:
+        """Remove the temporary file."""
+        self._writer.close()
+        self._folder.cleanup()
+
+    def __enter__(self) -> PlanBuilder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Numbering:
+    """Counts through ordinals and shards: consecutive samples of a split fill shards of the recipe's size."""
+
+    def __init__(self, shard_size: int, first: int, shards_before: Mapping[str, int]) -> None:
+        self._size, self._next, self._before = shard_size, first, shards_before
+        self._counts = dict.fromkeys(SPLITS, 0)
+
+    def columns(self, codes: np.ndarray) -> dict[str, pa.Array]:
+        """Ordinal, split and shard of the next samples."""
+        import pyarrow as pa
+
+        kept = codes != NO_SPLIT
+        ordinals = self._next + np.cumsum(kept) - 1
+        self._next += int(kept.sum())
+        names = np.full(len(codes), None, object)
+        for code, split in enumerate(SPLITS):
+            inside = np.flatnonzero(codes == code)
+            if len(inside):
+                numbers = self._before.get(split, 0) + (self._counts[split] + np.arange(len(inside))) // self._size
+                known = np.array([f"{split}-{n:06d}" for n in range(numbers[0], numbers[-1] + 1)], object)
+                names[inside] = known[numbers - numbers[0]]
+                self._counts[split] += len(inside)
+        splits = np.array([*SPLITS, None], object)[np.minimum(codes, len(SPLITS))]
+        return {
+            "ordinal": pa.array(ordinals, pa.int64(), mask=~kept),
+            "split": pa.array(splits, pa.string()),
+            "shard": pa.array(names, pa.string()),
+        }
+
+
+def _refused_row(failure: Failure) -> dict[str, Any]:
+    """A thing met while listing that is no sample: it has no path, so that it never counts as a planned photo."""
+    return {
+        "id": failure.id,
+        "source": failure.source,
+        "path": None,
+        "size": -1,
+        "stage": failure.stage,
+        "kind": failure.kind,
+        "message": failure.message,
+        "rejected": failure.rejected,
+    }

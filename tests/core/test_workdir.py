@@ -22,7 +22,7 @@ from toy_tasks import Invert
 
 import sketchprep
 from sketchprep.core import workdir
-from sketchprep.datasets.build import datasetfolder
+from sketchprep.datasets.build import claim
 from sketchprep.datasets.components import crop
 from sketchprep.datasets.export import export
 from sketchprep.errors import UserError
@@ -35,7 +35,7 @@ CALLS = {"mkdir", "open", "write", "close", "__exit__", "fsync", "replace", "ren
 
 
 def dataset(out: Path) -> AbstractContextManager[Any]:
-    return datasetfolder.hold(out, recipe.load(QUICK), {"dtype": "float32"})
+    return claim.claim(out, recipe.load(QUICK), {"dtype": "float32"})
 
 
 def run(out: Path) -> AbstractContextManager[Any]:

@@ -230,7 +230,7 @@ def reference_distances(
 
 
 def _facts(data: str | Path) -> dict[str, Any]:
-    from sketchprep.datasets.reader import read_recipe
+    from sketchprep.datasets.layout import read_recipe
 
     stored = read_recipe(Path(data))
     return {"data": Path(data).resolve().name, "hash": stored.get("hash"), "recipe": stored["recipe"]}

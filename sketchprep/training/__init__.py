@@ -1,1 +1,1 @@
-"""Training: the loop, and for each model its data and its phases."""
+"""The training engine shared by all model families: loop, checkpoints, data loading, logs."""

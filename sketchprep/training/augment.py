@@ -1,4 +1,4 @@
-"""Sketches as other hands would draw them: wobbly, unfinished, with a finer or broader pen, mirrored."""
+"""Augmentation of sketches: jittered lines, missing strokes and parts, another pen width, mirroring."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 import cv2
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from sketchprep.core.config import FrozenModel
 from sketchprep.ops.face_parts import PARTS
 from sketchprep.ops.noise import smooth_field
 
@@ -31,7 +32,7 @@ _BOXES = {
 _MARGINS = {"left_eye": (14, 20), "right_eye": (14, 20), "nose": (28, 12), "mouth": (16, 16)}
 
 
-class Augment(BaseModel):
+class Augment(FrozenModel):
     """How far sketches vary; nothing by default, as in the paper.
 
     `jitter`, `dropout` and `thickness` are the most: each picture draws its own amount between none and that.
@@ -49,8 +50,6 @@ class Augment(BaseModel):
     erase_part : float
         Probability that the sketch is unfinished: one to four of the five parts are missing, most often one.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     flip: float = Field(default=0, ge=0, le=1)
     jitter: float = Field(default=0, ge=0, le=32)

@@ -1,4 +1,4 @@
-"""What a run will cost, from a few steps of it: images per second, memory, and the images that fit a time."""
+"""Measured cost of a run, from a few steps: images per second, peak memory, images that fit into a time budget."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints: a folder of named parts that is either whole or not there.
+"""Checkpoints: folders of named parts with their checksums, written under a temporary name and renamed.
 
 ``RUN/checkpoints/000012000/`` is named by the images seen and holds ``NAME.safetensors`` for each trained module,
 ``NAME.ema.safetensors`` for each average, ``NAME.optimiser.pt`` (readable with ``weights_only=True``) for each

@@ -1,4 +1,4 @@
-"""Options of all trainings, among them those that give one to Slurm instead of running it here."""
+"""Command-line options that all trainings share, submission to Slurm among them."""
 
 from __future__ import annotations
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from sketchprep.core.config import FrozenModel
 
 __all__ = ["FREE", "Options", "Schedule", "due", "factor"]
 
@@ -16,11 +18,7 @@ Images = Annotated[int, Field(ge=1)]
 FREE = ("device", "threads", "workers", "compile", "stats_every", "samples_every", "save_every", "keep", "mirrors")
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Schedule(_Model):
+class Schedule(FrozenModel):
     """Learning rate over the run, as a factor on each optimiser's own.
 
     Attributes
@@ -37,7 +35,7 @@ class Schedule(_Model):
     end: float = Field(default=0.0, ge=0, le=1)
 
 
-class Options(_Model):
+class Options(FrozenModel):
     """All that `sketchprep.training.loop.fit` can be told.  Progress and intervals are counted in images.
 
     Attributes

@@ -1,4 +1,4 @@
-"""Sketches and photos of a built dataset in training order, decoded and varied when a batch is asked for."""
+"""(Sketch, photo) pairs of a built dataset in training order, decoded and augmented on demand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training presets: YAML files with one set of values a machine, for the loop and for the task at once."""
+"""Training presets: named sets of values in a YAML file, for the loop's options and the task's settings at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run's folder: held by one process, marked by run.yaml with its settings, and resumed from its newest checkpoint."""
+"""A run's folder: locked by one process, marked by run.yaml with its settings, resumed from its newest checkpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leave cleanly on SIGTERM, SIGUSR1 (what Slurm sends before the time is up) and Ctrl-C."""
+"""Graceful stop on SIGTERM, SIGUSR1 (sent by Slurm before the time limit) and Ctrl-C."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training as one Slurm job: its script, which queues itself again from the last checkpoint, and its submission."""
+"""Training as a Slurm job: a script that requeues itself to resume from the last checkpoint, and its submission."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training loop trains: a task with named modules, and the phases of one optimiser step each.
+"""The interface of a model family to the loop: a task of named modules, and phases of one optimiser step each.
 
 A phase is one loss minimised by one optimiser over some of the modules (Karras et al., StyleGAN: a GAN is a list of
 phases, and lazy regularisation is a phase with an interval).  An autoencoder has one phase; a GAN has a generator's

@@ -1,4 +1,4 @@
-"""Clean line drawings from rough ones and from photocopies, file by file."""
+"""Simplification of drawing files: rough drawings and photocopies to clean lines."""
 
 from __future__ import annotations
 

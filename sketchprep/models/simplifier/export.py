@@ -1,4 +1,4 @@
-"""The simplifier's weights, taken out of a run: float16 safetensors of the average, and their card."""
+"""Export of a run's averaged weights as float16 safetensors with their card."""
 
 from __future__ import annotations
 

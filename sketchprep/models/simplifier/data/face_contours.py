@@ -1,4 +1,4 @@
-"""Lines of a face that its landmarks imply, moved onto the nearest evidence in the picture."""
+"""Face contours implied by landmarks, snapped to the nearest edge evidence in the picture."""
 
 from __future__ import annotations
 

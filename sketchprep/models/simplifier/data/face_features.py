@@ -1,4 +1,4 @@
-"""Eyes and brows as a draughtsman draws them: two lids, the visible part of the iris, the pupil; an outline."""
+"""Line drawings of eyes and brows: two lids, the visible part of the iris, the pupil; an outline."""
 
 from __future__ import annotations
 

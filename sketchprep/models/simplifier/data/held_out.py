@@ -1,4 +1,4 @@
-"""Fixed sets for evaluation, made of what training never sees."""
+"""Fixed evaluation sets, made of what training never sees."""
 
 from __future__ import annotations
 

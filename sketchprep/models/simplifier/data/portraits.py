@@ -1,4 +1,4 @@
-"""What pairs are made of and takes long to compute, once on disk: portraits in the frame with their lines, line art."""
+"""On-disk cache of portraits in the frame with the teacher's lines, line art, and the rule that holds some out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the simplifier's pairs come from: the mix, the prepared portraits, and a record of both."""
+"""Data of a simplifier training: mix of kinds, prepared portraits, and a digest of both."""
 
 from __future__ import annotations
 

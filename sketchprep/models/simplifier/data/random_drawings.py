@@ -1,4 +1,4 @@
-"""Clean drawings out of nothing: free curves, shapes, strands, and arrangements like faces."""
+"""Random clean drawings: free curves, shapes, strands, and arrangements like faces."""
 
 from __future__ import annotations
 

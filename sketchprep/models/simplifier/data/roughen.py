@@ -1,4 +1,4 @@
-"""Rough drawings out of clean ones: the hand, the pen, the paper and the camera, one after the other."""
+"""Rough versions of clean drawings: shaky hand, pen, paper and camera, one after the other."""
 
 from __future__ import annotations
 

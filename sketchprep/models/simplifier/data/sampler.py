@@ -1,4 +1,4 @@
-"""Pairs of a rough and a clean drawing, made when asked for: a pure function of seed and index."""
+"""Random access to pairs of a rough and a clean drawing: a pure function of seed and index."""
 
 from __future__ import annotations
 

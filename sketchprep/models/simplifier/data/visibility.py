@@ -1,4 +1,4 @@
-"""What of a clean drawing cannot be told from the rough picture beside it."""
+"""Mask of clean lines that the rough picture does not show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The evaluation of the sketch simplifier: held-out sets, compared methods, table, figures and contact sheets."""
+"""Evaluation of the sketch simplifier on held-out sets: compared methods, figures, report."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sketchprep.evaluation.landmark_coverage import coverage
 from sketchprep.evaluation.line_metrics import agreement, ink, ink_share, specks
 from sketchprep.evaluation.report import write
 from sketchprep.io import files
+from sketchprep.io.contact_sheet import save_picture
 from sketchprep.models.simplifier.evaluation import settings as presets
 from sketchprep.models.simplifier.evaluation.methods import Methods, open_methods
 from sketchprep.models.simplifier.evaluation.report import TEACHER, Report, SheetRows, worst_sheet
@@ -163,8 +164,6 @@ def measure_face(face: Face, methods: Methods, options: Settings) -> dict[str, A
 
 
 def _write(report: Report, shown: SheetRows, faces: Sequence[Face], methods: Methods) -> None:
-    from sketchprep.io.contact_sheet import save_picture
-
     by_name = {(face.kind, face.name): face for face in faces}
     worst = [by_name[row["set"], row["name"]] for row in report.worst()]
     write(report, shown.sheet())

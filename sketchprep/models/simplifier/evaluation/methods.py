@@ -1,4 +1,4 @@
-"""The ways from a photocopy or a rough drawing to lines that are compared."""
+"""The compared methods from a photocopy or a rough drawing to lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a simplifier is judged on: generated pairs, photocopies of held-out portraits, faces in the standard frame."""
+"""Evaluation sets: generated pairs, photocopies of held-out portraits, faces in the standard frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Presets of the evaluation: YAML files read into typed values that refuse what they do not know."""
+"""Settings of the evaluation, read from a YAML preset."""
 
 from __future__ import annotations
 

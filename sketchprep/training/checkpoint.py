@@ -140,7 +140,7 @@ def save(
 
 
 def _encode(name: str, values: Mapping[str, Any]) -> tuple[str, bytes]:
-    # In memory first: what writes files itself reports a full disk in words of its own.
+    # In memory first: libraries that write files themselves report a full disk each in another way.
     if name.endswith(".optimiser"):
         import torch
 
@@ -196,18 +196,18 @@ def read(path: Path, *, option: str = "") -> Checkpoint:
         values = json.loads((path / STATE).read_text(encoding="utf-8"))
         if values["format"] != FORMAT:
             raise KeyError
-        found = Checkpoint(path, *(values[k] for k in ("images", "task", "settings", "scores", "files")))
-        sound = isinstance(found.images, int) and all(Path(n).name == n for n in found.files)
+        opened = Checkpoint(path, *(values[k] for k in ("images", "task", "settings", "scores", "files")))
+        sound = isinstance(opened.images, int) and all(Path(n).name == n for n in opened.files)
     except OSError as error:
         raise _partial(path, f"{STATE} cannot be read ({error.strerror})") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         sound = False
     if not sound:
         raise UserError(f"{path} is not a checkpoint of sketchprep; name a run or a folder under its checkpoints/")
-    missing = [name for name in found.files if not (path / name).is_file()]
+    missing = [name for name in opened.files if not (path / name).is_file()]
     if missing:
         raise _partial(path, f"{missing[0]} is missing")
-    return found
+    return opened
 
 
 def _partial(path: Path, reason: str) -> UserError:
@@ -255,11 +255,11 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
         Naming the first tensor that differs.
     """
     expected = {name: tuple(value.shape) for name, value in module.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in tensors.items()}
-    odd = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    given = {name: tuple(value.shape) for name, value in tensors.items()}
+    odd = sorted(name for name in expected.keys() | given.keys() if expected.get(name) != given.get(name))
     if odd:
         raise UserError(
-            f"{where} belongs to another network: {odd[0]} has shape {found.get(odd[0], 'missing')}, "
+            f"{where} belongs to another network: {odd[0]} has shape {given.get(odd[0], 'missing')}, "
             f"expected {expected.get(odd[0], 'nothing of that name')}; use the preset it was trained with"
         )
     module.load_state_dict(dict(tensors))

@@ -23,7 +23,7 @@ def trains(command: Callable[..., None]) -> Callable[..., None]:
     """Add what all trainings take, among it to be submitted as a job; let the processes of one leave together."""
 
     @click.option("--seed", type=int, help="Of weights, order and variations.")
-    @click.option("--init-from", type=click.Path(path_type=Path), help="Run or checkpoint with weights to begin with.")
+    @click.option("--init-from", type=click.Path(path_type=Path), help="Run or checkpoint whose weights to start from.")
     @click.option("-n", "--dry-run", is_flag=True, help="Only measure a few steps: images/s, memory, hours.")
     @click.option("--device", help="auto, cpu or cuda:N.")
     @click.option("--executor", type=click.Choice(["slurm"]), help="slurm submits a job that trains.")
@@ -39,7 +39,7 @@ def trains(command: Callable[..., None]) -> Callable[..., None]:
         if executor is not None:
             from sketchprep.training import slurm as training
 
-            click.echo(training.submit(_words(ctx), options["run"], slurm, dry_run=options["dry_run"]))
+            click.echo(training.submit(_arguments(ctx), options["run"], slurm, dry_run=options["dry_run"]))
             return
         if slurm:
             raise UserError(f"--slurm {slurm[0]}: goes with --executor slurm")
@@ -57,18 +57,18 @@ def trains(command: Callable[..., None]) -> Callable[..., None]:
     return wrapper
 
 
-def _words(ctx: click.Context) -> list[str]:
+def _arguments(ctx: click.Context) -> list[str]:
     """The command as it was given, without the options about Slurm; paths absolute."""
     assert ctx.parent is not None
-    words = [str(ctx.parent.info_name), str(ctx.info_name)]
+    arguments = [str(ctx.parent.info_name), str(ctx.info_name)]
     for param in ctx.command.params:
         name, value = str(param.name), ctx.params.get(str(param.name))
         if name in OURS or ctx.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
             continue
         option = max(param.opts, key=len)
         if isinstance(param, click.Option) and param.is_flag:
-            words.append(option)
+            arguments.append(option)
             continue
         for one in value if isinstance(value, tuple) else (value,):
-            words += [option, str(one.absolute() if isinstance(one, Path) else one)]
-    return words
+            arguments += [option, str(one.absolute() if isinstance(one, Path) else one)]
+    return arguments

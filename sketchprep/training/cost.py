@@ -116,27 +116,27 @@ def table(trained: dict[tuple[str, ...], Trained]) -> Iterator[str]:
         "Parameters are the generator's, without stage 1's encoders. Images are those that the generator saw, repeats "
         "counted: at an equal number of images their quotient is 1. Hours are those of all stages on the machine of "
         "the run, so that stage 1 counts as ours: at equal time on equal machines their quotient is 1. Runs that "
-        "weights were begun from (--init-from) count in both."
+        "weights were initialised from (--init-from) count in both."
         + ("" if all(one.hours is not None for one in trained.values()) else " –: the run's statistics are not there.")
     )
 
 
 def differing(ours: dict[str, Any], theirs: dict[str, Any]) -> Sequence[str]:
-    """Settings of two trainings that are not the same though they should be, as words."""
-    found = [
+    """Settings of two trainings that are not the same though they should be, as text."""
+    differences = [
         f"{key} {theirs[key]}, not {ours[key]}"
         for key in _SHARED
         if key in ours and key in theirs and ours[key] != theirs[key]
     ]
     first, second = ours.get("data", {}), theirs.get("data", {})
-    found += [
+    differences += [
         f"{name} {second[key]}, not {first[key]}"
         for key, name in (("pairs", "pairs"), ("split", "split"), ("sketch", "sketches"), ("augment", "augment"))
         if key in first and key in second and first[key] != second[key]
     ]
-    if not found and first.get("content") != second.get("content"):
-        found = ["other pairs"]
-    return found
+    if not differences and first.get("content") != second.get("content"):
+        differences = ["other pairs"]
+    return differences
 
 
 _SHARED = (

@@ -138,9 +138,9 @@ def memory_errors(options: Options) -> Iterator[None]:
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        words = str(error)
-        short = isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in words
-        if not short and "CUBLAS_STATUS_ALLOC_FAILED" not in words:
+        message = str(error)
+        short = isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in message
+        if not short and "CUBLAS_STATUS_ALLOC_FAILED" not in message:
             raise
         raise UserError(_memory_sentence(options)) from None
 

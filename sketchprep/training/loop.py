@@ -190,7 +190,6 @@ def _save(
 ) -> None:
     """Write a checkpoint and remove those that are not kept."""
     if fabric.is_global_zero:
-        words = {"images": images, "task": task.name, "settings": run.settings, "scores": scores}
-        checkpoint.save(run.path, state.parts(), **words)  # type: ignore[arg-type]
+        checkpoint.save(run.path, state.parts(), images=images, task=task.name, settings=run.settings, scores=scores)
         checkpoint.prune(run.path, keep=options.keep, best=options.best)
     fabric.barrier()

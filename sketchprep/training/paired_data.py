@@ -57,7 +57,7 @@ class PairedFaces:
 
     Examples
     --------
-    >>> faces = Faces("out/celebamask-hq", size=256)  # doctest: +SKIP
+    >>> faces = PairedFaces("out/celebamask-hq", size=256)  # doctest: +SKIP
     >>> faces.batch([0, 1])["sketch"].shape  # doctest: +SKIP
     (2, 1, 256, 256)
     """
@@ -193,7 +193,7 @@ def held_out(
 
     Returns
     -------
-    Faces
+    PairedFaces
         Its `split` tells which.
 
     Raises

@@ -21,7 +21,7 @@ def folder_of(run: Path) -> Path:
     return run.with_name(f"{run.name}-slurm")
 
 
-def script(site: TrainSettings, *, name: str, logs: Path, words: Sequence[str]) -> str:
+def script(site: TrainSettings, *, name: str, logs: Path, arguments: Sequence[str]) -> str:
     """The script: one step of `srun` with a process a GPU, started again after a crash, queued again near the limit.
 
     Slurm sends SIGUSR1 to these processes only; they save and leave with 128 + 10.
@@ -32,7 +32,7 @@ def script(site: TrainSettings, *, name: str, logs: Path, words: Sequence[str]) 
         Of the job.
     logs : Path
         Folder for the job's output, absolute.
-    words : sequence of str
+    arguments : sequence of str
         What follows ``sketchprep``.
     """
     options = [*head(site, name, logs / "%j.log"), "--requeue", f"--signal=USR1@{site.warn}"]
@@ -43,7 +43,7 @@ for attempt in $(seq {site.attempts}); do
   export MASTER_PORT=$((15000 + (SLURM_JOB_ID + 4099 * attempt) % 17000))
   status=0
   srun --kill-on-bad-exit=1 --wait=0 --cpus-per-task={site.cpus} \\
-    {module(site, "sketchprep")} {shlex.join(words)} || status=$?
+    {module(site, "sketchprep")} {shlex.join(arguments)} || status=$?
   case "$status" in
     138)
       if [ "${{SLURM_RESTART_COUNT:-0}}" -lt {site.requeues} ]; then
@@ -59,16 +59,16 @@ exit "$status"
 """
 
 
-def submit(words: Sequence[str], run: Path, slurm_words: Iterable[str] = (), *, dry_run: bool = False) -> str:
+def submit(arguments: Sequence[str], run: Path, changes: Iterable[str] = (), *, dry_run: bool = False) -> str:
     """Submit a training, or only show its script.
 
     Parameters
     ----------
-    words : sequence of str
+    arguments : sequence of str
         The command, without ``sketchprep`` and without its options about Slurm.
     run : Path
         The folder of the run.
-    slurm_words : iterable of str
+    changes : iterable of str
         YAML files and ``key=value`` that change ``pipelines/train-slurm.yaml``.
     dry_run : bool
         Submit and write nothing.
@@ -83,9 +83,9 @@ def submit(words: Sequence[str], run: Path, slurm_words: Iterable[str] = (), *, 
     UserError
         For a mistake in the settings, a job that trains there already, or what Slurm refuses.
     """
-    site, folder = settings.load_training(slurm_words), folder_of(run)
+    site, folder = settings.load_training(changes), folder_of(run)
     name = slurm.job_name(run.absolute())
-    text = script(site, name=name, logs=folder, words=words)
+    text = script(site, name=name, logs=folder, arguments=arguments)
     if dry_run:
         return text
     slurm.demand()

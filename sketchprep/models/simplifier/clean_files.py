@@ -79,7 +79,7 @@ def simplify_files(
         raise UserError(f"--weights {weights} is no file; name a weight file, or leave it out for the bundled weights")
     params = {"weights": None if weights is None else str(weights)}
     network = stages.load_network("simplify", params, device=device, dtype=dtype, offline=offline)
-    words = dict(tidy) if isinstance(tidy, Mapping) else {} if tidy else None
+    tidying = dict(tidy) if isinstance(tidy, Mapping) else {} if tidy else None
     failures = []
     jobs = [_Job(*paths) for paths in zip(images, pngs, svgs, strict=True)]
     for first in range(0, len(jobs), batch):
@@ -88,7 +88,7 @@ def simplify_files(
             job.attempt(job.read)
         _run(network, some)
         for job in some:
-            job.attempt(partial(job.write, words))
+            job.attempt(partial(job.write, tidying))
             if (error := job.error) is not None:
                 failures.append(Failure(str(job.image), "file", "simplify", error.kind, error.message, error.rejected))
             job.page = job.result = None

@@ -84,7 +84,7 @@ def prepare(
     device: str = "cpu",
     offline: bool = False,
 ) -> Prepared:
-    """Fill a cache; what is there already stays, so that the same command goes on where it was stopped.
+    """Fill a cache; entries that exist are kept, so that the same command resumes.
 
     Parameters
     ----------

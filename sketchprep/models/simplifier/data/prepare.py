@@ -70,8 +70,8 @@ def _name(source: Path) -> str:
     """Folder name that differs for other photos: their names and sizes decide."""
     if not source.is_dir():
         raise UserError(f"--photos {source}: no such folder; name a folder of portraits")
-    words = [f"{path.name} {path.stat().st_size}" for path in sorted(source.iterdir()) if path.is_file()]
-    return f"{source.resolve().name}-{hashlib.sha256(chr(10).join(words).encode()).hexdigest()[:12]}"
+    listed = [f"{path.name} {path.stat().st_size}" for path in sorted(source.iterdir()) if path.is_file()]
+    return f"{source.resolve().name}-{hashlib.sha256(chr(10).join(listed).encode()).hexdigest()[:12]}"
 
 
 def data_of(pairs: PairSampler) -> dict[str, Any]:

@@ -57,15 +57,15 @@ def teacher_strokes(light: np.ndarray, edges: np.ndarray, landmarks: np.ndarray)
     lines, depth = copy_lines(light)
     evidence = _gated(lines, depth, edges, zones)
     kept = hysteresis(evidence > 0.4, evidence > 0.9, min_length=14.0, keep=zones.features > 0.5)
-    found = _long_enough(vector.trace(kept, gap=10.0, spur=8.0, sigma=2.0), zones)
+    strokes = _long_enough(vector.trace(kept, gap=10.0, spur=8.0, sigma=2.0), zones)
     # What the photo shows and the photocopy does not may still guide a line that must be drawn anyway.
     witness = np.maximum(evidence, 0.4 * np.minimum(photo_lines(grey), 1.5))
     for draw, points in _FEATURES:
         drawn, area = draw(grey, witness, landmarks[points])
-        found = vector.cut(found, vector.inside(area, grey.shape, margin=3.0))
-        found = [stroke for stroke, length in zip(found, vector.lengths(found), strict=True) if length >= 9.0]
-        found += drawn
-    return face_contours.complete(found, witness, landmarks)
+        strokes = vector.cut(strokes, vector.inside(area, grey.shape, margin=3.0))
+        strokes = [stroke for stroke, length in zip(strokes, vector.lengths(strokes), strict=True) if length >= 9.0]
+        strokes += drawn
+    return face_contours.complete(strokes, witness, landmarks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,8 +131,8 @@ def measure_pair(pair: Pair, drawn: Mapping[str, np.ndarray], options: Settings)
         for name, region in regions.items():
             row: dict[str, float] = {}
             if method != TEACHER:
-                found = agreement(mask, wanted, tolerance=options.tolerance, region=region & ~unseen)
-                row = {"chamfer": found.chamfer, "precision": found.precision, "recall": found.recall, "f": found.f}
+                agreed = agreement(mask, wanted, tolerance=options.tolerance, region=region & ~unseen)
+                row = {"chamfer": agreed.chamfer, "precision": agreed.precision, "recall": agreed.recall, "f": agreed.f}
             row["specks"] = specks(mask, below=options.specks_below, region=region)
             row["ink"] = ink_share(mask, region=region)
             figures[method][name] = row

@@ -83,14 +83,14 @@ class Report:
             rows = [row for row in self.faces if row["set"] == kind]
             result[kind] = {}
             for method in rows[0]["methods"]:
-                found = [row["methods"][method] for row in rows]
+                shares = [row["methods"][method] for row in rows]
                 figures = {
-                    part: self._mean([self._has(f, part) for f in found if f[part] is not None]) for part in PARTS
+                    part: self._mean([self._has(f, part) for f in shares if f[part] is not None]) for part in PARTS
                 }
                 figures["all"] = self._mean(
-                    [float(all(self._has(f, p) for p in self.settings.faces.judged)) for f in found]
+                    [float(all(self._has(f, p) for p in self.settings.faces.judged)) for f in shares]
                 )
-                figures["ink"] = self._mean([f["ink"] for f in found])
+                figures["ink"] = self._mean([f["ink"] for f in shares])
                 result[kind][method] = figures
         return result
 
@@ -135,9 +135,9 @@ class Report:
                 lines += [f"## {_TITLES[kind]} ({count}){_REGIONS[region]}", ""]
                 lines += [f"Not judged: {self._hidden(kind, region):.1%} of the wanted ink.", ""]
                 lines += [*self._agreement(methods), ""]
-        for kind, found in self.parts.items():
-            count = next(iter(found.values()))["ink"].count
-            lines += [f"## Parts of faces: {kind} ({count})", "", *self._parts(found), ""]
+        for kind, methods in self.parts.items():
+            count = next(iter(methods.values()))["ink"].count
+            lines += [f"## Parts of faces: {kind} ({count})", "", *self._parts(methods), ""]
         lines += [*self._worst(), *(f"- {note}" for note in self.notes)]
         return "\n".join(lines).rstrip() + "\n"
 

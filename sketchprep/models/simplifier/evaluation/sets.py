@@ -187,8 +187,8 @@ def _prepare(
     folder = Path(photos) if photos is not None else resource("data/portraits")
     if not folder.is_dir():
         raise UserError(f"--photos {folder}: no such folder; name a folder with portraits")
-    found = [path.name for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.is_file()]
-    held_out = spread(choose(found, held_out=True), most)
+    names = [path.name for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.is_file()]
+    held_out = spread(choose(names, held_out=True), most)
     if not held_out:
         raise UserError(
             f"--photos {folder}: holds no held-out portraits, whose names end in a number divisible by five"

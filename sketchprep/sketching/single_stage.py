@@ -131,7 +131,8 @@ def sketch_files(
     Raises
     ------
     UserError
-        For an unknown stage, two inputs of one name, or a folder that cannot be written.
+        For an unknown stage, a parameter out of range, a stage that takes sketches and no photos, two inputs of one
+        name, or a folder that cannot be written.
     """
     rec = recipe.load(recipe_name, overrides)
     sketcher = Sketcher(rec, graph=_graph(rec, stage), device=device, offline=offline)
@@ -145,6 +146,8 @@ def sketch_files(
         except SampleError as error:
             failures.append(Failure(str(photo), "file", stage, error.kind, error.message, error.rejected))
             continue
+        except ValueError as error:  # an op's word on its parameters, or a photo where it takes a sketch
+            raise UserError(f"--stage {stage}: {error}") from None
         files.write(images.encode_png(result), target)
     return failures
 

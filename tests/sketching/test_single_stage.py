@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from sketchprep.errors import UserError
 from sketchprep.io import images
 from sketchprep.ops.resize import resize
 from sketchprep.sketching import stages
+from sketchprep.sketching.single_stage import sketch_files
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +81,10 @@ def test_wrong_pictures_are_sentences(photo: np.ndarray) -> None:
         sketchprep.sketch(photo, "clean")
     with pytest.raises(UserError, match=r"landmarks: 1 for 2 pictures"):
         sketchprep.sketch([photo, photo], "tidy", landmarks=[None])
+
+
+def test_a_stage_that_cannot_take_photos_is_a_sentence(frontal, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--stage clean: image must be a grey"):
+        sketch_files(frontal[:1], "clean", tmp_path)
+    with pytest.raises(UserError, match="--stage canny: low must be"):
+        sketch_files(frontal[:1], "canny", tmp_path, overrides=["stages.canny.low=-3"])

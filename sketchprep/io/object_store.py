@@ -209,8 +209,10 @@ def _filesystem(scheme: str, process: int) -> Any:
         raise UserError(f"{scheme}://…: needs fsspec; run pip install 'sketchprep[cloud]'") from None
     options: dict[str, Any] = {"skip_instance_cache": True, "use_listings_cache": False}
     if scheme in ("s3", "s3a"):
-        attempts = int(os.environ.get("AWS_MAX_ATTEMPTS", ATTEMPTS))
-        options["config_kwargs"] = {"retries": {"mode": "standard", "total_max_attempts": attempts}}
+        attempts = os.environ.get("AWS_MAX_ATTEMPTS") or str(ATTEMPTS)
+        if not attempts.isdecimal() or int(attempts) < 1:
+            raise UserError(f"AWS_MAX_ATTEMPTS={attempts}: must be a whole number of at least 1")
+        options["config_kwargs"] = {"retries": {"mode": "standard", "total_max_attempts": int(attempts)}}
     try:
         return fsspec.filesystem(scheme, **options)
     except ValueError:

@@ -28,6 +28,14 @@ def test_credentials_in_a_url_are_refused_and_not_repeated() -> None:
     assert SECRET not in str(caught.value)
 
 
+@pytest.mark.parametrize("attempts", ["0", "many", "-1", "1.5"])
+def test_a_count_of_attempts_that_is_none_is_one_sentence(attempts: str, bucket, monkeypatch) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", attempts)
+    object_store._filesystem.cache_clear()
+    with pytest.raises(UserError, match=f"AWS_MAX_ATTEMPTS={attempts}: must be a whole number"):
+        object_store.entries(bucket.url)
+
+
 @pytest.mark.parametrize("key", ["../x", "/x", "a/../../x", "", "a//b", "."])
 def test_no_key_leaves_its_prefix(key: str) -> None:
     with pytest.raises(ValueError, match="does not stay below"):

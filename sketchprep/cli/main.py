@@ -21,7 +21,7 @@ class Main(click.Group):
         try:
             return super().invoke(ctx)
         except UserError as error:
-            click.echo(f"Error: {error}", err=True)
+            click.echo(f"Error: {error.cli_message}", err=True)
             ctx.exit(2)
         except BrokenPipeError:  # the reader of a pipe, `head` for instance, has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -160,21 +160,30 @@ def load_preset(kind: type[Model], preset: str | Path, shipped: str) -> Model:
     UserError
         If it cannot be read, or names what does not exist.
     """
-    path = shipped_or_file(preset, [shipped], "--preset")
+    path = shipped_or_file(preset, [shipped], "preset")
     origin = f"--preset {path}"
     return Config(read_yaml(path, origin, empty=True), origin).validate(kind)
 
 
-def shipped_or_file(value: str | Path, shipped: Sequence[str], option: str) -> Path:
-    """Path of a settings file given by its path, or by its name in ``pipelines/``; UserError for an unknown name."""
+def shipped_or_file(value: str | Path, shipped: Sequence[str], kind: str) -> Path:
+    """Path of a settings file given by its path, or by its name in ``pipelines/``; UserError for an unknown name.
+
+    Parameters
+    ----------
+    value : str or Path
+    shipped : sequence of str
+        The names in ``pipelines/``.
+    kind : str
+        ``"recipe"`` or ``"preset"``, which is the option's name too.
+    """
     path = Path(value)
     if path.suffix in {".yaml", ".yml"}:
         return path
     if str(value) not in shipped:
-        remedy = shipped[0] if len(shipped) == 1 else "a known name"
+        remedy = shipped[0] if len(shipped) == 1 else "a name"
         raise UserError(
-            f"{option} {value}: unknown ({did_you_mean(str(value), shipped)}); give {remedy} or a path that ends "
-            "in .yaml"
+            f"--{kind} {value}: no shipped {kind} has that name ({did_you_mean(str(value), shipped)}); "
+            f"give {remedy} or a path that ends in .yaml"
         )
     return resource("pipelines") / f"{value}.yaml"
 

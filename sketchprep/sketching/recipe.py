@@ -216,5 +216,5 @@ def load(recipe: str | Path | Mapping[str, Any], overrides: Iterable[str] = (), 
 def _read(recipe: str | Path | Mapping[str, Any]) -> Config:
     if isinstance(recipe, Mapping):
         return Config(recipe, "recipe")
-    path = shipped_or_file(recipe, names(), "--recipe")
+    path = shipped_or_file(recipe, names(), "recipe")
     return Config(read_yaml(path, f"--recipe {path}"), str(path))

@@ -115,11 +115,11 @@ def test_ray_makes_the_same_bytes(photos: Path, built: Path, tmp_path: Path, mon
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"backend": "spark"}, "--backend spark: unknown; known: dask, ray"),
-        ({"scheduler": "tcp://a:1"}, "say whose it is with --backend"),
-        ({"backend": "dask", "executor": "slurm"}, "goes with --executor joblib, not with slurm"),
-        ({"backend": "dask", "jobs": 2}, "leave -j out"),
-        ({"slurm": ["time=10"]}, "--slurm time=10: goes with --executor slurm"),
+        ({"backend": "spark"}, "backend='spark': unknown; known: dask, ray"),
+        ({"scheduler": "tcp://a:1"}, "say whose it is with `backend`"),
+        ({"backend": "dask", "executor": "slurm"}, "goes with `executor` joblib, not with slurm"),
+        ({"backend": "dask", "jobs": 2}, "leave `jobs` out"),
+        ({"slurm": ["time=10"]}, "slurm='time=10': goes with `executor` slurm"),
     ],
 )
 def test_words_that_do_not_go_together_are_refused(options: dict, message: str, photos: Path, tmp_path: Path) -> None:
@@ -130,5 +130,5 @@ def test_words_that_do_not_go_together_are_refused(options: dict, message: str, 
 def test_a_scheduler_that_does_not_answer_is_named(photos: Path, tmp_path: Path, monkeypatch) -> None:
     pytest.importorskip("distributed")
     monkeypatch.setattr("sketchprep.cluster.joblib_backends.CONNECT_SECONDS", 1)
-    with pytest.raises(UserError, match=r"--scheduler tcp://127\.0\.0\.1:9: no Dask scheduler answers"):
+    with pytest.raises(UserError, match=r"scheduler='tcp://127\.0\.0\.1:9': no Dask scheduler answers"):
         build(photos, tmp_path / "data", backend="dask", scheduler="tcp://127.0.0.1:9")

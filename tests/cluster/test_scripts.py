@@ -79,7 +79,7 @@ def test_the_script_asks_for_what_the_settings_say(tmp_path: Path) -> None:
         (["partition=gpu --wrap"], "partition: "),
         (["merge.cpu=1"], r"unknown key 'merge.cpu' \(did you mean 'cpus'\?"),
         (["cpus.x=1"], "'cpus' holds no other keys"),
-        (["nowhere.yaml"], "--slurm nowhere.yaml: cannot be read"),
+        (["nowhere.yaml"], "slurm='nowhere.yaml': cannot be read"),
         (["extra=[rm -rf]"], "extra.0: "),
     ],
 )

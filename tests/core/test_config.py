@@ -46,12 +46,20 @@ def test_overrides_reach_nested_keys_and_empty_ones() -> None:
     ("overrides", "values", "message"),
     [
         ((), {"size": "big"}, "settings.yaml: size: input should be a valid integer"),
-        (("size=big",), {}, "--set size=big: size: input should be a valid integer"),
-        (("size=big",), {"size": "huge"}, "--set size=big: size:"),
+        (("size=big",), {}, "overrides=['size=big']: size: input should be a valid integer"),
+        (("size=big",), {"size": "huge"}, "overrides=['size=big']: size:"),
         (("names=[x]",), {"size": "huge"}, "settings.yaml: size:"),
-        (("inner.hihg=1",), {}, "--set inner.hihg=1: unknown key 'inner.hihg' (did you mean 'high'? known: low, high"),
+        (
+            ("inner.hihg=1",),
+            {},
+            "overrides=['inner.hihg=1']: unknown key 'inner.hihg' (did you mean 'high'? known: low, high",
+        ),
         # No single key is wrong here: what went wrong with the change is the change's fault.
-        (("size=3", "inner.low=5", "names=[x]"), {}, "--set inner.low=5: inner: value error, low must be at most high"),
+        (
+            ("size=3", "inner.low=5", "names=[x]"),
+            {},
+            "overrides=['inner.low=5']: inner: value error, low must be at most high",
+        ),
         (("size=3",), {"inner": {"low": 5}}, "settings.yaml: inner: value error, low must be at most high"),
     ],
 )
@@ -66,11 +74,11 @@ def test_a_mistake_names_the_option_that_brought_it_in_or_else_the_file(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("size", "--set size: write it as key=value, for instance --set size=256"),
-        ("=3", "--set =3: write it as key=value"),
-        ("size.x=3", "--set size.x=3: 'size' holds no other keys"),
-        ("size=[", "--set size=[: the value is not valid YAML; quote it"),
-        ("size=2020-13-45", "--set size=2020-13-45: the value is not valid YAML; quote it"),
+        ("size", "overrides=['size']: write it as key=value, for instance overrides=['size=256']"),
+        ("=3", "overrides=['=3']: write it as key=value"),
+        ("size.x=3", "overrides=['size.x=3']: 'size' holds no other keys"),
+        ("size=[", "overrides=['size=[']: the value is not valid YAML; quote it"),
+        ("size=2020-13-45", "overrides=['size=2020-13-45']: the value is not valid YAML; quote it"),
     ],
 )
 def test_a_malformed_override_is_refused(text: str, message: str) -> None:
@@ -88,7 +96,7 @@ def test_values_that_only_look_like_numbers_stay_text_where_it_is_asked() -> Non
 def test_an_option_of_the_keys_own_name_is_blamed_as_the_user_wrote_it() -> None:
     made = config(size=3)
     made.set_options({"size": "big", "names": None})
-    with pytest.raises(UserError, match=r"^--size big: size: "):
+    with pytest.raises(UserError, match=r"^size='big': size: "):
         made.validate(Outer)
 
 
@@ -151,6 +159,7 @@ def test_a_preset_is_the_shipped_one_or_a_file(tmp_path: Path) -> None:
     path.write_text("")
     assert load_preset(Outer, path, "robustness") == Outer()
     with pytest.raises(
-        UserError, match=r"--preset robustnes: unknown \(did you mean 'robustness'\?.*; give robustness"
+        UserError,
+        match=r"preset='robustnes': no shipped preset has that name \(did you mean 'robustness'\?.*; give robustness",
     ):
         load_preset(Outer, "robustnes", "robustness")

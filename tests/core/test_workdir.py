@@ -132,14 +132,14 @@ def test_a_folder_is_held_by_one_process_and_ours_only_by_its_marker(tmp_path: P
     out = tmp_path / "out"
     with workdir.claim(out, "m.yaml", busy="wait") as held:
         held.write({"a": 1})
-        with pytest.raises(UserError, match="out: wait"), workdir.claim(out, "m.yaml", busy="wait"):
+        with pytest.raises(UserError, match="out': wait"), workdir.claim(out, "m.yaml", busy="wait"):
             pass
     (out / "result").touch()
     with workdir.claim(out, "m.yaml", busy="wait"):
         pass
     (out / "m.yaml").unlink()
     with (
-        pytest.raises(UserError, match=r"-o .*out: the folder holds something else; choose an empty or a new one"),
+        pytest.raises(UserError, match=r"out='.*out': the folder holds something else; choose an empty or a new one"),
         workdir.claim(out, "m.yaml", busy="wait"),
     ):
         pass
@@ -183,7 +183,7 @@ def test_an_output_is_finished_or_begun_and_other_settings_are_refused_by_key(tm
         pass
     (out / "m.json").write_text("{")
     with (
-        pytest.raises(UserError, match=r"m\.json: is damaged; choose a new folder with -o"),
+        pytest.raises(UserError, match=r"m\.json: is damaged; choose a new folder with `out`"),
         workdir.claim_output(out, "m.json", {"size": 1}),
     ):
         pass

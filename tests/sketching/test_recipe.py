@@ -120,11 +120,11 @@ def test_the_test_split_is_the_papers_or_its_share(planned: int, count: int) -> 
 @pytest.mark.parametrize(
     ("overrides", "values", "start"),
     [
-        (["sise=128"], {}, "--set sise=128: unknown key 'sise' (did you mean 'size'"),
-        (["size=64", "select.pose.yaw=x"], {}, "--set select.pose.yaw=x: select.pose.yaw"),
-        (["stages.kanny.low=5"], {}, "--set stages.kanny.low=5: stages.kanny.op: no op is called 'kanny'"),
-        (["sketch=hedd", "size=64"], {}, "--set sketch=hedd: sketch: no stage is named 'hedd'"),
-        ([], {"limit": 0}, "--limit 0: limit: input should be greater than or equal to 1"),
+        (["sise=128"], {}, "overrides=['sise=128']: unknown key 'sise' (did you mean 'size'"),
+        (["size=64", "select.pose.yaw=x"], {}, "overrides=['select.pose.yaw=x']: select.pose.yaw"),
+        (["stages.kanny.low=5"], {}, "overrides=['stages.kanny.low=5']: stages.kanny.op: no op is called 'kanny'"),
+        (["sketch=hedd", "size=64"], {}, "overrides=['sketch=hedd']: sketch: no stage is named 'hedd'"),
+        ([], {"limit": 0}, "limit=0: limit: input should be greater than or equal to 1"),
     ],
 )
 def test_what_the_user_wrote_is_blamed_rather_than_the_file(

@@ -70,9 +70,9 @@ def test_foreign_checkpoints_are_refused(run: Path, tmp_path: Path) -> None:
         (run / "checkpoints" / "000000200" / "state.json").write_bytes(content)
         with pytest.raises(UserError, match="is not a checkpoint of sketchprep"):
             fit(Invert(), run, QUICK, quiet=True)
-    with pytest.raises(UserError, match=r"--init-from .*nothing: there is no such run"):
+    with pytest.raises(UserError, match=r"init_from='.*nothing': there is no such run"):
         fit(Invert(), tmp_path / "new", QUICK, init_from=tmp_path / "nothing", quiet=True)
-    with pytest.raises(UserError, match=r"--init-from .*: is no run that has checkpoints; name a run's folder"):
+    with pytest.raises(UserError, match=r"init_from='.*': is no run that has checkpoints; name a run's folder"):
         fit(Invert(), tmp_path / "new", QUICK, init_from=tmp_path, quiet=True)
     assert not (tmp_path / "new").exists()
 
@@ -222,7 +222,7 @@ def test_a_time_budget_becomes_images_and_stays_so(tmp_path: Path, monkeypatch: 
 
 def test_a_command_that_failed_at_its_start_can_be_corrected(run: Path, tmp_path: Path) -> None:
     new = tmp_path / "new"
-    with pytest.raises(UserError, match="--init-from"):
+    with pytest.raises(UserError, match=r"^init_from='"):
         fit(Invert(), new, QUICK, init_from=tmp_path / "missing", quiet=True)
     result = fit(Invert(), new, QUICK, init_from=run, quiet=True)
     assert result.images == result.total

@@ -120,7 +120,7 @@ def test_batches_do_not_depend_on_the_processes_that_make_them(tmp_path: Path) -
 def test_other_settings_are_refused_by_key(tmp_path: Path) -> None:
     fit(Invert(), tmp_path / "run", QUICK, quiet=True)
     changed = QUICK.model_copy(update={"images": 128, "seed": 3})
-    with pytest.raises(UserError, match=r"options\.images: 96 → 128; options\.seed: 0 → 3.*--init-from"):
+    with pytest.raises(UserError, match=r"options\.images: 96 → 128; options\.seed: 0 → 3.*`init_from`"):
         fit(Invert(), tmp_path / "run", changed, quiet=True)
     with pytest.raises(UserError, match=r"task\.width: 4 → 5"):
         fit(Invert(width=5), tmp_path / "run", QUICK, quiet=True)
@@ -145,7 +145,7 @@ def test_a_new_run_from_old_weights_begins_with_the_averaged_ones(tmp_path: Path
     new = load_file(tmp_path / "new" / "checkpoints" / "000000004" / "net.safetensors")
     for name in ("0.weight", "0.bias"):
         assert (old[name] - new[name]).abs().max() < 1e-6
-    with pytest.raises(UserError, match=r"--init-from .* another network: 0\.bias has shape \(4,\), expected \(6,\)"):
+    with pytest.raises(UserError, match=r"init_from='.* another network: 0\.bias has shape \(4,\), expected \(6,\)"):
         fit(Invert(width=6), tmp_path / "wide", QUICK, init_from=tmp_path / "old", quiet=True)
     with pytest.raises(UserError, match="nothing that rival trains"):
         fit(Rival(), tmp_path / "rival", QUICK, init_from=tmp_path / "old", quiet=True)

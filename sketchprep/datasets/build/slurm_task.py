@@ -80,7 +80,7 @@ def run(path: Path, index: int) -> None:
         print("stopped: the build was cancelled, or too many photos failed", flush=True)
     except UserError as error:
         with contextlib.suppress(OSError):  # a folder that cannot be written; the job's log has the sentence too
-            complaint.write_text(f"{error}\n", encoding="utf-8")
+            complaint.write_text(f"{error.cli_message}\n", encoding="utf-8")
         raise
 
 
@@ -173,6 +173,6 @@ def main(words: Sequence[str]) -> int:
                 print("this module is for batch scripts; see `sketchprep build --help`", file=sys.stderr)
                 return 2
     except UserError as error:
-        print(f"Error: {error}", file=sys.stderr, flush=True)
+        print(f"Error: {error.cli_message}", file=sys.stderr, flush=True)
         return 2
     return 0

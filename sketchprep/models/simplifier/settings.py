@@ -53,5 +53,5 @@ class Settings(FrozenModel):
         try:
             mix_of(value)
         except UserError as error:
-            raise ValueError(str(error)) from None
+            raise ValueError(error.cli_message) from None
         return value

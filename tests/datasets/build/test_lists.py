@@ -57,7 +57,7 @@ def test_what_is_not_on_the_list_is_left_out_and_a_changed_list_is_refused(photo
     assert result.failed == 1
     kinds = {row["id"]: row["kind"] for row in pq.read_table(out / "failures.parquet").to_pylist()}
     assert kinds == {"nowhere.jpg": "missing", "../secret.jpg": "leaves-root"}
-    with pytest.raises(UserError, match=r"1 photos that were not planned.*--extend"):
+    with pytest.raises(UserError, match=r"1 photos that were not planned.*`extend`"):
         build(photos, out, write_list(tmp_path / "list", [*names[:3], "nowhere.jpg"]))
     with pytest.raises(UserError, match=r"1 planned photos are gone.*'nowhere.jpg'"):
         build(photos, out, write_list(tmp_path / "list", names[:2]))

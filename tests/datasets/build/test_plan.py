@@ -125,7 +125,7 @@ def test_a_changed_source_is_refused_with_the_remedy(tmp_path: Path) -> None:
 
     assert check() == 0
     draw(root / "new.png", 99)
-    with pytest.raises(UserError, match=r"1 photos that were not planned.*'new.png'.*--extend"):
+    with pytest.raises(UserError, match=r"1 photos that were not planned.*'new.png'.*`extend`"):
         check()
     assert check(extend=True) == 1
     (root / "new.png").unlink()

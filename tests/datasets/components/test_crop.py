@@ -291,12 +291,12 @@ def test_what_is_no_folder_is_said_to_be_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"layout": "cubist"}, r"--layout cubist.*deepfacedrawing"),
-        ({"centre": "mask"}, r"--centre mask.*fixed or landmarks"),
-        ({"size": 100}, r"--size 100.*64"),
-        ({"size": 512}, r"--size 512.*128 px"),
+        ({"layout": "cubist"}, r"layout='cubist'.*deepfacedrawing"),
+        ({"centre": "mask"}, r"centre='mask'.*fixed or landmarks"),
+        ({"size": 100}, r"size=100.*64"),
+        ({"size": 512}, r"size=512.*128 px"),
         ({"split": "dev"}, r"no split 'dev'"),
-        ({"kinds": ["drawing"]}, r"--kinds drawing"),
+        ({"kinds": ["drawing"]}, r"kinds='drawing'"),
     ],
 )
 def test_mistakes_are_named(drawn: Make, tmp_path: Path, options: dict, words: str) -> None:

@@ -243,9 +243,9 @@ def test_damaged_pairs_are_rows_and_the_rest_is_written(drawn: Make, tmp_path: P
 @pytest.mark.parametrize(
     ("to", "values", "words"),
     [
-        ("pix2pix3d", {}, r"--to pix2pix3d.*pix2pixhd"),
-        ("pix2pix", {"size": 256}, r"--size 256.*128"),
-        ("pix2pix", {"limit": 0}, r"--limit 0"),
+        ("pix2pix3d", {}, r"to='pix2pix3d'.*pix2pixhd"),
+        ("pix2pix", {"size": 256}, r"size=256.*128"),
+        ("pix2pix", {"limit": 0}, r"limit=0"),
         ("pix2pix", {"split": "dev"}, r"no split 'dev'"),
     ],
 )

@@ -17,7 +17,7 @@ SMALL = ["memory=400M", "cpus=1", "time=10"]
 
 def test_an_array_builds_into_a_store(site, bucket, stored_photos, expected, tmp_path: Path) -> None:  # noqa: F811
     words = {"recipe": QUICK, "root": str(stored_photos), "out": str(bucket.url / "data"), "quiet": True}
-    with pytest.raises(UserError, match="name with --scratch a folder that all machines see"):
+    with pytest.raises(UserError, match="name with `scratch` a folder that all machines see"):
         sketchprep.build(**words, executor="slurm", slurm=SMALL)
     sent = sketchprep.build(**words, executor="slurm", slurm=SMALL, scratch=tmp_path / "scratch").submitted
     assert sent is not None

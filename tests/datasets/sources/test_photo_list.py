@@ -102,18 +102,18 @@ def test_a_table_of_attributes_goes_with_a_list(plant, tmp_path):
 )
 def test_a_parquet_file_that_is_no_list_is_one_sentence(columns, message, plant, tmp_path):
     pq.write_table(pa.table(columns), tmp_path / "list.parquet")
-    with pytest.raises(UserError, match=f"--list .*{message}"):
+    with pytest.raises(UserError, match=f"photo_list='.*{message}"):
         listed(plant({"a.jpg": 1}), tmp_path / "list.parquet")
 
 
 def test_other_mistakes_are_one_sentence(plant, tmp_path):
     root = plant({"a.jpg": 1})
-    with pytest.raises(UserError, match=r"--list .*nowhere.txt: .*No such file"):
+    with pytest.raises(UserError, match=r"photo_list='.*nowhere.txt': .*No such file"):
         listed(root, tmp_path / "nowhere.txt")
-    with pytest.raises(UserError, match="--list"):
+    with pytest.raises(UserError, match=r"^photo_list='"):
         listed(root, write(tmp_path / "no.parquet", "a.jpg\n"))
     with pytest.raises(UserError, match="a line of over 65,536 bytes"):
         listed(root, write(tmp_path / "long", b"x" * 70_000))
     portraits = open_source("pairs", plant({"photos/a.jpg": 1, "sketches/a.jpg": 2}, "pairs"))
-    with pytest.raises(UserError, match=r"--list .* goes with --source folder; pairs"):
+    with pytest.raises(UserError, match=r"photo_list='.*': goes with `source` folder; pairs"):
         portraits.take_list(tmp_path / "list")

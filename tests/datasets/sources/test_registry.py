@@ -53,7 +53,7 @@ def test_a_zip_in_the_environments_folder_is_found(plant, zipped, monkeypatch, t
 
 def test_without_a_root_one_sentence_says_where_the_corpus_comes_from(monkeypatch, tmp_path):
     monkeypatch.delenv("SKETCHPREP_DATA", raising=False)
-    with pytest.raises(UserError, match=r"needs --root .*github\.com/switchablenorms/CelebAMask-HQ"):
+    with pytest.raises(UserError, match=r"needs `root` .*github\.com/switchablenorms/CelebAMask-HQ"):
         resolve_root("celebamask-hq")
     with pytest.raises(UserError, match=r"nowhere does not exist; get CelebAMask-HQ.zip"):
         resolve_root("celebamask-hq", tmp_path / "nowhere")

@@ -125,8 +125,9 @@ def test_the_card_tells_data_licence_budget_figures_and_faults(run: Path, tmp_pa
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"megabytes": 0.3}, "--megabytes 0.3"), ({"faces": 3}, "--faces 3"), ({"notes": "nothing.yaml"}, "--notes"),
-        ({"evaluation": "nothing"}, "--evaluation nothing"),
+        ({"megabytes": 0.3}, "megabytes=0.3"), ({"faces": 3}, "faces=3"),
+        ({"notes": "nothing.yaml"}, "notes='nothing.yaml'"),
+        ({"evaluation": "nothing"}, "evaluation='nothing'"),
     ],
 )  # fmt: skip
 def test_mistakes_are_named(run: Path, tmp_path: Path, options: dict, message: str) -> None:

@@ -220,7 +220,7 @@ def test_a_file_that_the_runtime_refuses_is_not_left(
         raise RuntimeError("opset 20 is too new\nand more")
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", refuse)
-    with pytest.raises(UserError, match=r"cannot run it with --opset 20 \(opset 20 is too new\); try another$"):
+    with pytest.raises(UserError, match=r"cannot run it with `opset` 20 \(opset 20 is too new\); try another$"):
         small(lambda x: x, tmp_path, opset=20)
     assert not list(tmp_path.iterdir())
 

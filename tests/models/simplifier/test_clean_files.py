@@ -158,13 +158,13 @@ def test_nothing_is_overwritten_by_accident(weights: Path, tmp_path: Path) -> No
 
 def test_wrong_weights_and_devices_are_one_sentence(weights: Path, tmp_path: Path) -> None:
     page = save(tmp_path / "a.png", drawing())
-    with pytest.raises(UserError, match=r"nowhere\.pth is no file"):
+    with pytest.raises(UserError, match=r"weights='nowhere\.pth' is no file"):
         simplify_files([page], tmp_path / "out", weights="nowhere.pth")
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(UserError, match="cannot be read as weights"):
         simplify_files([page], tmp_path / "out", weights=cut)
-    with pytest.raises(UserError, match="--device tpu"):
+    with pytest.raises(UserError, match="device='tpu'"):
         simplify_files([page], tmp_path / "out", weights=weights, device="tpu")
     with pytest.raises(UserError, match="dtype"):
         simplify_files([page], tmp_path / "out", weights=weights, dtype="int8")

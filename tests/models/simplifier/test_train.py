@@ -89,8 +89,8 @@ def test_shipped_presets_are_valid_and_no_recipes() -> None:
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("batchsize=4", r"--set batchsize=4: unknown key 'batchsize' \(did you mean 'batch'"),
-        ("batch=0", "--set batch=0: batch: .*greater than or equal to 1, not 0"),
+        ("batchsize=4", r"overrides=\['batchsize=4'\]: unknown key 'batchsize' \(did you mean 'batch'"),
+        ("batch=0", r"overrides=\['batch=0'\]: batch: .*greater than or equal to 1, not 0"),
         ("size=100", "size: .*multiple of 8"),
         ("mix=half", "mix: .*no-teacher"),
         ("mix={photos: 1}", "mix: .*kinds of pairs are photocopies"),
@@ -100,7 +100,7 @@ def test_shipped_presets_are_valid_and_no_recipes() -> None:
 def test_mistakes_in_settings_name_the_key(tmp_path: Path, override: str, words: str) -> None:
     with pytest.raises(UserError, match=words):
         train_simplifier(tmp_path / "run", overrides=[override], quiet=True)
-    with pytest.raises(UserError, match="--preset tpu: unknown; known: cpu, gpu"):
+    with pytest.raises(UserError, match="preset='tpu': unknown; known: cpu, gpu"):
         train_simplifier(tmp_path / "run", preset="tpu", quiet=True)
 
 
@@ -149,7 +149,7 @@ def test_pairs_can_be_looked_at_before_training(tmp_path: Path) -> None:
         y, x = np.unravel_index(found.argmin(), found.shape)
         assert np.array_equal(shown[y : y + 32, x : x + 32], rough) == there
     assert list(tmp_path.iterdir()) == [sheet]  # no run was begun
-    with pytest.raises(UserError, match=r"--sheet .*pairs\.gif: must end in"):
+    with pytest.raises(UserError, match=r"sheet='.*pairs\.gif': must end in"):
         draw_pairs(tmp_path / "pairs.gif", overrides=SMALL)
 
 
@@ -182,6 +182,6 @@ def test_weights_of_another_task_are_refused(tmp_path: Path) -> None:
 
 
 def test_weights_that_are_not_there_are_missed_before_the_teacher_draws(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"--init-from .*none: there is no such run; name a run's folder"):
+    with pytest.raises(UserError, match=r"init_from='.*none': there is no such run; name a run's folder"):
         train_simplifier(tmp_path / "run", init_from=tmp_path / "none", cache=tmp_path / "cache", quiet=True)
     assert not list(tmp_path.iterdir())

@@ -76,7 +76,7 @@ def test_walks_without_a_bank_or_to_strangers_are_refused(synthesizer: Synthesiz
 
 @pytest.mark.parametrize("frames", [1, 0, -4, 100_000])
 def test_a_wrong_number_of_frames_is_refused(synthesizer: Synthesizer, sketches: np.ndarray, frames: int) -> None:
-    with pytest.raises(UserError, match=f"--frames {frames}: must be from 2"):
+    with pytest.raises(UserError, match=f"frames={frames}: must be from 2"):
         morph(synthesizer, sketches[0], sketches[1], frames=frames)
 
 

@@ -79,7 +79,7 @@ def test_the_drawing_alone_needs_no_bank(run: Path, synthesizer: Synthesizer, sk
     drawn = alone.synthesize(sketches, wb=1)
     assert drawn.projection is None
     assert np.array_equal(drawn.faces, synthesizer.synthesize(sketches, wb=1).faces)
-    with pytest.raises(UserError, match=r"sketchprep bank.*--wb 1"):
+    with pytest.raises(UserError, match=r"sketchprep bank.*`wb` 1"):
         alone.synthesize(sketches)
 
 

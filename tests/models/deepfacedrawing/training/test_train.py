@@ -124,7 +124,7 @@ def test_time_is_shared_between_the_stages() -> None:
     assert (minutes("ce", "ce.max_minutes=20"), minutes("fm-is", "ce.max_minutes=20")) == (20, 40)
     assert minutes("fm-is", wanted=("fm-is",)) == 60
     assert minutes("ce", total=None) is None
-    with pytest.raises(UserError, match="--max-minutes 60: leaves no time for stage fm-is"):
+    with pytest.raises(UserError, match="max_minutes=60: leaves no time for stage fm-is"):
         minutes("fm-is", "ce.max_minutes=60")
 
 
@@ -212,18 +212,18 @@ def test_datasets_that_will_not_do(tmp_path: Path, values: dict, words: str) -> 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"stage": "fm"}, "--stage fm: unknown; known: all, ce, fm-is"),
-        ({"preset": "huge"}, "--preset huge: unknown; known: paper, small, tiny"),
-        ({"part": "nose"}, "--part nose: .*add --stage ce"),
-        ({"part": "ear", "stage": "ce"}, "--part ear: unknown"),
-        ({"encoders": "x"}, "--encoders x: .*add --stage fm-is"),
-        ({"stage": "fm-is"}, "holds no stage 1.*--stage ce"),
-        ({"stage": "fm-is", "encoders": "nowhere"}, "--encoders nowhere: holds no stage 1"),
-        ({"init_from": "nowhere"}, "--init-from nowhere: there is no such run; name a run's folder"),
-        ({"init_from": "nowhere", "stage": "fm-is"}, "--init-from nowhere: there is no such run"),
-        ({"init_from": "."}, r"--init-from \.: is no run that has checkpoints; name a run's folder"),
-        ({"device": "gpu"}, "--device gpu"),
-        ({"seed": -1}, "--seed -1: seed: input should be greater than or equal to 0"),
+        ({"stage": "fm"}, "stage='fm': unknown; known: all, ce, fm-is"),
+        ({"preset": "huge"}, "preset='huge': unknown; known: paper, small, tiny"),
+        ({"part": "nose"}, "part='nose': .*add `stage` ce"),
+        ({"part": "ear", "stage": "ce"}, "part='ear': unknown"),
+        ({"encoders": "x"}, "encoders='x': .*add `stage` fm-is"),
+        ({"stage": "fm-is"}, "holds no stage 1.*`stage` ce"),
+        ({"stage": "fm-is", "encoders": "nowhere"}, "encoders='nowhere': holds no stage 1"),
+        ({"init_from": "nowhere"}, "init_from='nowhere': there is no such run; name a run's folder"),
+        ({"init_from": "nowhere", "stage": "fm-is"}, "init_from='nowhere': there is no such run"),
+        ({"init_from": "."}, r"init_from='\.': is no run that has checkpoints; name a run's folder"),
+        ({"device": "gpu"}, "device='gpu'"),
+        ({"seed": -1}, "seed=-1: seed: input should be greater than or equal to 0"),
     ],
 )
 def test_arguments_that_will_not_do(
@@ -240,9 +240,12 @@ def test_arguments_that_will_not_do(
     [
         ("size=100", "size: "),
         ("size=128", "64 px, fewer than size=128"),
-        ("fm-is.ganweight=1", r"--set fm-is.ganweight=1: unknown key 'ganweight'"),
+        ("fm-is.ganweight=1", r"overrides=\['fm-is.ganweight=1'\]: unknown key 'ganweight'"),
         ("parts=[ear]", "parts: parts are left_eye"),
-        ("ce.ink_weight=0", "--set ce.ink_weight=0: ink_weight: input should be greater than or equal to 1, not '?0"),
+        (
+            "ce.ink_weight=0",
+            r"overrides=\['ce.ink_weight=0'\]: ink_weight: input should be greater than or equal to 1, not '?0",
+        ),
         ("sketch=hed", "stores no such stage"),
         ("fm-is.perceptual_weights=/nowhere.pth", "nowhere.pth"),
         ("fm-is.fm_start=random", "layers that begin at random must be trained"),
@@ -259,7 +262,7 @@ def test_settings_that_will_not_do_are_found_before_stage_1(
 def test_an_unfinished_stage_1_is_not_built_upon_unless_named(finished: Path, data: Path, copied: Path) -> None:
     shutil.rmtree(copied / "fm-is")
     shutil.rmtree(copied / "ce" / "checkpoints" / "000000016")
-    with pytest.raises(UserError, match=r"stopped at 8 of 16 images; .*--encoders .*ce"):
+    with pytest.raises(UserError, match=r"stopped at 8 of 16 images; .*`encoders` .*ce"):
         train(data, copied, stage="fm-is")
     assert train(data, copied, stage="fm-is", encoders=copied / "ce").exit_code == 0
 
@@ -303,7 +306,7 @@ def test_folders_that_cannot_be_used(data: Path, tmp_path: Path) -> None:
     for run in (tmp_path / "file", tmp_path / "file" / "run", Path("/proc/run")):
         with pytest.raises(UserError) as caught:
             train(data, run)
-        assert str(caught.value).startswith(f"--run {run}: cannot be written (")
+        assert str(caught.value).startswith(f"run='{run}': cannot be written (")
         assert str(caught.value).endswith("; choose another folder")
 
 

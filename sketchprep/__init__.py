@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from sketchprep.datasets.reader import open_pairs as open_pairs
     from sketchprep.errors import SampleError as SampleError
     from sketchprep.errors import UserError as UserError
+    from sketchprep.models import evaluate as evaluate
     from sketchprep.models import open_model as open_model
+    from sketchprep.models import synthesize as synthesize
+    from sketchprep.models import train as train
     from sketchprep.sketching.alignment import align as align
     from sketchprep.sketching.single_stage import sketch as sketch
 
@@ -31,10 +34,13 @@ _HOMES = {
     "align": "sketchprep.sketching.alignment",
     "build": "sketchprep.datasets.build.build",
     "crop_components": "sketchprep.datasets.components.crop",
+    "evaluate": "sketchprep.models",
     "export": "sketchprep.datasets.export.export",
     "open_model": "sketchprep.models",
     "open_pairs": "sketchprep.datasets.reader",
     "sketch": "sketchprep.sketching.single_stage",
+    "synthesize": "sketchprep.models",
+    "train": "sketchprep.models",
     "SampleError": "sketchprep.errors",
     "UserError": "sketchprep.errors",
 }
@@ -46,10 +52,13 @@ __all__ = [
     "align",
     "build",
     "crop_components",
+    "evaluate",
     "export",
     "open_model",
     "open_pairs",
     "sketch",
+    "synthesize",
+    "train",
 ]
 
 

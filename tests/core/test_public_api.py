@@ -83,3 +83,31 @@ def test_align_brings_a_photo_into_the_frame(frontal: list[Path]) -> None:
         sketchprep.align(np.full((64, 64, 3), 255, np.uint8))
     with pytest.raises(sketchprep.UserError, match="unknown; known: ffhq, apdrawing, none"):
         sketchprep.align(photo, template="fhq")  # type: ignore[arg-type]
+
+
+def test_a_model_without_that_function_is_named() -> None:
+    for call in (
+        lambda: sketchprep.train("d", "r", model="pix2pixx"),
+        lambda: sketchprep.evaluate("d", model="pix2pix"),
+    ):
+        with pytest.raises(sketchprep.UserError, match=r"has no function .*: deepfacedrawing, pix2pix"):
+            call()
+
+
+def test_the_bundled_model_draws_in_one_call(tmp_path: Path) -> None:
+    drawing = next(iter(sorted((Path(sketchprep.__file__).parent / "data" / "sketches").glob("*.png"))))
+    result = sketchprep.synthesize([drawing], tmp_path, device="cpu", offline=True)
+    assert [path.name for path in result.faces] == [drawing.name]
+    with pytest.raises(sketchprep.UserError, match=r"^batch=0: must be at least 1"):
+        sketchprep.synthesize([drawing], tmp_path, device="cpu", batch=0)
+    with pytest.raises(sketchprep.UserError, match="is not there; train one"):
+        sketchprep.synthesize([drawing], tmp_path, run=tmp_path / "none")
+
+
+def test_training_and_evaluation_reach_the_familys_own_functions(built: Path, tmp_path: Path) -> None:
+    with pytest.raises(sketchprep.UserError, match=r"^preset='huge': unknown; known: "):
+        sketchprep.train(built, tmp_path / "run", model="pix2pix", preset="huge")
+    with pytest.raises(sketchprep.UserError, match="nowhere"):
+        sketchprep.train(tmp_path / "nowhere", tmp_path / "run", preset="tiny")
+    with pytest.raises(sketchprep.UserError, match=r"^run='.*none' is not there|^run='.*none': is not there"):
+        sketchprep.evaluate(built, tmp_path / "none", device="cpu")

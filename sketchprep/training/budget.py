@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sketchprep.training import checkpoint, devices, run_dir
+from sketchprep.training import checkpoint, devices
 from sketchprep.training.data_loader import BatchLoader
 from sketchprep.training.state import State, seed_step
 from sketchprep.training.state import step as take_step
@@ -119,9 +119,8 @@ def in_images(task: Task, options: Options, fabric: Fabric, run: Path, began: fl
     """
     if options.max_minutes is None:
         return options
-    before = run_dir.stored(run)
-    if before is not None and checkpoint.load_latest(run) is not None:
-        planned = before["options"]
+    if (latest := checkpoint.load_latest(run)) is not None:
+        planned = latest.settings["options"]
         same = planned["max_minutes"] == options.max_minutes
         return options.model_copy(update={"images": planned["images"]}) if same else options
     cost = measure(task, options, fabric)

@@ -37,7 +37,6 @@ __all__ = [
     "disk_errors",
     "make",
     "resume_or_start",
-    "stored",
 ]
 
 MARKER = "run.yaml"
@@ -132,20 +131,14 @@ def binding(task: Task, options: Options, processes: int, init_from: Path | None
     return json.loads(json.dumps(values))
 
 
-def stored(path: Path) -> dict[str, Any] | None:
-    """Settings of the run that was started in this folder, with or without a checkpoint; None if there is none.
+def _marker(path: Path) -> dict[str, Any] | None:
+    """Content of ``run.yaml`` of a run that was started here, with or without a checkpoint; None if there is none.
 
     Raises
     ------
     UserError
-        If its run.yaml is damaged.
+        If it is damaged or cannot be read.
     """
-    marker = _marker(path)
-    return None if marker is None else dict(marker["settings"])
-
-
-def _marker(path: Path) -> dict[str, Any] | None:
-    """Content of ``run.yaml``; raises as `stored`."""
     try:
         marker = parse_yaml((path / MARKER).read_text(encoding="utf-8"))
         dict(marker["settings"])

@@ -34,7 +34,7 @@ def preview(data: Path, stages: str | None, people: int, out: Path | None) -> No
 def status(data: Path, watch: bool) -> None:
     """Show where a build stands; reads files only, also while it runs, from any machine that sees them."""
     from sketchprep.datasets import status as report
-    from sketchprep.datasets.build.watch import watch as follow
+    from sketchprep.datasets.build.monitor import follow
 
     if watch:
         follow(data)

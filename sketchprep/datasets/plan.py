@@ -6,6 +6,7 @@ columns that are needed, so that ten million rows are no more trouble than ten.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -57,22 +58,33 @@ def row_groups(path: Path) -> RowGroups:
 
 
 def shard_sizes(plan: pa.Table | Path) -> dict[str, int]:
-    """Photos of every planned shard, by name in order."""
-    return dict(sorted(_counted(plan, "shard").items()))
+    """Photos of every planned shard, by name in order.  A file is scanned once, until it changes."""
+    if not isinstance(plan, Path):
+        return _count_shards(plan)
+    found = plan.stat()
+    return dict(_count_shards_of(plan, (found.st_ino, found.st_mtime_ns, found.st_size)))
+
+
+@functools.lru_cache(maxsize=8)
+def _count_shards_of(path: Path, state: tuple[int, int, int]) -> dict[str, int]:
+    return _count_shards(path)
+
+
+def _count_shards(plan: pa.Table | Path) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for table in tables(plan, ["shard"]):
+        groups = table["shard"].value_counts()
+        counts.update(dict(zip(groups.field("values").to_pylist(), groups.field("counts").to_pylist(), strict=True)))
+    counts.pop(None, None)  # type: ignore[call-overload]
+    return dict(sorted(counts.items()))
 
 
 def split_counts(plan: pa.Table | Path) -> dict[str, int]:
     """Planned photos of every split."""
-    return dict(sorted(_counted(plan, "split").items()))
-
-
-def _counted(plan: pa.Table | Path, name: str) -> Counter[str]:
     counts: Counter[str] = Counter()
-    for table in tables(plan, [name]):
-        found = table[name].value_counts()
-        counts.update(dict(zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True)))
-    counts.pop(None, None)  # type: ignore[call-overload]
-    return counts
+    for name, size in shard_sizes(plan).items():
+        counts[name.rpartition("-")[0]] += size
+    return dict(sorted(counts.items()))
 
 
 def shard_names(plan: pa.Table | Path) -> list[str]:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sketchprep.core.progress import read_reports
 from sketchprep.datasets import plan
 from sketchprep.datasets.layout import UNMERGED, Totals, complete_shards, plan_path
 from sketchprep.datasets.remote import view
+from sketchprep.datasets.reports import read_reports
 from sketchprep.datasets.schema import failure_schema, split_pairs
 from sketchprep.errors import UserError
 from sketchprep.io import tables

@@ -23,7 +23,7 @@ RECIPE = "celebamask-hq"
 """The recipe by which photos are drawn where nothing else is said."""
 
 Timer = Callable[[str], AbstractContextManager[Any]]
-"""``timer(stage)`` is entered while a stage runs; `sketchprep.core.progress.Meter.time` is one."""
+"""``timer(stage)`` is entered while a stage runs; `sketchprep.datasets.reports.Meter.time` is one."""
 
 
 class Sketcher:

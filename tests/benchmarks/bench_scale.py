@@ -54,9 +54,9 @@ def size_mb(path: Path) -> float:
 def watch_cost(out: Path) -> str:
     """Seconds of the first look of `status --watch`, and of the next ones, at a build whose last shard is missing."""
     from sketchprep.datasets import plan
-    from sketchprep.datasets.build.watch import _Watcher
+    from sketchprep.datasets.build.monitor import BuildWatcher
 
-    watcher = _Watcher(out, plan.shard_sizes(out / "plan.parquet"))
+    watcher = BuildWatcher(out, plan.shard_sizes(out / "plan.parquet"))
     seconds = []
     for _ in range(4):
         start = time.perf_counter()

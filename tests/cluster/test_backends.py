@@ -19,7 +19,7 @@ import pytest
 from quick import QUICK
 
 import sketchprep
-from sketchprep.core import progress
+from sketchprep.datasets.reports import read_reports
 from sketchprep.errors import UserError
 
 
@@ -33,7 +33,7 @@ def build(photos: Path, out: Path, **options) -> sketchprep.datasets.build.build
 
 
 def pids(out: Path) -> set[int]:
-    return {report["pid"] for report in progress.read_reports(out / "log").values()}
+    return {report["pid"] for report in read_reports(out / "log").values()}
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from sketchprep.datasets.build import executors, fingerprint, publish
 from sketchprep.datasets.build.at_url import at_url, kept_scratch
 from sketchprep.datasets.build.claim import claim
 from sketchprep.datasets.build.merge import merge
+from sketchprep.datasets.build.monitor import Poller
 from sketchprep.datasets.build.plan_changes import failed_ids, forget_failed, update_plan
 from sketchprep.datasets.build.planner import list_sources, plan_samples
 from sketchprep.datasets.build.request import Request, executor_name, failure_limit, prepare, process_count
@@ -249,7 +250,7 @@ def run_missing_shards(
 
     display = progress.bar(total, "building", initial=total - new, quiet=quiet)
     try:
-        with progress.Poller(job.out / "log", set(todo), display, check):
+        with Poller(job.out / "log", set(todo), display, check):
             executors.EXECUTORS[executor](plan.iter_shards(planned, todo), job, options, lambda name: None)
     except BaseException as error:
         if executor == "joblib":

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from sketchprep.core.progress import read_reports
 from sketchprep.datasets.build import fingerprint
 from sketchprep.datasets.build.planner import list_sources, plan_samples
 from sketchprep.datasets.layout import read_recipe
+from sketchprep.datasets.reports import read_reports
 from sketchprep.errors import UserError
 from sketchprep.sketching import selection, stages
 

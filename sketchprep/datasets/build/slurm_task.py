@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from sketchprep.cluster.watchdog import Watchdog
-from sketchprep.core import progress
 from sketchprep.datasets import plan
 from sketchprep.datasets.build import executors
 from sketchprep.datasets.build.worker import Job, Stopped
 from sketchprep.datasets.layout import complete_shards, read_recipe
 from sketchprep.datasets.remote import url_of
+from sketchprep.datasets.reports import Reports
 from sketchprep.errors import UserError
 from sketchprep.io.object_store import location
 
@@ -94,7 +94,7 @@ def _run(spec: Spec, index: int) -> None:
     if not todo:
         return
     shards = list(plan.read_shards(spec.out / "plan.parquet", todo).values())
-    reports = progress.Reports(spec.out / "log")
+    reports = Reports(spec.out / "log")
     watchdog = Watchdog(spec.out / "log", todo, spec.stall)
     watchdog.start()
 
@@ -113,7 +113,7 @@ def _run(spec: Spec, index: int) -> None:
         watchdog.stop()
 
 
-def _check_failures(spec: Spec, reports: progress.Reports) -> None:
+def _check_failures(spec: Spec, reports: Reports) -> None:
     """Stop every task of the build if more photos failed than are allowed."""
     if spec.most_failures is None:
         return

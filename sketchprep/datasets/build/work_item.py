@@ -13,7 +13,7 @@ from sketchprep.sketching.framing import blank_outside
 if TYPE_CHECKING:
     import numpy as np
 
-    from sketchprep.core.progress import Meter
+    from sketchprep.datasets.reports import Meter
     from sketchprep.sketching.framing import FramedPhoto
     from sketchprep.sketching.recipe import Recipe
     from sketchprep.sketching.sketcher import Sketcher

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sketchprep.core.progress import Meter
 from sketchprep.datasets.build.context import WorkerContext, limit_threads, worker_context
 from sketchprep.datasets.build.work_item import WorkItem, run_stages
+from sketchprep.datasets.reports import Meter
 from sketchprep.datasets.schema import shard_table
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import shards

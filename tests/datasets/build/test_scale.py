@@ -12,9 +12,8 @@ import pytest
 from quick import QUICK
 from scale import Site, finish_shards
 
-from sketchprep.core import progress
-from sketchprep.datasets import plan, status
-from sketchprep.datasets.build.watch import _Watcher
+from sketchprep.datasets import plan, reports, status
+from sketchprep.datasets.build.monitor import BuildWatcher
 
 STEPS = ("estimate", "submit", "merge", "status", "failures", "find", "resume")
 RECIPE = {**QUICK, "shard_size": 1000, "split": {"test": 100, "of": 1000}}
@@ -78,9 +77,9 @@ def test_watching_opens_only_what_may_have_changed(built: Path, tmp_path: Path, 
     (site.out / "log" / f"{names[0]}.json").write_text('{"counts": {"pair": 7}, "done": false}')
     (site.out / "log" / f"{names[1]}.json").unlink()
     opened = []
-    read = progress.read_report
-    monkeypatch.setattr(progress, "read_report", lambda path: opened.append(path.stem) or read(path))
-    watcher = _Watcher(site.out, plan.shard_sizes(site.out / "plan.parquet"))
+    read = reports.read_report
+    monkeypatch.setattr(reports, "read_report", lambda path: opened.append(path.stem) or read(path))
+    watcher = BuildWatcher(site.out, plan.shard_sizes(site.out / "plan.parquet"))
     first = watcher.look()
     assert len(opened) == len(names) - 1
     assert sum(first.values()) == 7 + 20 * (len(names) - 2), "two shards have no sign of life, or little"

@@ -1,21 +1,61 @@
-"""The bar of a build that runs elsewhere, from the files that its workers leave."""
+"""The bar of a build, from the reports that its workers leave: of this process' workers, or of those elsewhere."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from sketchprep.core import progress
+from sketchprep.datasets import plan
 from sketchprep.datasets.layout import complete_shards, plan_path
 from sketchprep.datasets.remote import view
+from sketchprep.datasets.reports import Reports
 
-__all__ = ["watch"]
+__all__ = ["BuildWatcher", "Poller", "follow"]
 
-EVERY_SECONDS = 2.0
+POLL_SECONDS = 0.5
+FOLLOW_SECONDS = 2.0
 
 
-class _Watcher:
+class Poller:
+    """Moves a bar by what the shards' files say, and calls `check` with the sums, until it is stopped."""
+
+    def __init__(self, folder: Path, names: set[str], display: Any, check: Callable[[Counter[str]], None]) -> None:
+        self._reports, self._display, self._check = Reports(folder, names), display, check
+        self._stop = threading.Event()
+        self._seen = 0
+        self._thread = threading.Thread(target=self._loop, daemon=True)
+
+    def __enter__(self) -> Poller:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._poll()
+        self._display.close()
+
+    def _loop(self) -> None:
+        while not self._stop.wait(POLL_SECONDS):
+            self._poll()
+
+    def _poll(self) -> None:
+        sums: Counter[str] = Counter()
+        for report in self._reports.look().values():
+            sums.update(report["counts"])
+        done = sum(sums.values())
+        self._display.set_postfix_str(f"{sums['failed']} failed, {sums['rejected']} rejected", refresh=False)
+        self._display.update(max(0, done - self._seen))
+        self._seen = max(self._seen, done)
+        self._check(sums)
+
+
+class BuildWatcher:
     """Counts of a build.
 
     A look lists two folders and opens the reports of shards that are at work or were finished since the last look;
@@ -24,7 +64,7 @@ class _Watcher:
 
     def __init__(self, out: Path, sizes: dict[str, int]) -> None:
         self._out, self._sizes = out, sizes
-        self._reports = progress.Reports(out / "log", sizes)
+        self._reports = Reports(out / "log", sizes)
         self._known: dict[str, Counter[str]] = {}
         self._sums: Counter[str] = Counter()
         self.complete = False
@@ -46,7 +86,7 @@ class _Watcher:
         return sums
 
 
-def watch(folder: str | Path, *, every: float = EVERY_SECONDS) -> None:
+def follow(folder: str | Path, *, every: float = FOLLOW_SECONDS) -> None:
     """Show the bar of a local build for one that runs on other machines, until all its shards are there.
 
     Parameters
@@ -61,11 +101,9 @@ def watch(folder: str | Path, *, every: float = EVERY_SECONDS) -> None:
     UserError
         If the folder holds no planned dataset.
     """
-    from sketchprep.datasets import plan
-
     out = view(folder)
     sizes = plan.shard_sizes(plan_path(out))
-    watcher = _Watcher(out, sizes)
+    watcher = BuildWatcher(out, sizes)
     seen = sum(watcher.look().values())
     display = progress.bar(sum(sizes.values()), "building", initial=seen)
     try:

@@ -84,7 +84,7 @@ def test_wrong_pictures_are_sentences(photo: np.ndarray) -> None:
 
 
 def test_a_stage_that_cannot_take_photos_is_a_sentence(frontal, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--stage clean: image must be a grey"):
+    with pytest.raises(UserError, match="stage='clean': image must be a grey"):
         sketch_files(frontal[:1], "clean", tmp_path)
-    with pytest.raises(UserError, match="--stage canny: low must be"):
+    with pytest.raises(UserError, match="stage='canny': low must be"):
         sketch_files(frontal[:1], "canny", tmp_path, overrides=["stages.canny.low=-3"])

@@ -129,7 +129,7 @@ def test_a_shard_that_is_cut_or_missing_fails_its_photos_only(built: Path, tmp_p
 
 
 def test_what_is_no_finished_dataset_is_one_sentence(photos: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"--root .*: holds no finished dataset"):
+    with pytest.raises(UserError, match=r"root='.*': holds no finished dataset"):
         sources.open_source("dataset", photos)
     with pytest.raises(UserError, match="`sketchprep pull`"):
         sources.open_source("dataset", "s3://bucket/data")

@@ -55,7 +55,7 @@ def test_without_a_root_one_sentence_says_where_the_corpus_comes_from(monkeypatc
     monkeypatch.delenv("SKETCHPREP_DATA", raising=False)
     with pytest.raises(UserError, match=r"needs `root` .*github\.com/switchablenorms/CelebAMask-HQ"):
         resolve_root("celebamask-hq")
-    with pytest.raises(UserError, match=r"nowhere does not exist; get CelebAMask-HQ.zip"):
+    with pytest.raises(UserError, match=r"nowhere' does not exist; get CelebAMask-HQ.zip"):
         resolve_root("celebamask-hq", tmp_path / "nowhere")
 
 

@@ -66,7 +66,7 @@ def build_options(command: Any) -> Any:
 @DEVICE
 @OFFLINE
 def build(dry_run: bool, max_failures: str | None, roots: tuple[str, ...], **options: Any) -> None:
-    """Build a dataset; the same command again goes on where it stopped."""
+    """Build a dataset; the same command again resumes it."""
     from sketchprep.datasets import status
     from sketchprep.datasets.build import build as builder
 

@@ -1,1 +1,1 @@
-"""Builds on many machines: Slurm job arrays, and the clusters that joblib knows.  Files stay the only shared state."""
+"""Running work elsewhere: Slurm jobs, and the clusters that joblib has backends for."""

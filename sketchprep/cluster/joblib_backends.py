@@ -1,4 +1,4 @@
-"""Clusters that joblib knows itself: an existing Dask scheduler, or Ray.  They place, watch and retry the shards."""
+"""Clusters as joblib backends: an existing Dask scheduler, or Ray."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a site's Slurm is asked for: the files in ``pipelines/``, a user's copies of them, and single keys."""
+"""Settings of Slurm jobs: shipped YAML files, a user's copies of them, single KEY=VALUE."""
 
 from __future__ import annotations
 

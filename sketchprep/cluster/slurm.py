@@ -1,4 +1,4 @@
-"""The handful of Slurm's own commands that a build uses.  No accounting database is asked for anything."""
+"""Slurm's commands as functions: sbatch, squeue, scancel, scontrol; no accounting database is needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker that hangs is ended, so that its task starts the work again."""
+"""Watchdog: ends a hanging worker, so that its task starts the work again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plan of a dataset, read: its shards, and what it left out.  `sketchprep.datasets.build.planner` makes it.
+"""Reading of ``plan.parquet``: shards, and dropped samples.  `sketchprep.datasets.build.planner` writes it.
 
 Every function takes a table, or the path of a ``plan.parquet``: of a file one row group is held at a time, and only the
 columns that are needed, so that ten million rows are no more trouble than ten.
@@ -61,8 +61,8 @@ def shard_sizes(plan: pa.Table | Path) -> dict[str, int]:
     """Photos of every planned shard, by name in order.  A file is scanned once, until it changes."""
     if not isinstance(plan, Path):
         return _count_shards(plan)
-    found = plan.stat()
-    return dict(_count_shards_of(plan, (found.st_ino, found.st_mtime_ns, found.st_size)))
+    state = plan.stat()
+    return dict(_count_shards_of(plan, (state.st_ino, state.st_mtime_ns, state.st_size)))
 
 
 @functools.lru_cache(maxsize=8)

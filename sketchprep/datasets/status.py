@@ -198,31 +198,31 @@ def read_failures(out: Path) -> Iterator[pa.Table]:
     yield from shard_failures(out, complete_shards(out))
 
 
-def summary(found: Status) -> str:
+def summary(status: Status) -> str:
     """Describe a status as text: counts, reasons, seconds by stage."""
-    splits = ", ".join(f"{n} {name}" for name, n in sorted(found.splits.items())) or "none"
+    splits = ", ".join(f"{n} {name}" for name, n in sorted(status.splits.items())) or "none"
     lines = [
-        f"{found.folder}: {found.complete} of {found.shards} shards complete"
-        + (f", {found.working} at work" if found.working else ""),
-        f"  photos listed    {found.listed:>9,}",
-        f"  planned          {found.planned:>9,}   ({splits})",
-        f"  pairs            {found.pairs:>9,}   ({found.bytes / 1e6:,.1f} MB in complete shards)",
-        f"  rejected         {found.rejected:>9,}",
-        *_kind_lines(found, rejected=True),
-        f"  failed           {found.failed:>9,}",
-        *_kind_lines(found, rejected=False),
+        f"{status.folder}: {status.complete} of {status.shards} shards complete"
+        + (f", {status.working} at work" if status.working else ""),
+        f"  photos listed    {status.listed:>9,}",
+        f"  planned          {status.planned:>9,}   ({splits})",
+        f"  pairs            {status.pairs:>9,}   ({status.bytes / 1e6:,.1f} MB in complete shards)",
+        f"  rejected         {status.rejected:>9,}",
+        *_kind_lines(status, rejected=True),
+        f"  failed           {status.failed:>9,}",
+        *_kind_lines(status, rejected=False),
     ]
-    lines += [f"  {n} tasks ended: {sentence}" for sentence, n in found.refused.most_common()]
-    if found.seconds:
-        lines.append(f"  seconds by stage (summed over workers, {found.measured:,} photos)")
-        for stage, value in sorted(found.seconds.items(), key=lambda item: -item[1]):
-            per_photo = 1000 * value / max(found.measured, 1)
+    lines += [f"  {n} tasks ended: {sentence}" for sentence, n in status.refused.most_common()]
+    if status.seconds:
+        lines.append(f"  seconds by stage (summed over workers, {status.measured:,} photos)")
+        for stage, value in sorted(status.seconds.items(), key=lambda item: -item[1]):
+            per_photo = 1000 * value / max(status.measured, 1)
             lines.append(f"    {stage:<15}{value:>9.1f}   {per_photo:>7.1f} ms a photo")
     return "\n".join(lines)
 
 
-def _kind_lines(found: Status, *, rejected: bool) -> list[str]:
-    kinds = [(kind, n) for (r, kind), n in found.failures.most_common() if r == rejected]
+def _kind_lines(status: Status, *, rejected: bool) -> list[str]:
+    kinds = [(kind, n) for (r, kind), n in status.failures.most_common() if r == rejected]
     return [f"    {kind:<15}{n:>9,}" for kind, n in kinds]
 
 

@@ -116,12 +116,12 @@ def _check_index(out: Path, names: list[str]) -> Iterator[str]:
     pairs -= _merged_duplicates(out)
     remedy = "delete it and run the same build command: it is merged again"
     try:
-        found = pq.read_metadata(out / "index.parquet").num_rows
+        rows = pq.read_metadata(out / "index.parquet").num_rows
     except (OSError, ValueError):
         yield f"index.parquet: is missing or damaged; {remedy}"
         return
-    if found != pairs:
-        yield f"index.parquet: has {found} rows, the shards have {pairs}; {remedy}"
+    if rows != pairs:
+        yield f"index.parquet: has {rows} rows, the shards have {pairs}; {remedy}"
 
 
 def _merged_duplicates(out: Path) -> int:

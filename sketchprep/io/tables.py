@@ -1,4 +1,4 @@
-"""Tables that are too long to hold: Parquet read and written a row group at a time."""
+"""Parquet read and written a row group at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Build a dataset: plan once, run the shards that are not there yet, merge."""
+"""Build a dataset: plan once, run the missing shards, merge."""
 
 from __future__ import annotations
 
@@ -260,7 +260,7 @@ def run_missing_shards(
         if isinstance(error, KeyboardInterrupt):
             left = len(sizes) - len(set(complete_shards(job.out)) & set(sizes))
             raise KeyboardInterrupt(
-                f"stopped with {left} of {len(sizes)} shards to go; run the same command again to go on"
+                f"stopped with {left} of {len(sizes)} shards to go; run the same command again to resume"
             ) from None
         raise
     return new
@@ -269,7 +269,7 @@ def run_missing_shards(
 def _stopped(out: Path, most_failures: float) -> Exception:
     """Why the file ``log/stop`` is there."""
     if (out / "log" / "stop").read_text().startswith("cancelled"):
-        return Cancelled("the build was cancelled; run the same command again to go on")
+        return Cancelled("the build was cancelled; run the same command again to resume")
     return TooManyFailures(
         f"more than {most_failures:g} photos failed, the limit of --max-failures; see `sketchprep failures {out}`"
     )

@@ -1,4 +1,4 @@
-"""What a process that works on shards opens once: the sources, and the sketcher with its weights."""
+"""State of a worker process: the sources, and the sketcher with its weights, loaded once."""
 
 from __future__ import annotations
 

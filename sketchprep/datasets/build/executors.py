@@ -1,4 +1,4 @@
-"""Where shards run: in this process, or spread by joblib.  One signature, files as the only shared state."""
+"""Executors: run shards in this process, or by joblib on its backends; files are the only shared state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the bytes of a dataset depend on besides recipe and photos; resolved once, when a build is planned."""
+"""What a dataset's bytes depend on besides recipe and photos: device, CPU level, dtype, packages, weights."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def resolve(rec: Recipe, device: str = "auto") -> dict[str, Any]:
         If the device is not there.
     """
     network = uses_network(rec)
-    found = runtime.host(device=device, network=network)
+    host = runtime.host(device=device, network=network)
     values: dict[str, Any] = {
-        "device": found["device"],
-        "cpu": found["cpu"],
+        "device": host["device"],
+        "cpu": host["cpu"],
         "threads": rec.threads,
         "packages": {name: _version(name) for name in (*PACKAGES, *(("torch",) if network else ()), "sketchprep")},
     }

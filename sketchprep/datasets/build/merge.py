@@ -1,4 +1,4 @@
-"""Finished shards into one index.  A pure function of the shard files: it may run again at any time."""
+"""Merge finished shards into one index: a pure function of their files, idempotent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bar of a build, from the reports that its workers leave: of this process' workers, or of those elsewhere."""
+"""Progress bar of a build from its workers' reports, whether they run here or elsewhere."""
 
 from __future__ import annotations
 

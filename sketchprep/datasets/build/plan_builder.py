@@ -1,4 +1,4 @@
-"""A plan in the making: judged samples on the disk; DuckDB finds the duplicates and draws the splits."""
+"""Builds a plan out of core: rows in a temporary Parquet file, duplicates and splits by DuckDB."""
 
 from __future__ import annotations
 
@@ -150,8 +150,8 @@ class PlanBuilder:
             codes = np.where(kept, np.concatenate([np.zeros(0, np.uint8), *self._official]), np.uint8(NO_SPLIT))
             without = np.flatnonzero(kept & (codes == NO_SPLIT))
             if len(without):
-                found = connection.execute("SELECT source, id FROM samples WHERE n = ?", [int(without[0])])
-                source, id_ = found.fetchall()[0]
+                first = connection.execute("SELECT source, id FROM samples WHERE n = ?", [int(without[0])])
+                source, id_ = first.fetchall()[0]
                 raise UserError(
                     f"split.method=official: {source} says no split for {id_!r}; "
                     "add the corpus' mapping file, or use --set split.method=share"

@@ -1,4 +1,4 @@
-"""A dataset's plan brought up to date: photos that come, and files that are mended.  All other changes are refused."""
+"""Update a plan from its sources: new photos and mended files are accepted, other changes refused."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def failed_ids(out: Path) -> set[tuple[str, str]]:
 
 
 def forget_failed(request: Request, planned: Path) -> None:
-    """Record the digests of mended files in the plan and take away the markers of the shards they belong to."""
+    """Record the digests of mended files in the plan and remove the markers of the shards they belong to."""
     failed = failed_ids(request.out)
     if not failed:
         return

@@ -176,9 +176,9 @@ def _with_digests(batch: pa.Table, source: Source, jobs: int, hashed: Callable[[
 
     samples, digests = samples_of(batch), list[str | None]()
     for at in range(0, len(samples), HASHED_AT_ONCE):
-        found = hash_samples(samples[at : at + HASHED_AT_ONCE], source, jobs)
-        digests += found
-        hashed(len(found))
+        hashes = hash_samples(samples[at : at + HASHED_AT_ONCE], source, jobs)
+        digests += hashes
+        hashed(len(hashes))
     return batch.set_column(batch.column_names.index("sha256"), "sha256", pa.array(digests, pa.string()))
 
 

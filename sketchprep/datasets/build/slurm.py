@@ -1,4 +1,4 @@
-"""From a planned dataset to jobs in Slurm's queue: which tasks have work, their script, and the job that merges."""
+"""A build as Slurm jobs: an array over the missing shards, then a job that merges."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def preview(out: Path, rec: Recipe, names: Sequence[str], finished: Collection[s
 def cancel(out: Path) -> int | None:
     """Stop what works on a dataset: its Slurm jobs, and any worker that sees its folder.
 
-    Finished shards stay; the same build command goes on.
+    Finished shards stay; the same build command resumes.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What runs on a node: one task of the array, the job that merges, and the question for the node's environment."""
+"""Entry points of a build's Slurm jobs: one array task, the merge, and a node's environment."""
 
 from __future__ import annotations
 

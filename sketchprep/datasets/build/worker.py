@@ -1,4 +1,4 @@
-"""The work on one shard: photos in, one tar and its rows out.  Runs in any process, knows nothing of the others."""
+"""The work on one shard, in any process: photos in, one tar and its rows out."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def run_shard(job: Job, shard: ShardPlan) -> str:
 def _run_shard(job: Job, shard: ShardPlan) -> str:
     marker = job.out / "shards" / f"{shard.name}.parquet"
     temporary = marker.with_name(f".{shard.name}.{process_name()}.tmp")
-    if _orphaned(job):  # a killed driver's worker would go on in nobody's name
+    if _orphaned(job):  # a killed driver's worker must not outlive it
         os._exit(1)
     _remove_stale(marker.parent, shard.name)
     context = worker_context(job)

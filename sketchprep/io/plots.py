@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -19,6 +19,7 @@ __all__ = ["HEIGHT", "WIDTH", "Line", "Panel", "draw", "figure", "require"]
 WIDTH, HEIGHT = 420, 260  # of a panel in pixels
 DPI = 100
 LEGEND = 28  # pixels above all panels
+LEFT, RIGHT, TOP, BOTTOM = 52, 24, 26, 40  # pixels of a panel around its axes
 BAND = 0.18  # opacity of an interval
 
 
@@ -88,10 +89,20 @@ def figure(rows: Sequence[Sequence[Panel]], *, columns: int | None = None, share
     """The plots of `draw` as a matplotlib figure."""
     from matplotlib.figure import Figure
 
-    columns, legend = columns or len(rows[0]), LEGEND if shared else 0
-    size = (columns * WIDTH / DPI, (len(rows) * HEIGHT + legend) / DPI)
-    result = Figure(size, DPI, layout="constrained")
-    grid: Any = result.subplots(len(rows), columns, sharey="row" if shared else "none", squeeze=False)
+    columns = columns or len(rows[0])
+    width, height = columns * WIDTH, len(rows) * HEIGHT + (LEGEND if shared else 0)
+    result = Figure((width / DPI, height / DPI), DPI)
+    # Fixed margins: matplotlib's constrained layout takes as long as all the drawing.
+    margins = {
+        "left": LEFT / width,
+        "right": 1 - RIGHT / width,
+        "bottom": BOTTOM / height,
+        "top": (len(rows) * HEIGHT - TOP) / height,
+        "wspace": (LEFT + RIGHT) / (WIDTH - LEFT - RIGHT),
+        "hspace": (TOP + BOTTOM) / (HEIGHT - TOP - BOTTOM),
+    }
+    sharey: Literal["row", "none"] = "row" if shared else "none"
+    grid: Any = result.subplots(len(rows), columns, sharey=sharey, squeeze=False, gridspec_kw=margins)
     names = dict.fromkeys(name for row in rows for panel in row for name in panel.lines)
     colours = {name: f"C{number % 10}" for number, name in enumerate(names)}
     for axes_row, row in zip(grid, rows, strict=True):
@@ -105,7 +116,7 @@ def figure(rows: Sequence[Sequence[Panel]], *, columns: int | None = None, share
         labels = [pair for axes in grid.flat for pair in zip(*axes.get_legend_handles_labels(), strict=True)]
         handles = {name: handle for handle, name in labels}
         columns = max(1, len(handles))
-        result.legend(handles.values(), handles, loc="outside upper left", ncols=columns, fontsize=8, frameon=False)
+        result.legend(handles.values(), handles, loc="upper left", ncols=columns, fontsize=8, frameon=False)
     return result
 
 

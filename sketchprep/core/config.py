@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sketchprep.core.resources import resource
+from sketchprep.core.yaml_values import MAX_BYTES, parse_yaml, unshared
 from sketchprep.errors import UserError
 
 __all__ = [
@@ -23,15 +24,11 @@ __all__ = [
     "differences",
     "differing_keys",
     "load_preset",
-    "parse_yaml",
     "read_yaml",
     "shipped_or_file",
     "validation_message",
 ]
 
-MAX_BYTES = 2**20
-MAX_DEPTH = 32
-MAX_NODES = 100_000
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -53,7 +50,7 @@ class Config:
     """
 
     def __init__(self, values: Mapping[str, Any], origin: str) -> None:
-        self._layers = [(origin, _unshared(values))]
+        self._layers = [(origin, unshared(values))]
 
     @property
     def values(self) -> dict[str, Any]:
@@ -84,7 +81,7 @@ class Config:
         *parents, last = key.strip().split(".")
         if not equals or not last:
             raise UserError(f"{origin}: write it as key=value, for instance {option} size=256")
-        values = _unshared(self.values)
+        values = unshared(self.values)
         node = values
         for parent in parents:
             if node.get(parent) is None:
@@ -101,7 +98,7 @@ class Config:
 
     def update(self, values: Mapping[str, Any], origin: str) -> None:
         """Replace top-level keys."""
-        self._layers.append((origin, {**self.values, **_unshared(values)}))
+        self._layers.append((origin, {**self.values, **unshared(values)}))
 
     def set_options(self, options: Mapping[str, Any]) -> None:
         """Replace top-level keys by what was given with options of their names; None leaves a key alone."""
@@ -219,55 +216,6 @@ def read_yaml(path: Path, origin: str, *, remedy: str = "check the path", empty:
     if not isinstance(values, dict):
         raise UserError(f"{origin}: must be a YAML mapping of keys to values")
     return values
-
-
-def parse_yaml(text: str) -> Any:
-    """Plain values of a YAML document, bounded in size, depth and what its aliases expand to.
-
-    Raises
-    ------
-    yaml.YAMLError
-        If it is not valid, or beyond the bounds.
-    """
-    if len(text) > MAX_BYTES:
-        raise yaml.YAMLError(f"it is larger than {MAX_BYTES:,} bytes")
-    try:
-        return _unshared(yaml.load(text, _BoundedLoader))
-    except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
-        # PyYAML lets the constructors' own errors through: a month 13, an integer of too many digits.
-        raise yaml.YAMLError(f"a value cannot be read: {error}") from None
-
-
-class _BoundedLoader(yaml.SafeLoader):
-    """Refuses documents that are nested deeply or whose aliases expand to very many nodes."""
-
-    def __init__(self, stream: str) -> None:
-        super().__init__(stream)
-        self._depth = self._nodes = 0
-        self._sizes: dict[int, int] = {}
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        alias = self.check_event(yaml.AliasEvent)
-        before = self._nodes
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise yaml.YAMLError(f"it is nested more than {MAX_DEPTH} deep")
-        node = super().compose_node(parent, index)
-        self._depth -= 1
-        if alias and id(node) not in self._sizes:
-            raise yaml.YAMLError("an alias refers to what holds it")
-        self._nodes += self._sizes[id(node)] if alias else 1
-        if self._nodes > MAX_NODES:
-            raise yaml.YAMLError(f"it expands to more than {MAX_NODES:,} values")
-        self._sizes.setdefault(id(node), self._nodes - before)
-        return node
-
-
-def _unshared(value: Any) -> Any:
-    """Copy nested values; what aliases shared becomes separate, so that a change of one leaves the other alone."""
-    if isinstance(value, Mapping):
-        return {key: _unshared(inner) for key, inner in value.items()}
-    return [_unshared(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def did_you_mean(wanted: str, names: Iterable[str]) -> str:

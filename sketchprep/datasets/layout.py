@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from sketchprep.core.yaml_values import parse_yaml
 from sketchprep.errors import UserError
 
 if TYPE_CHECKING:
@@ -92,10 +93,10 @@ def read_recipe(folder: Path) -> dict[str, Any]:
     """Read ``recipe.yaml`` of a dataset: ``recipe``, ``depends_on`` and ``hash``."""
     path = folder / "recipe.yaml"
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return dict(parse_yaml(path.read_text(encoding="utf-8")))
     except OSError:
         raise UserError(
             f"{folder}: holds no dataset (recipe.yaml is missing); make one with `sketchprep build`"
         ) from None
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, TypeError):
         raise UserError(f"{path}: is damaged; build into a new folder") from None

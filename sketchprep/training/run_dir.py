@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sketchprep.core import workdir
-from sketchprep.core.config import differing_keys, parse_yaml
+from sketchprep.core.config import differing_keys
 from sketchprep.core.version import VERSION
+from sketchprep.core.yaml_values import parse_yaml
 from sketchprep.errors import UserError
 from sketchprep.training import checkpoint, devices
 from sketchprep.training.logs import STATS, hours

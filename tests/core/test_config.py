@@ -8,7 +8,8 @@ import pytest
 import yaml
 from pydantic import Field, model_validator
 
-from sketchprep.core.config import Config, FrozenModel, load_preset, parse_yaml, read_yaml
+from sketchprep.core.config import Config, FrozenModel, load_preset, read_yaml
+from sketchprep.core.yaml_values import parse_yaml
 from sketchprep.errors import UserError
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field
 
+from sketchprep.core.config import read_yaml
 from sketchprep.core.resources import resource
 from sketchprep.errors import UserError
 from sketchprep.training import presets
@@ -54,7 +54,7 @@ def plan(network: str, preset: str, overrides: Iterable[str] = (), **values: Any
     UserError
         For an unknown network, preset or key, or a value of the wrong type or range.
     """
-    shapes = yaml.safe_load((resource("pipelines") / "baselines.yaml").read_text(encoding="utf-8"))
+    shapes = read_yaml(resource("pipelines") / "baselines.yaml", "pipelines/baselines.yaml")
     if preset not in shapes:
         raise UserError(f"--preset {preset}: unknown; known: {', '.join(shapes)}")
     if network not in shapes[preset]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import hashlib
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -228,15 +230,22 @@ def _rows(index: Path, split: str | None) -> pa.Table:
 
 
 def _cached(index: Path) -> Path:
-    """Where the memory-mapped copy of an index lies; copies of what the index held before are removed."""
+    """Where the memory-mapped copy of an index is; copies of earlier contents and of lost indexes are removed."""
     from sketchprep.core.weights import cache_folder
 
-    status = index.stat()
-    name = hashlib.sha256(os.fsencode(index.resolve())).hexdigest()[:16]
-    path = cache_folder() / "indexes" / name / f"{status.st_size}-{status.st_mtime_ns}.arrow"
-    for other in path.parent.glob("*.arrow"):
-        if other != path:
-            other.unlink(missing_ok=True)
+    status, place = index.stat(), os.fsencode(index.resolve())
+    folder = cache_folder() / "indexes" / hashlib.sha256(place).hexdigest()[:16]
+    path = folder / f"{status.st_size}-{status.st_mtime_ns}.arrow"
+    if not path.is_file():  # several processes may be here at once: each makes the same copy
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "index").write_bytes(place)
+        for earlier in set(folder.glob("*.arrow")) - {path}:
+            earlier.unlink(missing_ok=True)
+        for note in folder.parent.glob("*/index"):
+            with contextlib.suppress(FileNotFoundError):
+                recorded = note.read_bytes()
+                if recorded and not os.path.exists(recorded):
+                    shutil.rmtree(note.parent, ignore_errors=True)
     return path
 
 

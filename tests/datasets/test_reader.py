@@ -66,6 +66,14 @@ def test_a_copy_of_an_index_that_changed_is_replaced(long: Path, tmp_path: Path)
     assert after != before
 
 
+def test_a_copy_of_an_index_that_is_gone_is_removed(long: Path, tmp_path: Path) -> None:
+    first = sketchprep.open_pairs(long)[0].row
+    moved = long.rename(tmp_path / "moved")
+    assert sketchprep.open_pairs(moved)[0].row == first
+    (copy,) = (tmp_path / "cache" / "indexes").rglob("*.arrow")
+    assert (copy.parent / "index").read_text() == str(moved / "index.parquet")
+
+
 def test_a_split_whose_rows_lie_apart(long: Path) -> None:
     rows = pq.read_table(long / "index.parquet").sort_by("ordinal")
     pq.write_table(rows, long / "index.parquet", row_group_size=25)

@@ -1,1 +1,1 @@
-"""The page on which a face is drawn, and the server behind it."""
+"""The drawing page: a browser canvas, its HTTP and WebSocket server, and the cache of decoded face parts."""

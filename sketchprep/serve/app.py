@@ -1,4 +1,4 @@
-"""The web application: static page, HTTP API, and the WebSocket that draws."""
+"""The FastAPI application: static page, HTTP API, and the WebSocket that draws."""
 
 from __future__ import annotations
 

@@ -8,9 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from sketchprep.core.yaml_values import parse_yaml
 from sketchprep.errors import UserError
 
 if TYPE_CHECKING:
@@ -91,6 +88,10 @@ def stored_environment(folder: Path) -> dict[str, Any]:
 
 def read_recipe(folder: Path) -> dict[str, Any]:
     """Read ``recipe.yaml`` of a dataset: ``recipe``, ``depends_on`` and ``hash``."""
+    import yaml
+
+    from sketchprep.core.yaml_values import parse_yaml
+
     path = folder / "recipe.yaml"
     try:
         return dict(parse_yaml(path.read_text(encoding="utf-8")))

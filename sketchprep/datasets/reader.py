@@ -18,7 +18,7 @@ from sketchprep.datasets.pair import Pair
 from sketchprep.datasets.remote import url_of, view
 from sketchprep.errors import UserError
 from sketchprep.io.object_store import Url, location
-from sketchprep.io.tables import mapped, rows_of, spread_rows, tables
+from sketchprep.io.tables import mapped, row_at, rows_of, spread_rows, tables
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,6 +29,7 @@ __all__ = ["Pair", "PairDataset", "open_pairs"]
 
 OPEN_TARS = 64
 HELD_ROWS = 100_000
+FEW_ROWS = 20  # read one by one from a long index, before a copy of it is made that gives any row at once
 
 
 class PairDataset:
@@ -75,6 +76,7 @@ class PairDataset:
         self._tars: dict[str, int] = {}
         self._opened: pa.Table | None = None  # rows that can be read from the index again
         self._selected: pa.Table | None = None  # rows that were chosen out of it
+        self._read_singly = 0  # rows of a long index
         if spread is not None:
             self._selected = spread_rows(self._index, spread)
         self._count = _count(self._index, split)
@@ -88,7 +90,7 @@ class PairDataset:
         if self._selected is not None:
             return self._selected
         if self._opened is None:
-            self._opened = _rows(self._index, self.split)
+            self._opened = _rows(self._index, self._runs)
         return self._opened
 
     @table.setter
@@ -133,7 +135,24 @@ class PairDataset:
             return chosen
         if not -len(self) <= number < len(self):
             raise IndexError(f"pair {number} of {len(self)}")
-        return self._pair(self.table.slice(number % len(self), 1))
+        return self._pair(self._row(number % len(self)))
+
+    def _row(self, number: int) -> pa.Table:
+        """One row of the table, without the copy of a long index as long as only few rows are asked for."""
+        few = self._selected is None and self._opened is None and self._read_singly < FEW_ROWS
+        if not few or rows_of(self._index) <= HELD_ROWS:
+            return self.table.slice(number, 1)
+        self._read_singly += 1
+        for first, end in self._runs:
+            if number < end - first:
+                return row_at(self._index, first + number)
+            number -= end - first
+        raise IndexError(number)
+
+    @cached_property
+    def _runs(self) -> list[tuple[int, int]]:
+        """The stretches of the index that hold this split: first row, and the row behind the last."""
+        return _runs(self._index, self.split)
 
     def _pair(self, rows: pa.Table) -> Pair:
         row = rows.to_pylist()[0]
@@ -214,19 +233,25 @@ def _count(index: Path, split: str | None) -> int:
     return sum(pc.sum(pc.equal(part["split"], split)).as_py() or 0 for part in tables(index, ["split"]))
 
 
-def _rows(index: Path, split: str | None) -> pa.Table:
-    """The rows of an index, all or those of a split: held, or memory-mapped if they are many."""
+def _runs(index: Path, split: str | None) -> list[tuple[int, int]]:
+    """Stretches of an index with the rows of a split, or of all."""
     import numpy as np
-    import pyarrow as pa
     import pyarrow.compute as pc
+
+    if split is None:
+        return [(0, rows_of(index))]
+    inside = [pc.equal(part["split"], split).to_numpy(zero_copy_only=False) for part in tables(index, ["split"])]
+    edges = np.flatnonzero(np.diff(np.concatenate(inside).astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
+    return [(first, end) for first, end in edges.tolist()]
+
+
+def _rows(index: Path, runs: list[tuple[int, int]]) -> pa.Table:
+    """Stretches of an index: held, or memory-mapped if the index is long."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     table = pq.read_table(index, use_threads=False) if rows_of(index) <= HELD_ROWS else mapped(index, _cached(index))
-    if split is None:
-        return table
-    inside = pc.equal(table["split"], split).to_numpy().astype(np.int8)
-    edges = np.flatnonzero(np.diff(inside, prepend=0, append=0)).reshape(-1, 2)
-    return pa.concat_tables([table.slice(first, end - first) for first, end in edges.tolist()])  # copies nothing
+    return pa.concat_tables([table.slice(first, end - first) for first, end in runs])  # copies nothing
 
 
 def _cached(index: Path) -> Path:

@@ -11,7 +11,7 @@ from sketchprep.io.files import atomic
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["ParquetStream", "RowGroups", "mapped", "rows_of", "spread_rows", "tables"]
+__all__ = ["ParquetStream", "RowGroups", "mapped", "row_at", "rows_of", "spread_rows", "tables"]
 
 
 def tables(where: pa.Table | Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
@@ -69,6 +69,19 @@ def mapped(path: Path, copy: Path) -> pa.Table:
             for number in range(file.num_row_groups):
                 writer.write_table(file.read_row_group(number, use_threads=False))
     return pa.ipc.open_file(pa.memory_map(str(copy))).read_all()
+
+
+def row_at(path: Path, number: int) -> pa.Table:
+    """One row of a Parquet file by its number, reading no row group but its own."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            rows = file.metadata.row_group(group).num_rows
+            if number < rows:
+                return file.read_row_group(group, use_threads=False).slice(number, 1)
+            number -= rows
+    raise IndexError(f"{path} has fewer rows")
 
 
 def spread_rows(path: Path, count: int) -> pa.Table:

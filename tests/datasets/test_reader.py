@@ -45,6 +45,16 @@ def test_rows_are_those_of_the_whole_table(long: Path, split: str | None) -> Non
     assert again[5].row == expected[5]
 
 
+def test_a_few_rows_are_read_without_a_copy(long: Path, tmp_path: Path) -> None:
+    expected = [row for row in pq.read_table(long / "index.parquet").to_pylist() if row["split"] == "train"]
+    pairs = sketchprep.open_pairs(long, "train")
+    for number in range(reader.FEW_ROWS):
+        assert pairs[number * 3].row == expected[number * 3]
+    assert not (tmp_path / "cache" / "indexes").exists()
+    assert pairs[1].row == expected[1]
+    assert len(list((tmp_path / "cache" / "indexes").rglob("*.arrow"))) == 1
+
+
 def test_a_pair_is_found_by_its_id(long: Path, built: Path) -> None:
     for folder in (long, built):
         pairs = sketchprep.open_pairs(folder, "train")
@@ -56,7 +66,10 @@ def test_a_pair_is_found_by_its_id(long: Path, built: Path) -> None:
                 pairs.find(*words)
 
 
-def test_a_copy_of_an_index_that_changed_is_replaced(long: Path, tmp_path: Path) -> None:
+def test_a_copy_of_an_index_that_changed_is_replaced(
+    long: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "FEW_ROWS", 0)
     assert len(list(sketchprep.open_pairs(long)[:3])) == 3
     (before,) = (tmp_path / "cache" / "indexes").rglob("*.arrow")
     rows = pq.read_table(long / "index.parquet")
@@ -66,7 +79,10 @@ def test_a_copy_of_an_index_that_changed_is_replaced(long: Path, tmp_path: Path)
     assert after != before
 
 
-def test_a_copy_of_an_index_that_is_gone_is_removed(long: Path, tmp_path: Path) -> None:
+def test_a_copy_of_an_index_that_is_gone_is_removed(
+    long: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "FEW_ROWS", 0)
     first = sketchprep.open_pairs(long)[0].row
     moved = long.rename(tmp_path / "moved")
     assert sketchprep.open_pairs(moved)[0].row == first

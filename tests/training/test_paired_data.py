@@ -260,7 +260,8 @@ def test_a_damaged_picture_names_its_pair_and_verify(damage: str, name: str, cop
 
 def test_training_data_needs_neither_torch_nor_dlib(built: Path) -> None:
     code = (
-        "import sys; from sketchprep.training.paired_data import Faces; Faces(sys.argv[1], size=64).batch([0]); "
+        "import sys; from sketchprep.training.paired_data import PairedFaces; "
+        "PairedFaces(sys.argv[1], size=64).batch([0]); "
         "print([m for m in ('torch', 'dlib', '_dlib_pybind11') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(built)], capture_output=True, text=True, check=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -59,7 +60,7 @@ def generate(
         psi=psi,
         batch=batch,
         random_noise=random_noise,
-        progress=progress.bar,
+        progress=partial(progress.bar, unit="picture"),
     )
     click.echo(f"{len(found.pictures)} pictures in {out}; look at {found.sheet}")
 

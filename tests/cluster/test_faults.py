@@ -76,7 +76,7 @@ def test_temporary_files_of_a_twin_on_another_machine_are_left_alone(
     twin, dead = tmp_path / ".train-000000.node7-1.tmp", tmp_path / f".train-000000.{os.uname().nodename}-4194305.tmp"
     twin.touch()
     dead.touch()
-    worker._clear(tmp_path, "train-000000")
+    worker._remove_stale(tmp_path, "train-000000")
     assert twin.exists()
     assert not dead.exists()
 

@@ -8,6 +8,7 @@ file is run.  Size, width and depth are inferred from shapes.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,7 +103,9 @@ def _open(path: Path) -> dict[str, Any]:
     if start[:1] == b"\x80" and path.suffix == ".pkl":
         return _nvidia_entries(path)
     try:
-        content = torch.load(path, "cpu", weights_only=True)
+        with warnings.catch_warnings():  # torch's advice to its own developers
+            warnings.simplefilter("ignore")
+            content = torch.load(path, "cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for what it cannot or must not read
         reason = (str(error) or type(error).__name__).splitlines()[0][:120]
         raise UserError(

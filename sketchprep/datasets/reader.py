@@ -79,7 +79,8 @@ class PairDataset:
         self._read_singly = 0  # rows of a long index
         if spread is not None:
             self._selected = spread_rows(self._index, spread)
-        self._count = _count(self._index, split)
+        self._runs = _runs(self._index, split)  # stretches of the index: first row, and the row behind the last
+        self._count = sum(end - first for first, end in self._runs)
         if split is not None and not self._count:
             known = sorted({name for part in tables(self._index, ["split"]) for name in part["split"].to_pylist()})
             raise UserError(f"{self.folder}: has no split '{split}', only {', '.join(known) or 'none'}")
@@ -148,11 +149,6 @@ class PairDataset:
                 return row_at(self._index, first + number)
             number -= end - first
         raise IndexError(number)
-
-    @cached_property
-    def _runs(self) -> list[tuple[int, int]]:
-        """The stretches of the index that hold this split: first row, and the row behind the last."""
-        return _runs(self._index, self.split)
 
     def _pair(self, rows: pa.Table) -> Pair:
         row = rows.to_pylist()[0]
@@ -224,25 +220,31 @@ class PairDataset:
         return {**self.__dict__, "_tars": {}, "_opened": None}
 
 
-def _count(index: Path, split: str | None) -> int:
-    """Number of rows of an index, all or those of a split."""
-    if split is None:
-        return rows_of(index)
-    import pyarrow.compute as pc
-
-    return sum(pc.sum(pc.equal(part["split"], split)).as_py() or 0 for part in tables(index, ["split"]))
-
-
 def _runs(index: Path, split: str | None) -> list[tuple[int, int]]:
-    """Stretches of an index with the rows of a split, or of all."""
+    """Stretches of an index with the rows of a split, or of all; groups of rows of one split are not read."""
     import numpy as np
     import pyarrow.compute as pc
+    import pyarrow.parquet as pq
 
     if split is None:
         return [(0, rows_of(index))]
-    inside = [pc.equal(part["split"], split).to_numpy(zero_copy_only=False) for part in tables(index, ["split"])]
-    edges = np.flatnonzero(np.diff(np.concatenate(inside).astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
-    return [(first, end) for first, end in edges.tolist()]
+    edges: list[int] = []  # where a stretch begins, and where it ends, in turn
+    with pq.ParquetFile(index) as file:
+        first, column = 0, file.schema_arrow.names.index("split")  # a plain column: its leaf has the same number
+        for group in range(file.num_row_groups):
+            facts = file.metadata.row_group(group)
+            bounds = facts.column(column).statistics
+            if bounds is not None and bounds.has_min_max and bounds.min == bounds.max:
+                inside = np.full(1, bounds.min == split)
+            else:
+                rows = file.read_row_group(group, columns=["split"], use_threads=False)["split"]
+                inside = pc.equal(rows, split).to_numpy()
+            changes = np.flatnonzero(np.diff(inside.astype(np.int8), prepend=len(edges) % 2))
+            edges += (changes + first).tolist()
+            first += facts.num_rows
+    if len(edges) % 2:
+        edges.append(first)
+    return list(zip(edges[::2], edges[1::2], strict=True))
 
 
 def _rows(index: Path, runs: list[tuple[int, int]]) -> pa.Table:

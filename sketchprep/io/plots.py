@@ -130,7 +130,7 @@ def _plot(axes: Axes, panel: Panel, colours: dict[str, str]) -> None:
                 line.x[known], line.low[known], line.high[known], color=colours[name], alpha=BAND, linewidth=0
             )
     if panel.level is not None:
-        axes.axhline(panel.level, color="dimgrey", linewidth=1, linestyle=(0, (4, 4)), label=panel.level_name)
+        axes.axhline(panel.level, color="0.2", linewidth=1, linestyle=(0, (4, 4)), label=panel.level_name)
     axes.set_title(panel.title, fontsize=9, loc="left")
     axes.set_xlabel(panel.unit, fontsize=8, loc="right")
     axes.tick_params(labelsize=8)

@@ -14,7 +14,7 @@ from sketchprep.errors import UserError
 from sketchprep.io import object_store
 from sketchprep.io.object_store import Url
 
-__all__ = ["attended", "begin", "finish", "publish"]
+__all__ = ["attended", "begin", "finish", "publish", "refuse_other_recipe"]
 
 POLL_SECONDS = 5.0
 
@@ -32,6 +32,16 @@ def begin(out: Path) -> None:
     object_store.remove(url / STOP)
     if (out / UNMERGED).exists() or set(plan.shard_names(out / "plan.parquet")) - set(complete_shards(out)):
         object_store.write(url / UNMERGED, b"")
+
+
+def refuse_other_recipe(url: Url, digest: str) -> None:
+    """Raise UserError if the ``recipe.yaml`` in the store is not the one with this hash.
+
+    A store has no lock: of two builds with different recipes that begin at the same moment the last to write its recipe
+    continues, and the other must not mix its shards with those.
+    """
+    if digest.encode() not in object_store.read(url / "recipe.yaml"):
+        raise UserError(f"-o {url}: a build with another recipe began there at the same time; choose a new prefix")
 
 
 def publish(url: Url, tar: Path, marker: Path, name: str) -> None:

@@ -61,6 +61,13 @@ class Job:
     parent: int = 0
     url: str = ""
 
+    @property
+    def digest(self) -> str:
+        """The hash that ``recipe.yaml`` holds."""
+        from sketchprep.sketching.recipe import digest
+
+        return digest({"recipe": self.recipe.canonical(), "depends_on": self.environment})
+
 
 class Stopped(Exception):
     """Somebody asked the build to stop by leaving the file ``log/stop``."""
@@ -138,6 +145,7 @@ def _publish(job: Job, marker: Path, made: Path) -> None:
         from sketchprep.datasets.build import publish
         from sketchprep.io.object_store import Url
 
+        publish.refuse_other_recipe(Url(job.url), job.digest)
         publish.publish(Url(job.url), marker.with_suffix(".tar"), made, marker.stem)
 
 

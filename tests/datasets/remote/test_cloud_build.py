@@ -242,6 +242,19 @@ def test_two_builds_at_once_on_one_prefix_leave_the_same_bytes(bucket, stored_ph
     assert build(bucket, str(stored_photos)).made == 0
 
 
+def test_of_two_recipes_at_once_on_one_prefix_the_first_gives_way(bucket, stored_photos, tmp_path: Path) -> None:
+    def on_first_tar(line: str) -> None:
+        if line.startswith("PUT") and line.endswith("shards/test-000000.tar"):
+            other = yaml.safe_dump({"recipe": {"name": "other"}, "depends_on": {}, "hash": "0" * 64})
+            object_store.write(bucket.url / "data/recipe.yaml", other.encode())
+
+    bucket.server.hook = on_first_tar
+    with pytest.raises(UserError, match="a build with another recipe began there at the same time"):
+        build(bucket, str(stored_photos))
+    assert "shards/train-000000.tar" not in bucket.objects()
+    assert "index.parquet" not in bucket.objects()
+
+
 def test_a_second_build_of_one_machine_is_refused(bucket, stored_photos, expected) -> None:
     refused: list[str] = []
 

@@ -11,7 +11,7 @@ _FOREIGN = {"--gpus-per-node", "--gpus-per-task", "--nproc-per-node", "--ntasks-
 _CHANGE = re.compile(r"(?<![\w-])--set ([\w.-]+=[^\s,;)]+)")
 _OPTION = re.compile(r"(?<![\w-])(--[a-z][a-z-]*|-[ojk])(?![\w=-])")
 _SUBJECT = re.compile(
-    r"(?P<option>--[a-z][a-z-]*|-[ojk]) (?P<value>(?<=--set ).+?|\S+?)"
+    r"(?P<option>--[a-z][a-z-]*|-[ojk]) (?P<value>(?<=--set ).+?|\S*?)"
     r"(?=: | (?:belongs|cannot|does|goes|has|holds|is|lies|must|needs) )"
 )
 

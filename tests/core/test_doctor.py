@@ -154,7 +154,7 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     assert runtime.resolve_device("cuda") == "cuda:0"
     assert runtime.resolve_device("cuda:1") == "cuda:1"
     for bad in ("cuda:2", "cuda:x", "gpu", "cpu:0", "auto:1", ""):
-        with pytest.raises(UserError, match=r"^(device='|`device` )"):
+        with pytest.raises(UserError, match=r"^device='"):
             runtime.resolve_device(bad)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Toy 9000")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))

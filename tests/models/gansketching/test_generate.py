@@ -83,7 +83,7 @@ def test_any_family_opens_it(run: Path) -> None:
 def test_seeds() -> None:
     assert parse_seeds("0-2, 7,1") == [0, 1, 2, 7]
     for wrong in ("", "a", "5-2", "0-", "0-99999999", "-1"):
-        with pytest.raises(UserError, match=r"^(seeds=|`seeds` )"):
+        with pytest.raises(UserError, match=r"^seeds="):
             parse_seeds(wrong)
 
 

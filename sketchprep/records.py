@@ -58,7 +58,7 @@ class DecodedPhoto:
     sketch : ndarray of uint8, shape (H, W), or None
         A ready-made drawing for the same scene, black ink on white.
     encoded : bytes or None
-        The photo's own file if it can be stored unchanged (see `imageio.stores_as_is`), else None.
+        The photo's own file if it can be stored unchanged (see `images.stores_as_is`), else None.
     landmarks : ndarray of float64, shape (68, 2), or None
         In pixels of the photo, where the source knows them.
     stages : mapping of str to ndarray of uint8, shape (H, W)

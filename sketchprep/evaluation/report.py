@@ -74,7 +74,7 @@ class Measured(Generic[Key]):
     names : list of str
         The faces.
     figures : dict
-        By key, a dict of figures for each face; see `sketchprep.evaluation.paired_metrics.Judge.compare`.
+        By key, a dict of figures for each face; see `sketchprep.evaluation.paired_metrics.PairedMetrics.compare`.
     """
 
     def __init__(self, *, resamples: int = 2000, seed: int = 0, bandwidth: float | None = BANDWIDTH) -> None:

@@ -150,7 +150,7 @@ def erase(sketch: np.ndarray, parts: Iterable[str], *, landmarks: np.ndarray | N
     ----------
     sketch : ndarray of uint8, shape (S, S)
     parts : iterable of str
-        Of `components.PARTS`.
+        Of `face_parts.PARTS`.
     landmarks : ndarray, shape (68, 2), optional
     """
     gone = np.isin(territories(len(sketch), landmarks), [PARTS.index(part) for part in parts])
@@ -158,7 +158,7 @@ def erase(sketch: np.ndarray, parts: Iterable[str], *, landmarks: np.ndarray | N
 
 
 def territories(size: int, landmarks: np.ndarray | None = None) -> np.ndarray:
-    """Whose the ink at each pixel is, as an index into `components.PARTS`.
+    """Whose the ink at each pixel is, as an index into `face_parts.PARTS`.
 
     Parameters
     ----------

@@ -162,7 +162,7 @@ def _service(
     device: str,
     **model: Any,
 ) -> tuple[Synthesizer, SketchReader, dict[str, Any]]:
-    """Model, reader of pictures, and the words of `Synthesizer.draw`; mistakes in the words come before loading."""
+    """Model, reader of pictures, and the arguments of `Synthesizer.synthesize`, which are checked before loading."""
     from sketchprep.models.deepfacedrawing.drawing.sketch_input import SketchReader, parse_align
     from sketchprep.models.deepfacedrawing.drawing.synthesizer import parse_wb
     from sketchprep.sketching.sketcher import face_recipe, face_sketcher

@@ -38,7 +38,7 @@ class ComponentBank:
     Attributes
     ----------
     by_part : Tensor of float32, shape (5, N, latent)
-        Contiguous, in the order of ``components.PARTS``.
+        Contiguous, in the order of ``face_parts.PARTS``.
     ids : list of str, length N
     encoders : str
         SHA-256 of the encoders' weights in hexadecimal.

@@ -76,7 +76,7 @@ def morph_files(
     Raises
     ------
     UserError
-        If a picture cannot be used, or as `apply.morph`.
+        If a picture cannot be used, or as `editing.morph`.
     """
     reader = reader or SketchReader(synthesizer.size)
     (a, b), notes = _read([first, last], reader)
@@ -96,12 +96,12 @@ def interpolate_bank(
     out : Path
         Folder.
     synthesizer, frames, k
-        See `apply.interpolate`.
+        See `editing.interpolate`.
 
     Raises
     ------
     UserError
-        As `apply.interpolate`.
+        As `editing.interpolate`.
     """
     found = editing.interpolate(synthesizer, first, last, frames=frames, k=k)
     notes = []
@@ -135,12 +135,12 @@ def copy_paste_files(
     out : Path
         Folder.
     synthesizer, reader, wb, k
-        See `apply.copy_paste`.
+        See `editing.copy_paste`.
 
     Raises
     ------
     UserError
-        If a picture cannot be used, no part is named, or as `apply.copy_paste`.
+        If a picture cannot be used, no part is named, or as `editing.copy_paste`.
     """
     if not parts:
         raise UserError("copy-paste needs a part from another picture; name one, for instance with --nose")

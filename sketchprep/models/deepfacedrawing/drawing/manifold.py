@@ -190,7 +190,7 @@ def blend(codes: Tensor, projected: Tensor, wb: float | Mapping[str, float] | Se
     codes, projected : Tensor of float, shape (B, 5, latent)
     wb : float, mapping of str to float, or five floats
         From 0 (the manifold) to 1 (the drawing), as in the paper; the sliders of its released program count the other
-        way.  One for all parts, one for each in the order of ``components.PARTS``, or by name; ``"all"`` stands for the
+        way.  One for all parts, one for each in the order of ``face_parts.PARTS``, or by name; ``"all"`` stands for the
         parts that are not named.
 
     Returns

@@ -48,7 +48,7 @@ class Drawn:
     ----------
     sketches : ndarray of uint8, shape (B, size, size)
     codes : Tensor of float32, shape (B, 5, latent)
-        Of the sketches' parts, in the order of ``components.PARTS``.
+        Of the sketches' parts, in the order of ``face_parts.PARTS``.
     projection : Projection or None
         On the bank; None where the drawing alone was followed.
     blended : Tensor of float32, shape (B, 5, latent)
@@ -249,7 +249,7 @@ def blank_parts(sketch: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of bool, shape (5,)
-        In the order of ``components.PARTS``.
+        In the order of ``face_parts.PARTS``.
     """
     found = windows(len(sketch))
     rest = remainder(sketch, [window for part, window in found.items() if part != "remainder"])

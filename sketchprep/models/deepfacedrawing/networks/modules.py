@@ -40,7 +40,7 @@ class Encoder(nn.Module):
     Parameters
     ----------
     part : str
-        One of ``components.PARTS``.
+        One of ``face_parts.PARTS``.
     arch : Architecture
     """
 
@@ -117,7 +117,7 @@ class ImageDecoder(_Decoder):
     Parameters
     ----------
     part : str
-        One of ``components.PARTS``.
+        One of ``face_parts.PARTS``.
     arch : Architecture
     """
 
@@ -132,7 +132,7 @@ class FeatureDecoder(_Decoder):
     Parameters
     ----------
     part : str
-        One of ``components.PARTS``.
+        One of ``face_parts.PARTS``.
     arch : Architecture
     """
 
@@ -146,7 +146,7 @@ class Autoencoder(nn.Module):
     Parameters
     ----------
     part : str
-        One of ``components.PARTS``.
+        One of ``face_parts.PARTS``.
     arch : Architecture
     """
 
@@ -170,7 +170,7 @@ class Encoders(nn.Module):
     Attributes
     ----------
     parts : ModuleDict
-        An `Encoder` for each of ``components.PARTS``.
+        An `Encoder` for each of ``face_parts.PARTS``.
     """
 
     def __init__(self, arch: Architecture) -> None:
@@ -191,7 +191,7 @@ class Encoders(nn.Module):
         Returns
         -------
         Tensor of float, shape (B, 5, latent)
-            In the order of ``components.PARTS``.
+            In the order of ``face_parts.PARTS``.
         """
         images = part_images(sketch, self.size, flip)
         return torch.stack([encoder(images[part]) for part, encoder in self.parts.items()], dim=1)
@@ -207,7 +207,7 @@ class FaceGenerator(nn.Module):
     Attributes
     ----------
     decoders : ModuleDict
-        A `FeatureDecoder` for each of ``components.PARTS``.
+        A `FeatureDecoder` for each of ``face_parts.PARTS``.
     generator : GlobalGenerator
     """
 
@@ -225,7 +225,7 @@ class FaceGenerator(nn.Module):
         Parameters
         ----------
         codes : Tensor of float, shape (B, 5, latent)
-            In the order of ``components.PARTS``.
+            In the order of ``face_parts.PARTS``.
         flip : Tensor of bool, shape (B,), optional
             True for samples whose parts belong into the mirrored windows.
 

@@ -32,7 +32,7 @@ def face_windows(size: int, *, mirrored: bool = False) -> dict[str, Window]:
     Returns
     -------
     dict of str to Window
-        In the order of ``components.PARTS``.
+        In the order of ``face_parts.PARTS``.
     """
     found = windows(size)
     if not mirrored:
@@ -61,7 +61,7 @@ def part_images(sketch: Tensor, size: int, flip: Tensor | None = None) -> dict[s
     Returns
     -------
     dict of str to Tensor, shapes (B, C, s, s)
-        In the order of ``components.PARTS``; the remainder is the whole sketch with the four windows white.
+        In the order of ``face_parts.PARTS``; the remainder is the whole sketch with the four windows white.
 
     Raises
     ------

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +16,11 @@ from sketchprep.errors import UserError
 if TYPE_CHECKING:
     from safetensors import safe_open
 
-__all__ = ["LARGEST", "as_float32", "check_shapes", "load_frozen", "write"]
+__all__ = ["as_float32", "check_shapes", "in_run", "load_frozen", "opened", "write"]
 
 HALF = torch.finfo(torch.float16).max
-LARGEST = 8192
+Shape = TypeVar("Shape")
+LARGEST = 65536
 """Upper bound of every size in a header: a file that claims more was not written here."""
 
 
@@ -28,6 +30,67 @@ def write(tensors: Mapping[str, Tensor], path: str | Path, header: Mapping[str, 
 
     stored = {name: _half(tensor.detach().cpu()).contiguous() for name, tensor in tensors.items()}
     save_file(stored, path, metadata={"sketchprep": json.dumps(header, sort_keys=True)})
+
+
+def in_run(path: str | Path, name: str) -> Path:
+    """The model file of that name in a run's folder, or the file itself."""
+    return Path(path) / name if Path(path).is_dir() else Path(path)
+
+
+@contextlib.contextmanager
+def opened(
+    path: Path, network: str, key: str, shape: Callable[..., Shape], *, kind: str, remedy: str
+) -> Iterator[tuple[safe_open, dict[str, Any], Shape]]:
+    """Open a model file whose header names a network.
+
+    Parameters
+    ----------
+    path : Path
+    network : str
+        What the header must name as ``network``.
+    key : str
+        Header key of the numbers that the weights' shapes follow from; they are bounded before `shape` sees them.
+    shape : callable
+        Makes them what the network is built from; may raise UserError.
+    kind : str
+        What a message calls the file: ``"baseline"``.
+    remedy : str
+        What to do about another file.
+
+    Yields
+    ------
+    file : safe_open
+    header : dict
+    shape : what `shape` returned
+
+    Raises
+    ------
+    UserError
+        If the file is missing, partial or of another network; so too for what goes wrong while it is read in the block.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such {kind}; {remedy}")
+    try:
+        with safe_open(path, "pt") as file:
+            header = (file.metadata() or {}).get("sketchprep", "")
+            yield file, *_described(header, network, key, shape, f"{path}: holds no {kind}; {remedy}")
+    except (OSError, SafetensorError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as a {kind} ({error}); {remedy}") from None
+
+
+def _described(
+    text: str, network: str, key: str, shape: Callable[..., Shape], mismatch: str
+) -> tuple[dict[str, Any], Shape]:
+    try:
+        header = json.loads(text)
+        numbers = [value for value in header[key].values() if not isinstance(value, str | None)]
+        if header["network"] != network or not all(isinstance(n, int | float) and 0 <= n <= LARGEST for n in numbers):
+            raise ValueError
+        return header, shape(**header[key])
+    except (KeyError, ValueError, TypeError, AttributeError, UserError):
+        raise UserError(mismatch) from None
 
 
 def _half(tensor: Tensor) -> Tensor:

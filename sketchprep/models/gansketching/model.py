@@ -8,19 +8,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sketchprep.core import weights
-from sketchprep.errors import UserError
 from sketchprep.models.gansketching import FILE, NETWORK
 from sketchprep.models.gansketching.stylegan2 import Architecture, Discriminator, Generator
+from sketchprep.nn.checkpoint_file import check_shapes, in_run, opened
 from sketchprep.nn.face_generator import FaceGenerator, load_face_generator
 
 __all__ = [
     "FaceSampler",
     "Sampler",
     "StyleGAN2Sampler",
-    "file_of",
     "load_stylegan2",
     "open_run",
     "open_sampler",
@@ -153,12 +152,6 @@ def save_stylegan2(
     return folder / FILE
 
 
-def file_of(path: str | Path) -> Path:
-    """The model's file of a run's folder, or the file itself."""
-    path = Path(path)
-    return path / FILE if path.is_dir() else path
-
-
 def load_stylegan2(path: str | Path, *, device: str = "cpu") -> tuple[Generator, Discriminator | None, Tensor]:
     """Read what `save_stylegan2` wrote: generator, discriminator if there is one, mean of w of shape (1, style_dim).
 
@@ -167,39 +160,18 @@ def load_stylegan2(path: str | Path, *, device: str = "cpu") -> tuple[Generator,
     UserError
         If the file is missing, of another kind, or does not fit its own description.
     """
-    from safetensors import SafetensorError, safe_open
-
-    path = file_of(path)
-    if not path.is_file():
-        raise UserError(f"{path}: there is no such file; name a run made by `sketchprep import-weights stylegan2`")
-    try:
-        with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {}).get("sketchprep", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, ValueError, OSError) as error:
-        raise UserError(f"{path}: is no safetensors file ({error})") from error
-    if header.get("network") != NETWORK or header.get("version") != VERSION:
-        raise UserError(
-            f"{path}: holds no StyleGAN2 of this version; import it with `sketchprep import-weights stylegan2`"
-        )
-    try:
-        net = Architecture(**header["architecture"])
-        generator, discriminator = Generator(net), None
-        generator.load_state_dict(_under("generator.", tensors))
-        if any(name.startswith("discriminator.") for name in tensors):
-            discriminator = Discriminator(net)
-            discriminator.load_state_dict(_under("discriminator.", tensors))
-        mean = tensors["w_mean"].reshape(1, net.style_dim)
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise UserError(f"{path}: does not fit its own description ({str(error).splitlines()[0]})") from error
-    for part in (generator, discriminator):
-        if part is not None:
-            part.to(device).eval().requires_grad_(False)
-    return generator, discriminator, mean.to(device)
-
-
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    path, remedy = in_run(path, FILE), "name a run made by `sketchprep import-weights stylegan2`"
+    with opened(path, NETWORK, "architecture", Architecture, kind="StyleGAN2", remedy=remedy) as (file, _, net):
+        networks = nn.ModuleDict({"generator": Generator(net)})
+        networks.register_buffer("w_mean", torch.zeros(1, net.style_dim))
+        names = list(file.keys())
+        if any(name.startswith("discriminator.") for name in names):
+            networks["discriminator"] = Discriminator(net)
+        check_shapes(networks, file, path)
+        networks.load_state_dict({name: file.get_tensor(name) for name in names})
+    networks.to(device).eval().requires_grad_(False)
+    discriminator = dict(networks.items()).get("discriminator")
+    return networks["generator"], discriminator, networks.w_mean  # type: ignore[return-value]
 
 
 def open_sampler(run: str | Path | None = None, *, device: str = "cpu", offline: bool = False) -> Sampler:
@@ -218,4 +190,4 @@ def open_sampler(run: str | Path | None = None, *, device: str = "cpu", offline:
 def open_run(run: str | Path, *, device: str = "cpu") -> StyleGAN2Sampler:
     """A run's generator, frozen and ready to draw; raises as `load_stylegan2`."""
     generator, _, mean = load_stylegan2(run, device=device)
-    return StyleGAN2Sampler(generator, mean, about=f"StyleGAN2 of {file_of(run)}")
+    return StyleGAN2Sampler(generator, mean, about=f"StyleGAN2 of {in_run(run, FILE)}")

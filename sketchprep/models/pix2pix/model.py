@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,11 +14,11 @@ from torch import Tensor, nn
 from sketchprep.errors import UserError
 from sketchprep.models.pix2pix import FILE, NETWORK
 from sketchprep.nn.blocks import UPSAMPLES, from_pixels, to_pixels
-from sketchprep.nn.checkpoint_file import LARGEST, as_float32, check_shapes, load_frozen, write
+from sketchprep.nn.checkpoint_file import as_float32, check_shapes, in_run, load_frozen, opened, write
 from sketchprep.nn.pix2pixhd import GlobalGenerator
 from sketchprep.nn.unet import UNet
 
-__all__ = ["NETWORKS", "Baseline", "Shape", "file_of", "load_baseline", "save_baseline"]
+__all__ = ["NETWORKS", "Baseline", "Shape", "load_baseline", "save_baseline"]
 
 VERSION = 1
 NETWORKS = {"unet": "pix2pix U-Net", "global": "pix2pixHD global generator"}
@@ -124,11 +123,6 @@ def save_baseline(
     write(tensors, path, {"network": NETWORK, "version": VERSION, "shape": asdict(shape), **(facts or {})})
 
 
-def file_of(path: str | Path) -> Path:
-    """The model's file of a run's folder, or the file itself."""
-    return Path(path) / FILE if Path(path).is_dir() else Path(path)
-
-
 def load_baseline(path: str | Path, *, device: str = "cpu") -> Baseline:
     """Open a network for drawing: eval mode, frozen, float32.
 
@@ -144,36 +138,11 @@ def load_baseline(path: str | Path, *, device: str = "cpu") -> Baseline:
     UserError
         If the file is missing, partial or holds something else.
     """
-    from safetensors import SafetensorError, safe_open
-
-    path = file_of(path)
-    if not path.exists():
-        raise UserError(f"{path}: there is no such baseline; train one with `sketchprep train baseline`")
-    try:
-        with safe_open(path, "pt") as file:
-            facts, shape = _header((file.metadata() or {}).get("sketchprep", ""), path)
-            with torch.device("meta"):
-                network = shape.build()
-            check_shapes(network, file, path)
-            tensors = {name: as_float32(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError) as error:
-        raise UserError(
-            f"{path}: cannot be read as a baseline ({error}); name another run of `sketchprep train baseline`"
-        ) from None
+    path, remedy = in_run(path, FILE), "name a run of `sketchprep train baseline`, or its model file"
+    with opened(path, NETWORK, "shape", Shape, kind="baseline", remedy=remedy) as (file, facts, shape):
+        with torch.device("meta"):
+            network = shape.build()
+        check_shapes(network, file, path)
+        tensors = {name: as_float32(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
     load_frozen(network, tensors, device)
     return Baseline(shape, network, facts)
-
-
-def _header(text: str, path: Path) -> tuple[dict[str, Any], Shape]:
-    try:
-        facts = json.loads(text)
-        if facts["network"] != NETWORK:
-            raise ValueError
-        numbers = [value for value in facts["shape"].values() if not isinstance(value, str)]
-        if not all(isinstance(value, int) and 0 < value <= LARGEST for value in numbers):
-            raise ValueError
-        return facts, Shape(**facts["shape"])
-    except (KeyError, ValueError, TypeError, AttributeError, UserError):
-        raise UserError(
-            f"{path}: holds no baseline; name a run of `sketchprep train baseline`, or its {FILE}"
-        ) from None

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sketchprep.errors import UserError
 from sketchprep.models.deepfacedrawing import FILE, NETWORK
 from sketchprep.models.deepfacedrawing.networks.codes import fits, widen
 from sketchprep.models.deepfacedrawing.networks.modules import Architecture, Encoders, FaceGenerator, ImageDecoder, fuse
 from sketchprep.nn.blocks import from_pixels, to_pixels
-from sketchprep.nn.checkpoint_file import LARGEST, as_float32, check_shapes, load_frozen, write
+from sketchprep.nn.checkpoint_file import as_float32, check_shapes, in_run, load_frozen, opened, write
 from sketchprep.ops.face_parts import PARTS
-
-if TYPE_CHECKING:
-    from safetensors import safe_open
 
 __all__ = ["FaceModel", "build", "load_face_model", "save_face_model"]
 
@@ -122,41 +117,15 @@ def load_face_model(path: str | Path, *, device: str = "cpu") -> FaceModel:
     UserError
         If the file is missing, partial or holds something else.
     """
-    from safetensors import SafetensorError, safe_open
-
-    path = Path(path)
-    path = path / FILE if path.is_dir() else path
-    if not path.exists():
-        raise UserError(
-            f"{path}: there is no such model of faces; name another run, or train one with "
-            "`sketchprep train deepfacedrawing`"
-        )
-    try:
-        with safe_open(path, "pt") as file:
-            facts, architecture = _header(file, path)
-            with torch.device("meta"):
-                networks = build(architecture)
-            check_shapes(networks, file, path, fits=fits)
-            wanted = networks.state_dict()
-            tensors = {name: widen(as_float32(file.get_tensor(name)), value.shape) for name, value in wanted.items()}
-    except (OSError, SafetensorError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as a model of faces ({error}); name another file") from None
+    path = in_run(path, FILE)
+    remedy = "name another run, or train one with `sketchprep train deepfacedrawing`"
+    described = opened(path, NETWORK, "architecture", Architecture, kind="model of faces", remedy=remedy)
+    with described as (file, facts, architecture):
+        with torch.device("meta"):
+            networks = build(architecture)
+        check_shapes(networks, file, path, fits=fits)
+        wanted = networks.state_dict()
+        tensors = {name: widen(as_float32(file.get_tensor(name)), value.shape) for name, value in wanted.items()}
     load_frozen(networks, tensors, device)
     encoders, decoders, generator = (networks[name] for name in ("encoders", "image_decoders", "generator"))
     return FaceModel(architecture, encoders, decoders, generator, facts)  # type: ignore[arg-type]
-
-
-def _header(file: safe_open, path: Path) -> tuple[dict[str, Any], Architecture]:
-    try:
-        facts = json.loads((file.metadata() or {})["sketchprep"])
-        if facts["network"] != NETWORK:
-            raise ValueError
-        numbers = [value for value in facts["architecture"].values() if not isinstance(value, str | None)]
-        if not all(isinstance(value, int | float) and 0 <= value <= LARGEST for value in numbers):
-            raise ValueError
-        return facts, Architecture(**facts["architecture"])
-    except (KeyError, ValueError, TypeError, AttributeError, UserError):
-        raise UserError(
-            f"{path}: holds no model of faces; name the deepfacedrawing.safetensors of a run of "
-            "`sketchprep train deepfacedrawing`"
-        ) from None

@@ -1,12 +1,21 @@
 """Canny edge detector."""
 
+from typing import Annotated
+
 import cv2
 import numpy as np
 
-from sketchprep.ops._validation import check_image, check_range
+from sketchprep.ops._validation import Range, check_image, checked
 
 
-def canny(image: np.ndarray, *, low: float = 100.0, high: float = 200.0, blur: float = 0.0) -> np.ndarray:
+@checked
+def canny(
+    image: np.ndarray,
+    *,
+    low: Annotated[float, Range(0, at_most="high")] = 100.0,
+    high: Annotated[float, Range(0)] = 200.0,
+    blur: Annotated[float, Range(0, 100)] = 0.0,
+) -> np.ndarray:
     """Draw the Canny edges of a picture.
 
     Parameters
@@ -16,7 +25,7 @@ def canny(image: np.ndarray, *, low: float = 100.0, high: float = 200.0, blur: f
     low, high : float, at least 0
         Hysteresis thresholds on the L1 norm of the 3x3 Sobel gradient of the luminance; ``low`` may not exceed
         ``high``.
-    blur : float, at least 0
+    blur : float, 0 to 100
         Standard deviation in pixels of a Gaussian applied first; 0 for none.
 
     Returns
@@ -34,11 +43,6 @@ def canny(image: np.ndarray, *, low: float = 100.0, high: float = 200.0, blur: f
     J. Canny, "A computational approach to edge detection", IEEE TPAMI 8(6), 1986.
     """
     check_image(image)
-    check_range("low", low, 0)
-    check_range("high", high, 0)
-    check_range("blur", blur, 0, 100)
-    if low > high:
-        raise ValueError(f"low must not exceed high, but low is {low} and high is {high}")
     grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     if blur > 0:
         grey = cv2.GaussianBlur(grey, (0, 0), blur, borderType=cv2.BORDER_REPLICATE)

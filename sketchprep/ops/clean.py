@@ -1,10 +1,12 @@
 """Classical clean-up of a photocopy to thin, joined lines on white, without a network."""
 
+from typing import Annotated
+
 import cv2
 import numpy as np
 
 from sketchprep.ops import edge_flow
-from sketchprep.ops._validation import check_landmarks, check_range, check_sketch
+from sketchprep.ops._validation import Range, check_landmarks, check_sketch, checked
 from sketchprep.ops.connected_components import hysteresis
 
 _RHO = 0.99
@@ -13,13 +15,14 @@ _GENTLE = 0.4
 _REACH = 0.12
 
 
+@checked
 def clean(
     image: np.ndarray,
     *,
-    line: float = 1.1,
-    low: float = 0.006,
-    high: float = 0.02,
-    min_length: float = 18.0,
+    line: Annotated[float, Range(0.5, 10)] = 1.1,
+    low: Annotated[float, Range(0, 1, at_most="high")] = 0.006,
+    high: Annotated[float, Range(0, 1)] = 0.02,
+    min_length: Annotated[float, Range(0)] = 18.0,
     landmarks: np.ndarray | None = None,
 ) -> np.ndarray:
     """Turn a photocopy into a cleaner line drawing.
@@ -63,12 +66,6 @@ def clean(
         raise ValueError(
             f"image must have no side above {edge_flow.MAX_SIDE} px, not {image.shape[0]}x{image.shape[1]}"
         )
-    check_range("line", line, 0.5, 10)
-    check_range("low", low, 0, 1)
-    check_range("high", high, 0, 1)
-    check_range("min_length", min_length, 0)
-    if low > high:
-        raise ValueError(f"low must not exceed high, but low is {low} and high is {high}")
     plane = image.astype(np.float32) * np.float32(1 / 255)
     field = edge_flow.tensor_flow(plane, sigma=1.6 * line)
     depth = -edge_flow.flow_dog(plane, field, sigma_line=line, sigma_flow=2.0 * line, rho=_RHO)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import cv2
 import numpy as np
 
-from sketchprep.ops._validation import check_range
+from sketchprep.ops._validation import Range, checked
 
 __all__ = ["guided_filter"]
 
 
-def guided_filter(values: np.ndarray, guide: np.ndarray, *, radius: int = 8, epsilon: float = 1e-4) -> np.ndarray:
+@checked
+def guided_filter(
+    values: np.ndarray,
+    guide: np.ndarray,
+    *,
+    radius: Annotated[int, Range(1, 1000)] = 8,
+    epsilon: Annotated[float, Range(1e-8, 1)] = 1e-4,
+) -> np.ndarray:
     """Refine a map along the edges of a grey picture.
 
     In each window the map is a linear function of the picture (equation 4); windows are boxes, so the time does not
@@ -32,8 +41,6 @@ def guided_filter(values: np.ndarray, guide: np.ndarray, *, radius: int = 8, eps
     ndarray of float32, shape (H, W)
         0 to 1.
     """
-    check_range("radius", radius, 1, 1000)
-    check_range("epsilon", epsilon, 1e-8, 1)
     if values.shape != guide.shape[:2]:
         raise ValueError(f"values and guide must have one height and width, not {values.shape} and {guide.shape}")
     grey = guide if guide.ndim == 2 else cv2.cvtColor(guide, cv2.COLOR_RGB2GRAY)

@@ -1,16 +1,21 @@
 """Draw the jaw through its landmarks: photos often show no edge there, drawings always have the line."""
 
+from typing import Annotated
+
 import cv2
 import numpy as np
 
-from sketchprep.ops._validation import check_landmarks, check_range, check_sketch
+from sketchprep.ops._validation import Range, check_landmarks, check_sketch, checked
 
 _JAW = slice(0, 17)
 _STEPS = 12
 _SHIFT = 4
 
 
-def jawline(image: np.ndarray, *, landmarks: np.ndarray, width: float = 2.0) -> np.ndarray:
+@checked
+def jawline(
+    image: np.ndarray, *, landmarks: np.ndarray, width: Annotated[float, Range(0, 100, above=True)] = 2.0
+) -> np.ndarray:
     """Draw a smooth black line through landmarks 0 to 16 of a face.
 
     Parameters
@@ -38,7 +43,6 @@ def jawline(image: np.ndarray, *, landmarks: np.ndarray, width: float = 2.0) -> 
     fine, along its bounding box only, and averaged down.
     """
     check_sketch(image)
-    check_range("width", width, 0, 100, above=True)
     result = image.copy()
     draw_curve(result, catmull_rom(check_landmarks(landmarks)[_JAW]), width)
     return result

@@ -1,25 +1,28 @@
 """Coherent line drawing: flow-based difference of Gaussians along the edge tangent flow."""
 
+from typing import Annotated
+
 import cv2
 import numpy as np
 
 from sketchprep.ops import edge_flow
-from sketchprep.ops._validation import check_count, check_image, check_range
+from sketchprep.ops._validation import Range, check_image, checked
 
 FULL_INK = 0.025
 """Depth of a line, in 1 = white, at which its ink is about three quarters black."""
 
 
+@checked
 def lines(
     image: np.ndarray,
     *,
-    sigma_line: float = 1.0,
-    sigma_flow: float = 3.0,
-    rho: float = 0.99,
-    flow_radius: int = 5,
-    flow_iterations: int = 2,
-    iterations: int = 1,
-    threshold: float | None = None,
+    sigma_line: Annotated[float, Range(0.3, 20)] = 1.0,
+    sigma_flow: Annotated[float, Range(0, 50)] = 3.0,
+    rho: Annotated[float, Range(0.5, 1)] = 0.99,
+    flow_radius: Annotated[int, Range(1, 50)] = 5,
+    flow_iterations: Annotated[int, Range(0, 20)] = 2,
+    iterations: Annotated[int, Range(1, 10)] = 1,
+    threshold: Annotated[float | None, Range(0, 1)] = None,
 ) -> np.ndarray:
     """Draw coherent lines: edge tangent flow and flow-based difference of Gaussians.
 
@@ -62,12 +65,11 @@ def lines(
     ----------
     H. Kang, S. Lee, C. K. Chui, "Coherent line drawing", NPAR 2007.
     """
-    _check(image, sigma_line, sigma_flow, rho)
-    check_count("flow_radius", flow_radius, 1, 50)
-    check_count("flow_iterations", flow_iterations, 0, 20)
-    check_count("iterations", iterations, 1, 10)
-    if threshold is not None:
-        check_range("threshold", threshold, 0, 1)
+    check_image(image)
+    if max(image.shape[:2]) > edge_flow.MAX_SIDE:
+        raise ValueError(
+            f"image must have no side above {edge_flow.MAX_SIDE} px, not {image.shape[0]}x{image.shape[1]}"
+        )
     plane = luminance(image)
     field = edge_flow.edge_tangent_flow(plane, radius=flow_radius, iterations=flow_iterations)
     tone = np.ones_like(plane)
@@ -90,14 +92,3 @@ def luminance(image: np.ndarray) -> np.ndarray:
 def ink_tone(response: np.ndarray) -> np.ndarray:
     """Tone, 0 black to 1 white, of a response of :func:`sketchprep.ops.edge_flow.flow_dog`."""
     return 1.0 + np.tanh(np.minimum(response, 0.0) * np.float32(1.0 / FULL_INK))
-
-
-def _check(image: np.ndarray, sigma_line: float, sigma_flow: float, rho: float) -> None:
-    check_image(image)
-    if max(image.shape[:2]) > edge_flow.MAX_SIDE:
-        raise ValueError(
-            f"image must have no side above {edge_flow.MAX_SIDE} px, not {image.shape[0]}x{image.shape[1]}"
-        )
-    check_range("sigma_line", sigma_line, 0.3, 20)
-    check_range("sigma_flow", sigma_flow, 0, 50)
-    check_range("rho", rho, 0.5, 1)

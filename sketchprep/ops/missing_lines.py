@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import cv2
 import numpy as np
 
-from sketchprep.ops._validation import check_landmarks, check_range, check_sketch
+from sketchprep.ops._validation import Range, check_landmarks, check_sketch, checked
 from sketchprep.ops.jawline import catmull_rom, draw_curve
 from sketchprep.ops.landmark_contours import dense, runs, snap
 
@@ -31,12 +33,13 @@ _BROW = 3.0  # times as near: the outline of a thick brow runs on both sides of 
 _EYE_DISTANCE = 128.0  # of the FFHQ/CelebA-HQ frame at 512 px, for which the lengths below are made
 
 
+@checked
 def complete(
     image: np.ndarray,
     *,
-    near: float = 3.0,
-    reach: float = 2.5,
-    width: float = 2.0,
+    near: Annotated[float, Range(0, 100)] = 3.0,
+    reach: Annotated[float, Range(0, 20)] = 2.5,
+    width: Annotated[float, Range(0, 100, above=True)] = 2.0,
     landmarks: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draw the brows, eyelids, nose base, lips and jaw where a sketch has no line near them.
@@ -73,9 +76,6 @@ def complete(
     Pixels are those of a face whose eyes are 128 px apart and scale with that distance.
     """
     check_sketch(image)
-    check_range("near", near, 0, 100)
-    check_range("reach", reach, 0, 20)
-    check_range("width", width, 0, 100, above=True)
     result = image.copy()
     if landmarks is None:
         return result

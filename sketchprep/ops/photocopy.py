@@ -4,12 +4,13 @@ import math
 import threading
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Annotated
 
 import cv2
 import numpy as np
 
 from sketchprep.ops import recursive_blur
-from sketchprep.ops._validation import check_image, check_range
+from sketchprep.ops._validation import Choice, Range, check_image, checked
 
 _LUMINANCE = np.array([[0.2225, 0.7169, 0.0606]], np.float32)
 _BINS = 1000
@@ -20,15 +21,16 @@ _kept = threading.local()
 _DEFAULTS = {"gegl": (10.0, 0.5), "classic": (8.0, 0.8)}
 
 
+@checked
 def photocopy(
     image: np.ndarray,
     *,
-    variant: str = "gegl",
-    mask_radius: float | None = None,
-    sharpness: float | None = None,
-    black: float = 0.2,
-    white: float = 0.2,
-    threshold: float = 0.75,
+    variant: Annotated[str, Choice("gegl", "classic")] = "gegl",
+    mask_radius: Annotated[float | None, Range(0, 50)] = None,
+    sharpness: Annotated[float | None, Range(0, 1)] = None,
+    black: Annotated[float, Range(0, 1)] = 0.2,
+    white: Annotated[float, Range(0, 1)] = 0.2,
+    threshold: Annotated[float, Range(0, 1, above=True)] = 0.75,
 ) -> np.ndarray:
     """Draw a picture as a photocopier would: dark where it is darker than its surroundings.
 
@@ -70,14 +72,9 @@ def photocopy(
     ``"classic"``: true Gaussians with a continued border; where the surroundings are 2 or darker the ratio is 0.
     """
     check_image(image)
-    if variant not in _DEFAULTS:
-        raise ValueError(f"variant must be one of {', '.join(_DEFAULTS)}, not {variant!r}")
     radius, sharp = _DEFAULTS[variant]
-    radius = check_range("mask_radius", radius if mask_radius is None else mask_radius, 0, 50)
-    sharp = check_range("sharpness", sharp if sharpness is None else sharpness, 0, 1)
-    check_range("black", black, 0, 1)
-    check_range("white", white, 0, 1)
-    check_range("threshold", threshold, 0, 1, above=True)
+    radius = radius if mask_radius is None else float(mask_radius)
+    sharp = sharp if sharpness is None else float(sharpness)
     sd = _deviation(max(1.0, 10.0 * (1.0 - sharp)) + 1.0), _deviation(radius + 1.0)
     if variant == "gegl":
         return _gegl(image, sd, black, white, threshold)

@@ -1,9 +1,11 @@
 """Binarise a soft sketch: hysteresis on its ink, short strokes removed, constant stroke width on request."""
 
+from typing import Annotated
+
 import cv2
 import numpy as np
 
-from sketchprep.ops._validation import check_landmarks, check_range, check_sketch
+from sketchprep.ops._validation import Range, check_landmarks, check_sketch, checked
 from sketchprep.ops.clean import draw_kept, feature_mask
 from sketchprep.ops.connected_components import drop_small, hysteresis
 
@@ -15,13 +17,14 @@ _AROUND = 15
 _THICKEST, _SURELY_AREA, _THICKER, _LARGER = 9, 25, 1.8, 1.6
 
 
+@checked
 def tidy(
     sketch: np.ndarray,
     *,
-    low: float = 0.25,
-    high: float = 0.55,
-    min_length: float = 12.0,
-    width: float | None = None,
+    low: Annotated[float, Range(0, 1, at_most="high")] = 0.25,
+    high: Annotated[float, Range(0, 1)] = 0.55,
+    min_length: Annotated[float, Range(0)] = 12.0,
+    width: Annotated[float | None, Range(0.5, 50)] = None,
     landmarks: np.ndarray | None = None,
 ) -> np.ndarray:
     """Decide what a soft sketch leaves open: each stroke becomes black or goes.
@@ -61,11 +64,6 @@ def tidy(
     T. Y. Zhang, C. Y. Suen, "A fast parallel algorithm for thinning digital patterns", CACM 1984.
     """
     check_sketch(sketch)
-    check_range("low", low, 0, 1)
-    check_range("high", high, 0, 1)
-    check_range("min_length", min_length, 0)
-    if low > high:
-        raise ValueError(f"low must not exceed high, but low is {low} and high is {high}")
     ink = np.float32(1 / 255) * (255 - sketch).astype(np.float32)
     face = features = None
     if landmarks is not None:
@@ -76,9 +74,7 @@ def tidy(
     kept = _kept(ink, low, high, min_length, face, features)
     if width is None:
         return draw_kept(ink, kept, low, high)
-    return constant_width(
-        kept, width=check_range("width", width, 0.5, 50), dark=kept & (ink >= high), features=features
-    )
+    return constant_width(kept, width=width, dark=kept & (ink >= high), features=features)
 
 
 def _strengthen(ink: np.ndarray, where: np.ndarray, high: float, most: float) -> None:

@@ -1,10 +1,12 @@
 """Two-tone portrait: refined lines over blocks of black, after Rosin and Lai."""
 
+from typing import Annotated
+
 import cv2
 import numpy as np
 
 from sketchprep.ops import edge_flow
-from sketchprep.ops._validation import check_image, check_landmarks, check_range
+from sketchprep.ops._validation import Range, check_image, check_landmarks, checked
 from sketchprep.ops.connected_components import drop_small, hysteresis
 from sketchprep.ops.lines import luminance
 
@@ -13,16 +15,17 @@ _RHO = 0.99
 _CONTRAST = 0.6
 
 
+@checked
 def two_tone(
     image: np.ndarray,
     *,
-    sigma_line: float = 1.2,
-    low: float = 0.006,
-    high: float = 0.02,
-    min_length: float = 16.0,
-    tone_sigma: float = 4.0,
-    tone_area: float = 400.0,
-    darkness: float = 0.75,
+    sigma_line: Annotated[float, Range(0.3, 20)] = 1.2,
+    low: Annotated[float, Range(0, 1, at_most="high")] = 0.006,
+    high: Annotated[float, Range(0, 1)] = 0.02,
+    min_length: Annotated[float, Range(0)] = 16.0,
+    tone_sigma: Annotated[float, Range(0.3, 100)] = 4.0,
+    tone_area: Annotated[float, Range(0)] = 400.0,
+    darkness: Annotated[float, Range(0)] = 0.75,
     landmarks: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draw a picture in black and white: refined black lines, blocks of black, white lines on the blocks.
@@ -73,17 +76,8 @@ def two_tone(
         raise ValueError(
             f"image must have no side above {edge_flow.MAX_SIDE} px, not {image.shape[0]}x{image.shape[1]}"
         )
-    check_range("sigma_line", sigma_line, 0.3, 20)
-    check_range("low", low, 0, 1)
-    check_range("high", high, 0, 1)
-    check_range("min_length", min_length, 0)
-    check_range("tone_sigma", tone_sigma, 0.3, 100)
-    check_range("tone_area", tone_area, 0)
-    check_range("darkness", darkness, 0)
     if landmarks is not None:
         check_landmarks(landmarks)
-    if low > high:
-        raise ValueError(f"low must not exceed high, but low is {low} and high is {high}")
     plane = luminance(image)
     field = edge_flow.edge_tangent_flow(plane)
     dark_lines, light_lines = (

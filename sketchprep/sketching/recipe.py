@@ -84,6 +84,12 @@ class Split(FrozenModel):
     test: int = Field(default=842, ge=0)
     of: int = Field(default=17_702, ge=1)
 
+    @model_validator(mode="after")
+    def _check_share(self) -> Split:
+        if self.test > self.of:
+            raise ValueError(f"test must not exceed of, but test is {self.test} and of is {self.of}")
+        return self
+
     def test_count(self, planned: int) -> int:
         """Number of test photos among `planned` ones."""
         return round(self.test * min(1.0, planned / self.of))

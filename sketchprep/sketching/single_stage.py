@@ -9,6 +9,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from sketchprep.core.config import did_you_mean
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import files, images
 from sketchprep.io.pictures import Picture, as_image, as_images, is_batch
@@ -73,8 +74,10 @@ def sketch(
     >>> sketchprep.sketch(np.ones((8, 8, 3)), "canny").min()
     np.uint8(255)
     """
+    if op not in stages.OPS:
+        raise UserError(f"no op is called '{op}' ({did_you_mean(op, stages.OPS)})")
     try:
-        stages.check_graph({op: (op, "photo", params)})
+        stages.check_parameters(op, params, op)
     except ValueError as error:
         raise UserError(str(error)) from None
     batch = is_batch(image)
@@ -119,7 +122,8 @@ def sketch_files(
     photos : sequence of Path
         Picture files.
     stage : str
-        A stage of the recipe, or the name of an op, which then runs with its defaults on the photo.
+        A stage of the recipe, or the name of an op, which then runs with its defaults: on the photo, or if it takes a
+        sketch, on what the recipe gives this op elsewhere, else on the recipe's final sketch.
     out : Path
         Folder for ``NAME.png``; two inputs of one name are refused before anything is written.
 
@@ -131,8 +135,7 @@ def sketch_files(
     Raises
     ------
     UserError
-        For an unknown stage, a parameter out of range, a stage that takes sketches and no photos, two inputs of one
-        name, or a folder that cannot be written.
+        For an unknown stage, a parameter out of range, two inputs of one name, or a folder that cannot be written.
     """
     rec = recipe.load(recipe_name, overrides)
     sketcher = Sketcher(rec, graph=_graph(rec, stage), device=device, offline=offline)
@@ -146,7 +149,7 @@ def sketch_files(
         except SampleError as error:
             failures.append(Failure(str(photo), "file", stage, error.kind, error.message, error.rejected))
             continue
-        except ValueError as error:  # an op's word on its parameters, or a photo where it takes a sketch
+        except ValueError as error:  # an op's word on a picture: a side that is too long
             raise UserError(f"--stage {stage}: {error}") from None
         files.write(images.encode_png(result), target)
     return failures
@@ -156,7 +159,12 @@ def _graph(rec: Recipe, stage: str) -> Mapping[str, Stage]:
     if stage in rec.stages:
         return rec.needed([stage])
     if stage in stages.OPS:
-        return {stage: Stage(op=stage)}
+        if stages.OPS[stage].takes != "sketch":
+            return {stage: Stage(op=stage)}
+        read = next((other.input for other in rec.stages.values() if other.op == stage), rec.sketch)
+        if read is None:
+            raise UserError(f"--stage {stage}: takes a sketch, and the recipe {rec.name} draws none; take another")
+        return {**rec.needed([read]), stage: Stage(op=stage, input=read)}
     known = sorted({*rec.stages, *stages.OPS})
     raise UserError(f"--stage {stage}: unknown; stages of the recipe and ops: {', '.join(known)}")
 

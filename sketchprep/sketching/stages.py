@@ -12,11 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 from sketchprep.core.config import did_you_mean
 from sketchprep.errors import UserError
+from sketchprep.ops._validation import Parameter, misfit
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["OPS", "Op", "check_graph", "function", "load_network", "order", "parameters", "run", "weights_file"]
+__all__ = [
+    "OPS",
+    "Op",
+    "check_graph",
+    "check_parameters",
+    "function",
+    "load_network",
+    "order",
+    "parameters",
+    "run",
+    "weights_file",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +39,8 @@ class Op:
     ----------
     name, module, attribute : str
         Name in recipes, and where the function lies.
+    takes : str
+        ``"picture"``, a photo or a sketch, or ``"sketch"``, which another stage must have drawn.
     landmarks : str
         ``"no"``, ``"optional"`` or ``"required"``: whether the op takes the 68 landmarks.
     asset : str or None
@@ -42,6 +56,7 @@ class Op:
     name: str
     module: str
     attribute: str
+    takes: str = "picture"
     landmarks: str = "no"
     asset: str | None = None
     loader: str = ""
@@ -64,12 +79,12 @@ OPS: dict[str, Op] = {
             colour=False,
             weights=True,
         ),
-        Op("tidy", "sketchprep.ops.stroke_cleanup", "tidy", landmarks="optional"),
-        Op("clean", "sketchprep.ops.clean", "clean", landmarks="optional"),
-        Op("complete", "sketchprep.ops.missing_lines", "complete", landmarks="optional"),
+        Op("tidy", "sketchprep.ops.stroke_cleanup", "tidy", takes="sketch", landmarks="optional"),
+        Op("clean", "sketchprep.ops.clean", "clean", takes="sketch", landmarks="optional"),
+        Op("complete", "sketchprep.ops.missing_lines", "complete", takes="sketch", landmarks="optional"),
         Op("lines", "sketchprep.ops.lines", "lines"),
         Op("two_tone", "sketchprep.ops.two_tone", "two_tone", landmarks="optional"),
-        Op("jawline", "sketchprep.ops.jawline", "jawline", landmarks="required"),
+        Op("jawline", "sketchprep.ops.jawline", "jawline", takes="sketch", landmarks="required"),
     )
 }
 
@@ -116,32 +131,41 @@ def check_graph(graph: Mapping[str, tuple[str, str, Mapping[str, Any]]]) -> None
             raise ValueError(
                 f"stages.{name}.input: no stage is called '{source}' ({did_you_mean(source, ['photo', *graph])})"
             )
-        for key, value in params.items():
-            _check_parameter(name, op, key, value)
+        if source == "photo" and OPS[op].takes == "sketch":
+            raise ValueError(
+                f"stages.{name}.input: {op} takes a sketch, not the photo; name the stage whose drawing it shall read"
+            )
+        check_parameters(op, params, f"stages.{name}")
     order({name: source for name, (_, source, _) in graph.items()}, graph)
 
 
-def _check_parameter(stage: str, op: str, key: str, value: Any) -> None:
-    defaults = parameters(op)
-    if key not in defaults:
-        raise ValueError(
-            f"stages.{stage}: unknown key '{key}' for {op} ({did_you_mean(key, ['op', 'input', *defaults])})"
-        )
-    default = defaults[key]
-    for kind, allowed, words in _KINDS:
-        if isinstance(default, kind):
-            if not isinstance(value, allowed) or (kind is not bool and isinstance(value, bool)):
-                raise ValueError(f"stages.{stage}.{key}: must be {words}, not {value!r}")
-            return
+def check_parameters(op: str, params: Mapping[str, Any], where: str) -> None:
+    """Check that an op has such parameters, and that their values are what it declares.
+
+    Parameters
+    ----------
+    where : str
+        How a message begins: ``"stages.canny"``.
+
+    Raises
+    ------
+    ValueError
+        One sentence naming the parameter, its bounds and the value.
+    """
+    for key in params:
+        if key not in parameters(op):
+            known = ["op", "input", *parameters(op)]
+            raise ValueError(f"{where}: unknown key '{key}' for {op} ({did_you_mean(key, known)})")
+    if OPS[op].asset:
+        complaint = _WEIGHTS.complaint(params.get("weights"))
+        wrong = ("weights", complaint) if complaint else None
+    else:
+        wrong = misfit(function(op), params)
+    if wrong is not None:
+        raise ValueError(f"{where}.{wrong[0]}: {wrong[1]}")
 
 
-# Of a parameter's default follows what may be given; bool stands first, for it is an int too.
-_KINDS: tuple[tuple[type, tuple[type, ...], str], ...] = (
-    (bool, (bool,), "true or false"),
-    (int, (int,), "a whole number"),
-    (float, (int, float), "a number"),
-    (str, (str,), "text"),
-)
+_WEIGHTS = Parameter(str, optional=True)  # of a network: the path of other weights
 
 
 def order(inputs: Mapping[str, str], wanted: Iterable[str]) -> list[str]:

@@ -6,7 +6,8 @@ import pytest
 
 from sketchprep.core.config import differences
 from sketchprep.errors import UserError
-from sketchprep.sketching import recipe
+from sketchprep.ops._validation import declared
+from sketchprep.sketching import recipe, stages
 
 MINIMAL = {"name": "x", "sources": ["folder"], "stages": {"canny": {}}, "sketch": "canny"}
 
@@ -33,6 +34,17 @@ def test_the_documented_recipes_are_shipped() -> None:
         ({"stages": {"canny": {"low": "x"}}}, ["stages.canny.low", "a number", "'x'"]),
         ({"stages": {"canny": {"op": "cany"}}}, ["stages.canny.op", "did you mean 'canny'"]),
         ({"stages": {"canny": {"input": "foto"}}}, ["stages.canny.input", "did you mean 'photo'"]),
+        ({"stages": {"canny": {"low": -5}}}, ["stages.canny.low", "at least 0, not -5"]),
+        ({"stages": {"canny": {"low": float("inf")}}}, ["stages.canny.low", "at least 0", "inf"]),
+        ({"stages": {"canny": {"low": 300}}}, ["stages.canny.low", "exceed high", "300", "200"]),
+        ({"stages": {"photocopy": {"variant": "gimp"}}}, ["stages.photocopy.variant", "gegl, classic", "'gimp'"]),
+        ({"stages": {"photocopy": {"mask_radius": -1}}}, ["stages.photocopy.mask_radius", "at most 50, not -1"]),
+        ({"stages": {"photocopy": {"mask_radius": "wide"}}}, ["stages.photocopy.mask_radius", "a number", "'wide'"]),
+        ({"stages": {"photocopy": {"black": 5}}}, ["stages.photocopy.black", "at most 1, not 5"]),
+        ({"stages": {"lines": {"iterations": 1.5}}}, ["stages.lines.iterations", "a whole number, not 1.5"]),
+        ({"stages": {"simplify": {"weights": 5}}}, ["stages.simplify.weights", "text, not 5"]),
+        ({"stages": {"tidy": {}}}, ["stages.tidy.input", "takes a sketch"]),
+        ({"split": {"test": 99_999}}, ["split", "99999", "17702"]),
         ({"sketch": "hed"}, ["sketch", "no stage is named 'hed'"]),
         ({"store": ["hed"]}, ["store", "no stage is named 'hed'"]),
         ({"sketch": None}, ["sketch", "final sketch"]),
@@ -53,10 +65,16 @@ def test_a_wrong_key_is_one_sentence_that_names_it(change: dict, words: list[str
         assert word in message
 
 
+@pytest.mark.parametrize("op", sorted(stages.OPS))
+def test_every_number_of_every_op_has_bounds(op: str) -> None:
+    for name, parameter in declared(stages.function(op)).items():
+        assert parameter.kind not in (int, float) or parameter.bounds is not None, name
+
+
 def test_stages_that_go_in_a_circle_are_refused() -> None:
-    stages = {"a": {"op": "clean", "input": "b"}, "b": {"op": "clean", "input": "a"}}
+    circle = {"a": {"op": "clean", "input": "b"}, "b": {"op": "clean", "input": "a"}}
     with pytest.raises(UserError, match="circle"):
-        recipe.load({**MINIMAL, "stages": stages, "sketch": "a"})
+        recipe.load({**MINIMAL, "stages": circle, "sketch": "a"})
 
 
 def test_only_needed_stages_run_and_each_after_its_input() -> None:

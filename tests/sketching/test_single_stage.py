@@ -83,8 +83,24 @@ def test_wrong_pictures_are_sentences(photo: np.ndarray) -> None:
         sketchprep.sketch([photo, photo], "tidy", landmarks=[None])
 
 
-def test_a_stage_that_cannot_take_photos_is_a_sentence(frontal, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="stage='clean': image must be a grey"):
-        sketch_files(frontal[:1], "clean", tmp_path)
-    with pytest.raises(UserError, match="stage='canny': low must be"):
-        sketch_files(frontal[:1], "canny", tmp_path, overrides=["stages.canny.low=-3"])
+@pytest.mark.parametrize("stage", ["clean", "tidy", "complete", "jawline"])
+def test_a_stage_that_takes_a_sketch_is_given_the_recipes(stage: str, frontal, tmp_path: Path) -> None:
+    overrides = ["stages.drawn={op: clean, input: photocopy}"]  # instead of a network
+    assert sketch_files(frontal[:1], stage, tmp_path, overrides=overrides) == []
+    (drawn,) = tmp_path.iterdir()
+    assert images.decode_gray(drawn.read_bytes()).min() < 128
+
+
+def test_a_photo_without_a_face_is_a_row_for_a_stage_that_needs_one(tmp_path: Path) -> None:
+    grey = tmp_path / "grey.png"
+    grey.write_bytes(images.encode_png(np.full((200, 200, 3), 128, np.uint8)))
+    overrides = ["stages.drawn={op: clean, input: photocopy}"]
+    (failure,) = sketch_files([grey], "jawline", tmp_path / "out", overrides=overrides)
+    assert failure.kind == "no-face"
+
+
+def test_a_parameter_out_of_range_is_a_sentence_before_any_photo_is_read(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"stages.canny.low: must be at least 0, not -3"):
+        sketch_files([tmp_path / "missing.jpg"], "canny", tmp_path, overrides=["stages.canny.low=-3"])
+    with pytest.raises(UserError, match=r"canny.low: must be at least 0, not -3"):
+        sketchprep.sketch(tmp_path / "missing.jpg", "canny", low=-3)

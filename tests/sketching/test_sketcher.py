@@ -61,7 +61,7 @@ def test_networks_are_loaded_once(photos: list[np.ndarray], monkeypatch: pytest.
 
 
 def test_a_stage_that_needs_landmarks_says_so(photos: list[np.ndarray]) -> None:
-    recipe = load({**CANNY, "stages": {"jawline": {}}, "sketch": "jawline"})
+    recipe = load({**CANNY, "stages": {"canny": {}, "jawline": {"input": "canny"}}, "sketch": "jawline"})
     with pytest.raises(SampleError, match="jawline needs one"):
         Sketcher(recipe).run([{"photo": photos[0]}], [None])
     five = np.array([(80.0, 110), (170, 110), (125, 150), (90, 190), (160, 190)])

@@ -26,7 +26,7 @@ def model_options(command: Any) -> Any:
     """Which model and bank, and how near to the bank."""
     for option in (
         DEVICE,
-        click.option("-k", default=10, show_default=True, help="Neighbours in the bank."),
+        click.option("-k", default=10, show_default=True, help="Neighbours in the bank, at most 512."),
         click.option("--bank", "split", metavar="ATTR=1", help="Only the bank's faces with it, for instance Male=1."),
         click.option("--bank-file", type=FILE, help="Another bank; default: bank.safetensors beside the model."),
         click.option("--model", type=FILE, help="A model's file, instead of a run."),

@@ -118,7 +118,7 @@ def reconstruction_stats(bank: ComponentBank, k: int) -> ReconstructionStats | N
 def _measured(bank: ComponentBank, k: int) -> ReconstructionStats:
     import torch
 
-    from sketchprep.models.deepfacedrawing.drawing.manifold import nearest, weights
+    from sketchprep.models.deepfacedrawing.drawing.manifold import NEIGHBOURS, nearest, weights
 
     rows = torch.arange(len(bank.ids)) if bank.members is None else torch.nonzero(bank.members)[:, 0]
     asked = rows[torch.linspace(0, len(rows) - 1, min(ASKED, len(rows))).round().long()]
@@ -130,10 +130,13 @@ def _measured(bank: ComponentBank, k: int) -> ReconstructionStats:
     itself[~itself.any(-1), -1] = True  # where as many equal ones came first
     found = found[~itself].view(*found.shape[:2], k)
     shares = np.empty((len(asked), len(PARTS)))
+    step = max(1, ASKED * NEIGHBOURS // k)  # whose neighbours are held in float64 at once
     for at in range(len(PARTS)):
-        others, code = bank.by_part[at, found[:, at]].double(), codes[:, at].double()
-        projected = (weights(code, others).unsqueeze(-2) @ others).squeeze(-2)
-        shares[:, at] = _shares(code, projected, centre[at])
+        for start in range(0, len(asked), step):
+            some = slice(start, start + step)
+            others, code = bank.by_part[at, found[some, at]].double(), codes[some, at].double()
+            projected = (weights(code, others).unsqueeze(-2) @ others).squeeze(-2)
+            shares[some, at] = _shares(code, projected, centre[at])
     middle = np.maximum(np.median(shares, axis=0), 1e-6)
     return ReconstructionStats(centre, middle, shares / middle)
 

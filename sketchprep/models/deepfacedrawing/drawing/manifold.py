@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
     from sketchprep.models.deepfacedrawing.drawing.bank import ComponentBank
 
-__all__ = ["ALL", "NEIGHBOURS", "Projection", "blend", "nearest", "project", "weights"]
+__all__ = ["ALL", "MOST_NEIGHBOURS", "NEIGHBOURS", "Projection", "blend", "nearest", "project", "weights"]
 
 NEIGHBOURS = 10
-BLOCK = 8  # sketches whose neighbours are held in float64 at once
+MOST_NEIGHBOURS = 512  # as many rebuild any code, so that nothing would be drawn onto the manifold
+BLOCK = 8  # sketches whose neighbours are held in float64 at once; fewer where k is large
 ALL = "all"
 
 
@@ -153,7 +154,7 @@ def project(
     bank : ComponentBank
     codes : Tensor of float32, shape (B, P, latent)
     k : int
-        Neighbours; the paper takes 10.
+        Neighbours, at most `MOST_NEIGHBOURS` or the whole bank; the paper takes 10.
     parts : sequence of str, optional
         The P parts, all five by default.
     reg : float
@@ -170,11 +171,14 @@ def project(
     """
     import torch
 
+    if min(k, len(bank)) > MOST_NEIGHBOURS:
+        raise UserError(f"-k {k}: must be at most {MOST_NEIGHBOURS} neighbours; the paper takes {NEIGHBOURS}")
     indices, _ = nearest(bank, codes, k, parts=parts)
+    step = max(1, min(BLOCK, 32 * NEIGHBOURS // k))
     part = torch.tensor(_part_numbers(PARTS if parts is None else parts))[None, :, None]
     projected, solved = torch.empty_like(codes), torch.empty(indices.shape, dtype=codes.dtype, device=codes.device)
-    for start in range(0, len(codes), BLOCK):
-        some = slice(start, start + BLOCK)
+    for start in range(0, len(codes), step):
+        some = slice(start, start + step)
         found = bank.by_part[part, indices[some].cpu()].to(codes.device).double()
         exact = weights(codes[some].double(), found, reg=reg)
         solved[some] = exact

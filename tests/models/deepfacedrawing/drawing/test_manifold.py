@@ -194,6 +194,15 @@ def test_more_neighbours_than_faces_are_all_of_them(rows: int) -> None:
     assert (distances.diff(dim=-1) >= 0).all()
 
 
+def test_very_many_neighbours_are_a_sentence_and_many_are_as_good_one_by_one() -> None:
+    bank = bank_of(some_codes("normal", rows=700))
+    with pytest.raises(UserError, match="k=100000: must be at most 512 neighbours"):
+        manifold.project(bank, bank.codes[:1], 100_000)
+    together = manifold.project(bank, bank.codes[:3], 300).projected
+    alone = torch.cat([manifold.project(bank, bank.codes[at : at + 1], 300).projected for at in range(3)])
+    torch.testing.assert_close(together, alone)
+
+
 def test_a_query_equal_to_a_face_finds_it_and_stays_there() -> None:
     bank = bank_of(some_codes("normal"))
     found = manifold.project(bank, bank.codes[[42, 99]])

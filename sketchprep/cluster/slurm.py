@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -56,23 +57,49 @@ def max_array_size() -> int:
     return int(found[1]) if found and int(found[1]) > 0 else FALLBACK_ARRAY
 
 
-def submit(script: Path, *options: str) -> str:
-    """Submit a script; return the job's number."""
+def submit(script: Path, name: str, *options: str) -> str:
+    """Submit a script; return the job's number.
+
+    Parameters
+    ----------
+    script : Path
+    name : str
+        Of the job, as the script has it.
+    *options : str
+        Of ``sbatch``.
+
+    Raises
+    ------
+    UserError
+        If it is refused, or if what became of it cannot be told; then every job of that name is cancelled.
+    """
     try:
-        answer = run(["sbatch", "--parsable", *options, str(script)])
+        return _number(run(["sbatch", "--parsable", *options, str(script)]), script)
     except Refused as error:
         said = str(error).partition(": ")[2]
         raise UserError(f"sbatch refused {script} ({said}); change what it asks for with --slurm KEY=VALUE") from None
-    number = answer.strip().splitlines()[-1].partition(";")[0] if answer.strip() else ""
-    if not number.isdecimal():
-        raise UserError(f"sbatch {script}: answered {answer.strip()!r} where a job number was expected")
-    return number
+    except UserError:
+        with contextlib.suppress(UserError):
+            run(["scancel", f"--name={name}"])
+        raise
+
+
+def _number(answer: str, script: Path) -> str:
+    """The job's number in what `sbatch` printed; a site's wrapper may say more, before it or after it."""
+    for pattern in (r"^(\d+)(?:;\S*)?\s*$", r"^Submitted batch job (\d+)\b"):
+        numbers = set(re.findall(pattern, answer, re.MULTILINE))
+        if len(numbers) == 1:
+            return str(numbers.pop())
+    raise UserError(
+        f"sbatch {script}: answered {answer.strip()[:500]!r} where a job number was expected, so its job was "
+        "cancelled; ask whoever keeps this site's `sbatch`"
+    )
 
 
 def active(name: str) -> list[str]:
     """Numbers of the jobs of that name which wait, run or are being ended."""
-    lines = run(["squeue", "--noheader", f"--name={name}", "--format=%F"]).split()
-    return sorted(set(lines), key=int)
+    words = run(["squeue", "--noheader", f"--name={name}", "--format=%F"]).split()
+    return sorted({word for word in words if word.isdecimal()}, key=int)
 
 
 def cancel(name: str, wait_seconds: float = SECONDS) -> int:

@@ -98,7 +98,7 @@ def submit(arguments: Sequence[str], run: Path, changes: Iterable[str] = (), *, 
             temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror}); choose another --run") from None
-    number = slurm.submit(path)
+    number = slurm.submit(path, name)
     count = site.nodes * site.tasks_per_node
     return (
         f"submitted job {number}: {count} process{'es' if count > 1 else ''} on {site.nodes} "

@@ -121,6 +121,42 @@ def test_a_refused_submission_leaves_no_array_behind(recorded: Path, photos: Pat
     assert sketchprep.build(**options).submitted is not None
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "echo $n",
+        "echo $n';alpha'",
+        "echo Welcome; echo note >&2; echo $n",
+        "echo $n; echo Your project has 12 hours left",
+        "echo Submitted batch job $n",
+        "echo Submitted batch job $n on cluster alpha; echo bye",
+        "echo $n; echo; echo -----",
+    ],
+)
+def test_the_jobs_number_is_found_whatever_a_wrapper_says_besides(
+    said: str, recorded: Path, photos: Path, tmp_path: Path
+) -> None:
+    (recorded.parent / "bin" / "sbatch").write_text(
+        SBATCH.replace('wc -l < "$RECORD"', f'n=$(wc -l < "$RECORD")\n{said}')
+    )
+    submitted = sketchprep.build(
+        recipe=QUICK, root=photos, out=tmp_path / "data", executor="slurm", quiet=True
+    ).submitted
+    assert submitted is not None
+    assert (submitted.array, submitted.merge) == ("2", "3")
+
+
+@pytest.mark.parametrize("said", ["echo hello", "true", "echo 7; echo 8"])
+def test_after_an_answer_without_a_number_no_job_stays(said: str, recorded: Path, photos: Path, tmp_path: Path) -> None:
+    (recorded.parent / "bin" / "sbatch").write_text(f"#!/bin/sh\n{said}\n")
+    cancelled = recorded.parent / "cancelled"
+    (recorded.parent / "bin" / "scancel").write_text(f'#!/bin/sh\necho "$@" > "{cancelled}"\n')
+    out = tmp_path / "data"
+    with pytest.raises(UserError, match="where a job number was expected, so its job was cancelled"):
+        sketchprep.build(recipe=QUICK, root=photos, out=out, executor="slurm", quiet=True)
+    assert cancelled.read_text().strip() == f"--name={slurm.job_name(out)}"
+
+
 def test_the_name_of_the_jobs_is_the_folders(tmp_path: Path) -> None:
     name = slurm.job_name(tmp_path / "my, data")
     assert name.startswith("sketchprep-my_data-")

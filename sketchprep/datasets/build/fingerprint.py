@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -121,10 +122,11 @@ def _ask(rec: Recipe, device: str, settings: Settings) -> dict[str, Any]:
     question = json.dumps({"recipe": rec.canonical(), "device": device})
     work = script.on_node(settings, f"{script.module(settings, MODULE)} environment")
     answer = slurm.run(["srun", "--quiet", *settings.options(), "bash", "-c", work], question, seconds=None)
-    try:
-        return dict(json.loads(answer.strip().splitlines()[-1]))
-    except (IndexError, ValueError):
-        raise UserError(f"planning=node: the node answered {answer.strip()[-200:]!r}; see its setup lines") from None
+    for line in reversed(answer.splitlines()):  # a site's scripts may say more, before it or after it
+        if line.startswith("{"):
+            with contextlib.suppress(ValueError):
+                return dict(json.loads(line))
+    raise UserError(f"planning=node: the node answered {answer.strip()[-200:]!r}; see its setup lines")
 
 
 def _version(name: str) -> str:

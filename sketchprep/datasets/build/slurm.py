@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shlex
@@ -129,7 +130,7 @@ def submit(
     }
     _write(spec, json.dumps(values, indent=2) + "\n")
     tasks = _tasks(names, finished, per_task)
-    array, merge = _send(spec, *scripts(job.out, spec, tasks, settings))
+    array, merge = _send(slurm.job_name(job.out.absolute()), spec, *scripts(job.out, spec, tasks, settings))
     return Submission(array, merge, len(tasks), len(todo), per_task, spec.with_suffix(".sh"))
 
 
@@ -155,16 +156,17 @@ def scripts(out: Path, spec: Path, tasks: Collection[int], settings: Settings) -
     return array, merge
 
 
-def _send(spec: Path, array: str, merge: str) -> tuple[str, str]:
+def _send(name: str, spec: Path, array: str, merge: str) -> tuple[str, str]:
     """Write and submit both scripts, the second to run after the first; if that is refused, the first is cancelled."""
     paths = spec.with_suffix(".sh"), spec.with_suffix(".merge.sh")
     for path, text in zip(paths, (array, merge), strict=True):
         _write(path, text)
-    number = slurm.submit(paths[0])
+    number = slurm.submit(paths[0], name)
     try:
-        return number, slurm.submit(paths[1], f"--dependency=afterany:{number}")
+        return number, slurm.submit(paths[1], name, f"--dependency=afterany:{number}")
     except UserError:
-        slurm.run(["scancel", number])
+        with contextlib.suppress(UserError):
+            slurm.run(["scancel", number])
         raise
 
 

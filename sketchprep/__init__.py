@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from sketchprep.core import threads as _threads  # noqa: F401  its hook must be there before the first fork
 from sketchprep.core.version import VERSION as __version__
 
 if TYPE_CHECKING:

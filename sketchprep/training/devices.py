@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sketchprep.core import runtime
+from sketchprep.core.threads import limit_threads
 from sketchprep.errors import UserError
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def launch(options: Options) -> Fabric:
     import torch
 
     if options.threads is not None:
-        torch.set_num_threads(options.threads)
+        limit_threads(options.threads)
     # Lightning's hint to use srun wherever it is installed; one process on such a machine is no mistake.
     warnings.filterwarnings("ignore", message="The `srun` command is available")
     kind, _, index = options.device.partition(":")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
+from sketchprep.core.threads import limit_threads
 from sketchprep.datasets import sources
 from sketchprep.datasets.build import fingerprint
 from sketchprep.sketching.sketcher import Sketcher
@@ -12,7 +12,7 @@ from sketchprep.sketching.sketcher import Sketcher
 if TYPE_CHECKING:
     from sketchprep.datasets.build.worker import Job
 
-__all__ = ["WorkerContext", "limit_threads", "worker_context"]
+__all__ = ["WorkerContext", "worker_context"]
 
 
 class WorkerContext:
@@ -54,12 +54,3 @@ def worker_context(job: Job) -> WorkerContext:
         limit_threads(job.recipe.threads)
         _contexts[:] = [WorkerContext(job)]
     return _contexts[0]
-
-
-def limit_threads(threads: int) -> None:
-    """Set the threads that a single call of OpenCV or torch may use in this process."""
-    import cv2
-
-    cv2.setNumThreads(threads)
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(threads)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from sketchprep.datasets.build import worker
 from sketchprep.datasets.build.worker import Job
 from sketchprep.datasets.plan import ShardPlan
+from sketchprep.errors import UserError
 
 __all__ = ["EXECUTORS", "Options", "inline", "joblib_executor"]
 
@@ -47,6 +48,7 @@ def joblib_executor(todo: Iterable[ShardPlan], job: Job, options: Options, done:
         for name in joblib.Parallel(batch_size=1)(joblib.delayed(_run_alone)(job, shard) for shard in todo):
             done(name)
         return
+    _refuse_parents_pool(options.jobs)
     own = replace(job, parent=os.getpid())
     with warnings.catch_warnings(), joblib.parallel_config("loky", inner_max_num_threads=job.recipe.threads):
         # Loky warns when a worker is replaced for its memory; its shard is not lost.
@@ -56,6 +58,19 @@ def joblib_executor(todo: Iterable[ShardPlan], job: Job, options: Options, done:
         )
         for name in pool(joblib.delayed(_run)(own, shard) for shard in todo):
             done(name)
+
+
+_pools: set[int] = set()  # processes in which joblib's pool was started: this one, or those it was forked from
+
+
+def _refuse_parents_pool(jobs: int) -> None:
+    """Raise UserError in a process that was forked from one with a pool, which would wait for ever for its workers."""
+    if _pools - {os.getpid()}:
+        raise UserError(
+            f"-j {jobs}: this process was forked from one that has built with several processes; use one job, or "
+            "multiprocessing's start method 'spawn'"
+        )
+    _pools.add(os.getpid())
 
 
 def _run(job: Job, shard: ShardPlan) -> str:
@@ -73,10 +88,11 @@ def _run_alone(job: Job, shard: ShardPlan) -> str:
 
 
 def shut_down() -> None:
-    """Stop loky's workers at once, for a driver that was interrupted."""
+    """Stop loky's workers at once, for a driver that was interrupted; a forked process leaves its parent's alone."""
     from joblib.externals.loky import get_reusable_executor
 
-    get_reusable_executor().shutdown(wait=True, kill_workers=True)
+    if os.getpid() in _pools:
+        get_reusable_executor().shutdown(wait=True, kill_workers=True)
 
 
 EXECUTORS = {"inline": inline, "joblib": joblib_executor}

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sketchprep.datasets.build.context import WorkerContext, limit_threads, worker_context
+from sketchprep.core.threads import limit_threads
+from sketchprep.datasets.build.context import WorkerContext, worker_context
 from sketchprep.datasets.build.work_item import WorkItem, run_stages
 from sketchprep.datasets.reports import Meter
 from sketchprep.datasets.schema import shard_table

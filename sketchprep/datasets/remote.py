@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sketchprep.errors import UserError
-from sketchprep.io import object_store
+from sketchprep.io import locks, object_store
 from sketchprep.io.object_store import Entry, Url
 
 __all__ = ["fetch", "known", "local_file", "marker_of", "pull", "request_stop", "sync", "tar", "url_of", "view"]
@@ -103,8 +103,6 @@ def view(folder: str | os.PathLike[str], *, index_only: bool = False) -> Path:
     if not object_store.is_url(folder):
         _refuse_collapsed(Path(folder))
         return Path(folder)
-    import filelock
-
     url = Url(str(folder))
     listed = object_store.entries(url)
     if not set(PLANNED) <= listed.keys():
@@ -118,7 +116,7 @@ def view(folder: str | os.PathLike[str], *, index_only: bool = False) -> Path:
         for key, entry in listed.items()
         if key in names or (not index_only and (marker_of(key) or _REPORT.fullmatch(key)))
     }
-    with filelock.FileLock(copy.with_name("lock")):
+    with locks.hold(copy.with_name("lock")):
         (copy / WHERE).write_text(f"{url}\n", encoding="utf-8")
         sync(url, copy, wanted, ("*.parquet", "shards/*.parquet", "log/*.json", SUMS, UNMERGED))
     return copy

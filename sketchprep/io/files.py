@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import platform
 import stat
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,16 +19,23 @@ __all__ = [
     "atomic",
     "commit",
     "disk_sentence",
+    "expanded",
     "process_name",
     "read",
     "read_regular",
     "targets",
+    "temporary_beside",
     "try_folder",
+    "users_temporary_folder",
     "write",
+    "write_named",
     "write_once",
 ]
 
 MAX_BYTES = 512 * 2**20
+MAX_NAME = 255  # bytes of a file name on every common file system
+# What a file system says of a name; anything else concerns the folder or the disk.
+_NAME_ERRORS = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EISDIR)
 
 
 def process_name() -> str:
@@ -34,12 +43,45 @@ def process_name() -> str:
     return f"{platform.node()}-{os.getpid()}"
 
 
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """A path with ``~`` led home; where the system knows no home it stays, and names a folder that is not there."""
+    return Path(os.path.expanduser(path))  # Path's own method would raise RuntimeError there
+
+
+def users_temporary_folder() -> Path:
+    """A folder of this user's own under the system's temporary one, made if need be.
+
+    Raises
+    ------
+    UserError
+        If it cannot be made, or belongs to somebody else.
+    """
+    folder = Path(tempfile.gettempdir()) / f"sketchprep-{os.getuid()}"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.lstat().st_uid == os.getuid():
+            return folder
+        fault = "it belongs to somebody else"
+    except OSError as error:
+        fault = error.strerror or str(error)
+    raise UserError(f"{folder} cannot be used ({fault}); set TMPDIR or SKETCHPREP_CACHE to a folder of your own")
+
+
+def temporary_beside(path: Path) -> Path:
+    """Name of the unfinished `path`: hidden, this process' own, and legal wherever the finished name is."""
+    ending = f".{process_name()}.tmp"
+    name = f".{path.name}{ending}"
+    if len(os.fsencode(name)) > MAX_NAME:
+        name = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}{ending}"
+    return path.with_name(name)
+
+
 class atomic:
     """Context manager: gives a temporary path beside `path`, then fsyncs and renames it, or removes it on error."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.temporary = path.with_name(f".{path.name}.{process_name()}.tmp")
+        self.temporary = temporary_beside(path)
 
     def __enter__(self) -> Path:
         return self.temporary
@@ -52,9 +94,10 @@ class atomic:
 
 
 def commit(temporary: Path, path: Path) -> None:
-    """Push a finished file to the disk and rename it to `path`."""
+    """Push a finished file to the disk and rename it to `path`, with the mode of any new file."""
     try:
         with temporary.open("rb") as file:
+            _open_to_others(file.fileno())
             os.fsync(file.fileno())
         temporary.replace(path)
         folder = os.open(path.parent, os.O_RDONLY)
@@ -67,12 +110,23 @@ def commit(temporary: Path, path: Path) -> None:
         raise
 
 
+def _open_to_others(file: int) -> None:
+    """Give a file the mode of any new one; safetensors makes files for their owner alone."""
+    if stat.S_IMODE(os.fstat(file).st_mode) != 0o600:
+        return
+    # The umask can only be read by setting it: what another thread makes just now is closed to others, not open.
+    umask = os.umask(0o077)
+    os.umask(umask)
+    with contextlib.suppress(OSError):  # a file system without modes
+        os.fchmod(file, 0o666 & ~umask)
+
+
 def write_once(path: Path, data: bytes) -> None:
     """Write a file so that it is either whole or not there, making its folder if need be.
 
     Unlike `atomic` it does not wait for the disk: an export of many small files can be run again.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_beside(path)
     try:
         try:
             temporary.write_bytes(data)
@@ -201,4 +255,26 @@ def write(data: bytes, target: Path) -> None:
         with atomic(target) as temporary:
             temporary.write_bytes(data)
     except OSError as error:
-        raise UserError(f"{target} cannot be written ({error.strerror}); check -o and the space on the disk") from None
+        sentence = f"{target} cannot be written ({error.strerror or error}); check -o and the space on the disk"
+        raise UserError(sentence) from error
+
+
+def write_named(data: bytes, target: Path) -> None:
+    """Write a result that is named after its input; a name that the file system refuses fails that input alone.
+
+    Raises
+    ------
+    SampleError
+        Kind ``"name"``: the name is too long here, or belongs to a folder.
+    UserError
+        As `write`.
+    """
+    try:
+        write(data, target)
+    except UserError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno in _NAME_ERRORS:
+            raise SampleError(
+                "name", f"{target.name!r} cannot be written ({cause.strerror}); rename the picture"
+            ) from None
+        raise

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sketchprep.errors import UserError
+from sketchprep.io.files import temporary_beside
 
 __all__ = ["Entry", "Url", "entries", "get", "get_all", "is_url", "location", "put", "read", "remove", "write"]
 
@@ -154,7 +155,7 @@ def read(url: Url, start: int = 0, size: int | None = None) -> bytes:
 
 def get(url: Url, path: Path) -> None:
     """Fetch an object into a file, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_beside(path)
     try:
         with _failures(url):
             system, key = _open(url)

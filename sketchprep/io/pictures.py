@@ -90,10 +90,8 @@ def is_batch(pictures: Any) -> bool:
 
 
 def _from_file(path: str, name: str) -> np.ndarray:
-    from pathlib import Path
-
     try:
-        data = files.read(Path(path).expanduser())
+        data = files.read(files.expanded(path))
         grey = images.probe(data).mode in ("1", "L")
         return images.decode_gray(data) if grey else images.decode(data)
     except SampleError as error:

@@ -146,12 +146,12 @@ def sketch_files(
         try:
             image = images.decode(files.read(photo))
             result = _run(sketcher, image)[stage]
+            files.write_named(images.encode_png(result), target)
         except SampleError as error:
             failures.append(Failure(str(photo), "file", stage, error.kind, error.message, error.rejected))
             continue
         except ValueError as error:  # an op's word on a picture: a side that is too long
             raise UserError(f"--stage {stage}: {error}") from None
-        files.write(images.encode_png(result), target)
     return failures
 
 

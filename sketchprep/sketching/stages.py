@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sketchprep.core.config import did_you_mean
 from sketchprep.errors import UserError
+from sketchprep.io.files import expanded
 from sketchprep.ops._validation import Parameter, misfit
 
 if TYPE_CHECKING:
@@ -219,7 +220,7 @@ def weights_file(op: str, params: Mapping[str, Any], *, offline: bool = False) -
     own = params.get("weights")
     if own is None:
         return assets.path(OPS[op].asset or op, offline=offline)
-    path = Path(own).expanduser()
+    path = expanded(own)
     if not path.is_file():
         raise UserError(f"weights: {own} is no file; name the weights' path, or leave the key out for our own")
     return path

@@ -13,7 +13,6 @@ import hashlib
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,8 @@ from sketchprep.datasets import remote
 from sketchprep.datasets.build.slurm import refuse_if_active
 from sketchprep.datasets.remote import MERGED, PLANNED, SUMS, UNMERGED, WHERE, marker_of
 from sketchprep.errors import UserError
-from sketchprep.io import object_store, shards
+from sketchprep.io import locks, object_store, shards
+from sketchprep.io.files import users_temporary_folder
 from sketchprep.io.object_store import Entry, Url
 
 __all__ = ["at_url", "kept_scratch"]
@@ -60,7 +60,7 @@ def _scratch(url: Url, scratch: str | os.PathLike[str] | None, *, keep: bool) ->
     UserError
         If the URL holds something else, another build of this machine works on it, or the store fails.
     """
-    import filelock
+    from filelock import Timeout
 
     folder = kept_scratch(url, scratch) if keep else _below(_base(scratch), url)
     listed = object_store.entries(url)
@@ -73,7 +73,7 @@ def _scratch(url: Url, scratch: str | os.PathLike[str] | None, *, keep: bool) ->
     except OSError as error:
         raise UserError(f"--scratch {folder}: cannot be written ({error.strerror}); name another folder") from None
     try:
-        with filelock.FileLock(folder.with_name("lock"), timeout=0):
+        with locks.hold(folder.with_name("lock"), timeout=0):
             try:
                 refuse_if_active(folder)
                 (folder / WHERE).write_text(f"{url}\n", encoding="utf-8")
@@ -82,7 +82,7 @@ def _scratch(url: Url, scratch: str | os.PathLike[str] | None, *, keep: bool) ->
             finally:
                 if not keep:
                     shutil.rmtree(folder.parent, ignore_errors=True)
-    except filelock.Timeout:
+    except Timeout:
         raise UserError(
             f"-o {url}: another build of this machine is at work there; see `sketchprep status --watch {url}`"
         ) from None
@@ -104,14 +104,7 @@ def _base(scratch: str | os.PathLike[str] | None) -> Path:
     """Where scratch folders lie: the given place, or one of this user's own under the system's temporary folder."""
     if scratch is not None:
         return Path(scratch)
-    base = Path(tempfile.gettempdir()) / f"sketchprep-{os.getuid()}"
-    try:
-        base.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--scratch {base}: cannot be written ({error.strerror}); name another folder") from None
-    if base.lstat().st_uid != os.getuid():
-        raise UserError(f"--scratch: {base} belongs to somebody else; name a folder of your own")
-    return base
+    return users_temporary_folder()
 
 
 def _agree(url: Url, folder: Path, listed: dict[str, Entry]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sketchprep.errors import UserError
+from sketchprep.io.files import expanded
 from sketchprep.io.object_store import Url, is_url, location
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def resolve_root(name: str, root: str | os.PathLike[str] | None = None) -> Path:
     if is_url(root):
         return location(str(root))
     if root is not None:
-        path = Path(root).expanduser()
+        path = expanded(root)
         if not os.path.exists(path):
             raise UserError(f"--root {root} does not exist; {cls.obtain}")
         return path
@@ -74,7 +75,7 @@ def resolve_root(name: str, root: str | os.PathLike[str] | None = None) -> Path:
         raise UserError(f"--source {name} needs --root DIR (or $SKETCHPREP_DATA/{name}); {cls.obtain}")
     if is_url(data):
         return location(data) / name
-    folder = Path(data).expanduser() / name
+    folder = expanded(data) / name
     for path in (folder, folder.with_name(f"{name}.zip")):
         if os.path.exists(path):
             return path

@@ -171,8 +171,6 @@ def _make(whole: Synthesizer, out: Path, rows: np.ndarray, megabytes: float, att
     model = load_face_model(out)
     bank = _small_bank(whole.bank, rows, axes, ranks, encoders_digest(model), attributes)
     bank.save(out / BANK, lengths=ranks)
-    for name in (FILE, BANK):  # safetensors makes files for their owner alone; these are to be handed on
-        (out / name).chmod(0o644)
     difference = _difference(whole, open_synthesizer(out, device="cpu"), rows)
     if difference[0] > MOST_DIFFERENCE:
         raise UserError(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sketchprep.core import weights
+from sketchprep.io.files import atomic
 from sketchprep.models.gansketching import FILE, NETWORK
 from sketchprep.models.gansketching.stylegan2 import Architecture, Discriminator, Generator
 from sketchprep.nn.checkpoint_file import check_shapes, in_run, opened
@@ -146,9 +147,8 @@ def save_stylegan2(
     }
     folder.mkdir(parents=True, exist_ok=True)
     stored = {name: value.detach().float().cpu().contiguous() for name, value in tensors.items()}
-    partial = folder / f".{FILE}.partial"
-    save_file(stored, partial, metadata={"sketchprep": json.dumps(header, sort_keys=True)})
-    partial.replace(folder / FILE)
+    with atomic(folder / FILE) as temporary:
+        save_file(stored, temporary, metadata={"sketchprep": json.dumps(header, sort_keys=True)})
     return folder / FILE
 
 

@@ -75,7 +75,7 @@ def simplify_files(
         from sketchprep.io.svg import require
 
         require()
-    if weights is not None and not Path(weights).expanduser().is_file():
+    if weights is not None and not files.expanded(weights).is_file():
         raise UserError(f"--weights {weights} is no file; name a weight file, or leave it out for the bundled weights")
     params = {"weights": None if weights is None else str(weights)}
     network = stages.load_network("simplify", params, device=device, dtype=dtype, offline=offline)
@@ -142,11 +142,11 @@ class _Job:
 
         assert self.result is not None
         result = self.result if self.blank else _decided(self.result, tidy)
-        files.write(imageio.encode_png(result), self.png)
+        files.write_named(imageio.encode_png(result), self.png)
         if self.traced is not None:
             from sketchprep.io.svg import trace
 
-            files.write(trace(result).encode(), self.traced)
+            files.write_named(trace(result).encode(), self.traced)
 
 
 def _run(network: Any, jobs: Sequence[_Job]) -> None:

@@ -111,12 +111,15 @@ def synthesize_files(
         extra = _shadows(synthesizer, drawn) if shadow else None
         redrawn = synthesizer.redraw(drawn.blended)
         for at, (path, sketch) in enumerate(some):
-            files.write(images.encode_png(drawn.faces[at]), targets[path])
+            row = [sketch, redrawn[at], drawn.faces[at], *([] if extra is None else [extra[at]])]
+            try:
+                files.write_named(images.encode_png(drawn.faces[at]), targets[path])
+                if extra is not None:
+                    files.write_named(images.encode_png(extra[at]), shades[path])
+            except SampleError as error:
+                result.failures.append(_failure(path, error))
+                continue
             result.faces.append(targets[path])
-            row = [sketch, redrawn[at], drawn.faces[at]]
-            if extra is not None:
-                files.write(images.encode_png(extra[at]), shades[path])
-                row.append(extra[at])
             rows += [row] if len(rows) < ROWS else []
     if rows:
         result.sheet = out / SHEET
@@ -157,7 +160,7 @@ def _batches(
         try:
             sketch, notes = read_sketch(path, reader)
         except SampleError as error:
-            result.failures.append(Failure(str(path), "file", "synthesize", error.kind, error.message, error.rejected))
+            result.failures.append(_failure(path, error))
             continue
         result.notes += [(path, note) for note in notes]
         ready.append((path, sketch))
@@ -166,6 +169,10 @@ def _batches(
             ready = []
     if ready:
         yield ready
+
+
+def _failure(path: Path, error: SampleError) -> Failure:
+    return Failure(str(path), "file", "synthesize", error.kind, error.message, error.rejected)
 
 
 def _place_notes(synthesizer: Synthesizer, drawn: Drawn, paths: list[Path], remedy: str) -> list[tuple[Path, str]]:

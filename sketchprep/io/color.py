@@ -78,5 +78,8 @@ def over_white(photo: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     -------
     ndarray of uint8, shape (H, W, 3)
     """
-    weight = alpha[:, :, None].astype(np.float32) / 255
-    return np.rint(255 - (255 - photo.astype(np.float32)) * weight).astype(np.uint8)
+    result = np.empty_like(photo)
+    for row in range(len(photo)):  # floating point of a whole large picture would take gigabytes, and is slower
+        weight = alpha[row, :, None].astype(np.float32) / 255
+        result[row] = np.rint(255 - (255 - photo[row].astype(np.float32)) * weight)
+    return result

@@ -161,7 +161,9 @@ def read_regular(path: str | Path, name: str, *, limit: int = MAX_BYTES) -> byte
     Raises
     ------
     SampleError
-        Kinds ``"missing"``, ``"unreadable"``, ``"not-a-file"`` and ``"too-large"``.
+        Kinds ``"missing"``, ``"unreadable"``, ``"not-a-file"``, ``"too-large"`` and ``"out-of-memory"``.
+    UserError
+        If no more files may be opened, which no other file would change.
     """
     try:
         # Without O_NONBLOCK, opening a named pipe would wait for a writer for ever.
@@ -172,7 +174,12 @@ def read_regular(path: str | Path, name: str, *, limit: int = MAX_BYTES) -> byte
             os.close(handle)
     except FileNotFoundError:
         raise SampleError("missing", f"{name!r} is not there") from None
+    except MemoryError:
+        raise SampleError("out-of-memory", f"{name!r} does not fit into the memory that the process may use") from None
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            message = "too many files are open; raise the limit (`ulimit -n 4096`) and run the same command again"
+            raise UserError(message) from None
         raise SampleError("unreadable", f"{name!r} cannot be read: {error.strerror or error}") from None
 
 

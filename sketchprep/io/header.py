@@ -1,4 +1,4 @@
-"""What a picture's header says, the limit on its pixels, and its EXIF orientation."""
+"""What a picture's header says, the budget that decoding it may use, and its EXIF orientation."""
 
 from __future__ import annotations
 
@@ -7,9 +7,15 @@ from dataclasses import dataclass, field
 
 from sketchprep.errors import SampleError
 
-__all__ = ["MAX_PIXELS", "Header", "check_size", "exif_orientation"]
+__all__ = ["MAX_PIXELS", "Header", "check_budget", "check_size", "exif_orientation"]
 
 MAX_PIXELS = 100_000_000
+# Bytes a pixel decodes to; modes that are not here take four.
+_PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "LA": 2, "PA": 2, "RGB": 3, "YCbCr": 3, "LAB": 3}
+# The limit on pixels is one on bytes too, as of RGB; small pictures may be as deep as they like.
+_BYTES_OF_LIMIT, _FREE_BYTES = 3, 16 << 20
+# A progressive photo has ten to fifteen scans, and each goes over all its pixels.
+_PASSES_OF_LIMIT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,40 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
         raise SampleError(
             "too-large",
             f"the picture has {width}×{height} pixels, over the limit of {max_pixels / 1e6:g} megapixels; shrink it",
+        )
+
+
+def check_budget(header: Header, max_pixels: int, *, passes: int = 1) -> None:
+    """Refuse by its header a picture whose decoding would take too much memory or time.
+
+    Parameters
+    ----------
+    header : Header
+    max_pixels : int
+        The limit; bytes and passes have theirs in proportion.
+    passes : int
+        How often a decoder goes over all pixels: the scans of a JPEG.
+
+    Raises
+    ------
+    SampleError
+        ``"too-large"``, with the budget that was broken.
+    """
+    width, height = header.width, header.height
+    check_size(width, height, max_pixels)
+    size = width * height * (4 if header.transparent else _PIXEL_BYTES.get(header.mode, 4)) * max(header.bits // 8, 1)
+    limit = max(_BYTES_OF_LIMIT * max_pixels, _FREE_BYTES)
+    if size > limit:
+        raise SampleError(
+            "too-large",
+            f"{width}×{height} pixels of {header.mode} decode to {size / 1e6:.0f} MB, over the limit of "
+            f"{limit / 1e6:.0f} MB; shrink the picture, or save it as 8-bit RGB without transparency",
+        )
+    if passes > 1 and width * height * passes > _PASSES_OF_LIMIT * max_pixels:
+        raise SampleError(
+            "too-large",
+            f"the picture goes over its {width}×{height} pixels in {passes} scans, which takes too long to decode; "
+            "save it again",
         )
 
 

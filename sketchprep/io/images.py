@@ -1,21 +1,26 @@
 """Decode and encode pictures: the only place that knows about file formats and colour profiles.
 
-Plain 8-bit JPEG and PNG files, nearly everything that arrives, are decoded by OpenCV, which is about 1.4 times as
-fast as Pillow; what carries a colour profile, a palette, transparency or another format goes through Pillow.
-Both paths give the same array for the same file.  Files are not trusted: dimensions are checked before any decoding.
+JPEG files are decoded by libjpeg-turbo (see `sketchprep.io.jpeg_decoder`) and plain 8-bit PNG files by OpenCV, which is
+about 1.4 times as fast as Pillow; CMYK and what has a palette, transparency or another format goes through Pillow.
+All give the same array for the same file.  Files are not trusted: they are held to a budget before any decoding.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import cv2
 import numpy as np
 
 from sketchprep.errors import SampleError
 from sketchprep.io.color import convert_profile, is_srgb, over_white
-from sketchprep.io.header import MAX_PIXELS, Header, check_size
-from sketchprep.io.jpeg import jpeg_ends
+from sketchprep.io.decoder_output import caught_output
+from sketchprep.io.header import MAX_PIXELS, Header, check_budget
+from sketchprep.io.jpeg import checked_jpeg, jpeg_essentials
+from sketchprep.io.jpeg_decoder import decode_jpeg
 from sketchprep.io.pillow_decoder import decode_indices, decode_pillow
-from sketchprep.io.png import png_is_sound
+from sketchprep.io.png import png_essentials
 from sketchprep.io.probe import probe
 
 __all__ = [
@@ -33,7 +38,22 @@ __all__ = [
 # Each failure becomes a row with its reason; OpenCV's own lines on stderr would only tear the progress bar.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
+_MAX_PLAIN = 4 << 20
 
+
+@contextmanager
+def _memory_is_a_budget() -> Iterator[None]:
+    """Name a picture as what the machine's memory does not hold; the next one may be smaller."""
+    try:
+        yield
+    except MemoryError:
+        message = (
+            "this process has not enough memory left to decode the picture; raise its limit, or use fewer jobs (-j)"
+        )
+        raise SampleError("out-of-memory", message) from None
+
+
+@_memory_is_a_budget()
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode a picture to upright sRGB.
 
@@ -56,18 +76,13 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     Raises
     ------
     SampleError
-        Of kind ``"empty"``, ``"not-a-picture"``, ``"truncated"``, ``"too-large"``, ``"unsupported"`` or ``"corrupt"``.
+        Of kind ``"empty"``, ``"not-a-picture"``, ``"truncated"``, ``"corrupt"``, ``"unsupported"``, ``"too-large"``
+        (the message names the budget that it breaks) or ``"out-of-memory"``.
     """
-    header = _checked(data, max_pixels)
-    if _opencv_reads(header) and not (header.icc and not is_srgb(header.icc, header.mode)):
-        image = _opencv(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
-        if image is not None:
-            return _upright(image, header.orientation)
-    if header.format == "PNG" and header.bits == 16:
-        return _upright(_decode_16(data, header), header.orientation)
-    return decode_pillow(data, header, max_pixels)
+    return _decode(*_checked(data, max_pixels), max_pixels)
 
 
+@_memory_is_a_budget()
 def decode_gray(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode a sketch or a mask to upright grey.
 
@@ -90,16 +105,16 @@ def decode_gray(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     SampleError
         As `decode`.
     """
-    header = _checked(data, max_pixels)
+    header, data = _checked(data, max_pixels)
     plain = header.mode == "L" or not header.icc or is_srgb(header.icc, header.mode)
+    if header.format == "JPEG" and header.mode != "CMYK" and plain:
+        return _upright(decode_jpeg(data, header, "GRAY")[:, :, 0], header.orientation)
     if _opencv_reads(header) and plain:
-        image = _opencv(data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
-        if image is not None:
-            return _upright(image, header.orientation)
-    photo = decode(data, max_pixels=max_pixels)
-    return cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
+        return _upright(_opencv(data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION), header.orientation)
+    return cv2.cvtColor(_decode(header, data, max_pixels), cv2.COLOR_RGB2GRAY)
 
 
+@_memory_is_a_budget()
 def decode_labels(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode a label map: palette indices or 8-bit grey values, unchanged.
 
@@ -112,26 +127,30 @@ def decode_labels(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     SampleError
         As `decode`; ``"unsupported"`` if the picture has colours rather than indices.
     """
-    header = _checked(data, max_pixels)
+    header, data = _checked(data, max_pixels)
     if header.mode not in ("L", "P", "1") or header.bits > 8:
         raise SampleError("unsupported", f"a label map is an 8-bit grey or palette picture, this one is {header.mode}")
+    if header.format == "JPEG":
+        return _upright(decode_jpeg(data, header, "GRAY")[:, :, 0], header.orientation)
     return decode_indices(data, header, max_pixels)
 
 
 def stores_as_is(data: bytes) -> bool:
     """Tell whether a photo's own bytes can be stored unchanged as a sample.
 
-    True for a baseline or progressive 8-bit YCbCr JPEG of three components that is complete, upright by its EXIF data
-    (if it has any) and in sRGB (by its profile or for want of one).  Never raises.
+    True for a baseline or progressive 8-bit YCbCr JPEG of three components that is there to its end, upright by its
+    EXIF data (if it has any) and in sRGB (by its profile or for want of one).  Whether the picture is damaged only
+    `decode` can tell.  Never raises.
     """
     try:
         header = probe(data)
+        if header.format == "JPEG":
+            checked_jpeg(data, header, MAX_PIXELS)
         return (
             header.format == "JPEG"
             and header.process in ("baseline", "progressive")
             and (header.mode, header.bits, header.orientation, header.ycc) == ("RGB", 8, 1, True)
             and (header.icc is None or is_srgb(header.icc, header.mode))
-            and jpeg_ends(data)
         )
     except SampleError:
         return False
@@ -172,35 +191,72 @@ def encode_png(image: np.ndarray, *, level: int = 1) -> bytes:
     return encoded.tobytes()
 
 
-def _checked(data: bytes, max_pixels: int) -> Header:
-    """Read the header; refuse what is too large, cut off or damaged before anything is decoded."""
+def _checked(data: bytes, max_pixels: int) -> tuple[Header, bytes]:
+    """Read the header; refuse what is too large, cut off or damaged before anything is decoded.
+
+    Returns
+    -------
+    header : Header
+    data : bytes
+        What the decoder is to see.
+    """
     header = probe(data)
-    check_size(header.width, header.height, max_pixels)
-    if header.format == "JPEG" and not jpeg_ends(data):
-        raise SampleError("truncated", "the JPEG breaks off before its end")
-    if header.format == "PNG" and not png_is_sound(data):
-        raise SampleError("truncated", "the PNG breaks off before its end")
-    return header
+    check_budget(header, max_pixels)
+    if header.format == "PPM" and data[1:2] in b"123" and len(data) > _MAX_PLAIN:
+        message = (
+            f"a PPM of plain text over {_MAX_PLAIN >> 20} MB takes minutes to decode; save it as binary PPM or PNG"
+        )
+        raise SampleError("too-large", message)
+    if header.format == "JPEG":
+        return header, checked_jpeg(data, header, max_pixels)
+    return header, png_essentials(data) if header.format == "PNG" else data
+
+
+def _decode(header: Header, data: bytes, max_pixels: int) -> np.ndarray:
+    """Decode to upright sRGB what `_checked` returned."""
+    if header.format == "JPEG":
+        return _decode_jpeg(data, header, max_pixels)
+    if _opencv_reads(header) and not (header.icc and not is_srgb(header.icc, header.mode)):
+        return _upright(_opencv(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION), header.orientation)
+    if header.format == "PNG" and header.bits == 16:
+        return _upright(_decode_16(data, header), header.orientation)
+    return decode_pillow(data, header, max_pixels)
 
 
 def _opencv_reads(header: Header) -> bool:
-    return (
-        header.format in ("JPEG", "PNG") and header.bits == 8 and header.mode in ("L", "RGB") and not header.transparent
-    )
+    return header.format == "PNG" and header.bits == 8 and header.mode in ("L", "RGB") and not header.transparent
 
 
-def _opencv(data: bytes, flags: int) -> np.ndarray | None:
-    try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
-        return None
+def _opencv(data: bytes, flags: int) -> np.ndarray:
+    """Decode a PNG with OpenCV, and so with libpng, which only prints what it finds."""
+    with caught_output() as lines:
+        try:
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        except cv2.error as error:
+            if error.code == cv2.Error.StsNoMem:
+                raise MemoryError from None
+            image = None
+    faults = [line.partition(": ")[2] for line in lines if line.startswith("libpng error") or "checksum" in line]
+    if image is None or faults:
+        raise SampleError("corrupt", f"the PNG cannot be decoded: {faults[-1] if faults else 'its pixels are damaged'}")
+    return image
+
+
+def _decode_jpeg(data: bytes, header: Header, max_pixels: int) -> np.ndarray:
+    """Decode to upright sRGB."""
+    if header.mode == "CMYK":
+        decode_jpeg(data, header, "CMYK")  # for its warnings; Pillow knows Adobe's ways of inverting
+        return _upright(decode_pillow(jpeg_essentials(data), header, max_pixels), header.orientation)
+    foreign = header.icc if header.icc and not is_srgb(header.icc, header.mode) else None
+    photo = decode_jpeg(data, header, "GRAY" if foreign and header.mode == "L" else "RGB")
+    if foreign:
+        photo = convert_profile(photo[:, :, 0] if header.mode == "L" else photo, foreign)
+    return _upright(photo, header.orientation)
 
 
 def _decode_16(data: bytes, header: Header) -> np.ndarray:
     """Decode a 16-bit PNG; Pillow would cut the low bytes off instead of rounding."""
     deep = _opencv(data, cv2.IMREAD_UNCHANGED)
-    if deep is None or deep.dtype != np.uint16:
-        raise SampleError("corrupt", "the PNG cannot be decoded")
     image = cv2.convertScaleAbs(deep, alpha=1 / 257)
     if image.ndim == 2:
         image = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)

@@ -10,6 +10,7 @@ import numpy as np
 
 from sketchprep.errors import SampleError
 from sketchprep.io.color import convert_profile, over_white
+from sketchprep.io.decoder_output import caught_output
 from sketchprep.io.header import Header, check_size
 from sketchprep.io.probe import open_pillow
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
 __all__ = ["decode_indices", "decode_pillow", "to_srgb"]
+
+_PHOTOMETRIC = 262  # the TIFF tag
+_BAND = 256  # rows
 
 
 def decode_pillow(data: bytes, header: Header, max_pixels: int) -> np.ndarray:
@@ -43,17 +47,25 @@ def to_srgb(image: Image.Image, icc: bytes | None = None) -> np.ndarray:
         warnings.simplefilter("ignore")
         if image.mode in ("F", "I"):
             raise SampleError("unsupported", "pictures of 32 bits a channel are not read; convert it to 8 or 16 bits")
-        if image.mode.startswith("I;16"):
-            deep = np.asarray(image).astype(np.uint16)
-            return cv2.cvtColor(cv2.convertScaleAbs(deep, alpha=1 / 257), cv2.COLOR_GRAY2RGB)
-        alpha = None
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            alpha = np.asarray(image.getchannel("A"))
-        if image.mode not in ("L", "RGB", "CMYK"):
-            image = image.convert("L" if image.mode in ("1", "LA") else "RGB")
-        photo = convert_profile(image, icc) if icc else np.array(image.convert("RGB"))
-        return photo if alpha is None else over_white(photo, alpha)
+        photo = np.empty((image.height, image.width, 3), np.uint8)
+        for top in range(0, image.height, _BAND):  # the steps between would take several times the picture's memory
+            bottom = min(top + _BAND, image.height)
+            photo[top:bottom] = _band_to_srgb(image.crop((0, top, image.width, bottom)), icc)
+        return photo
+
+
+def _band_to_srgb(image: Image.Image, icc: bytes | None) -> np.ndarray:
+    if image.mode.startswith("I;16"):
+        deep = np.asarray(image).astype(np.uint16)
+        return cv2.cvtColor(cv2.convertScaleAbs(deep, alpha=1 / 257), cv2.COLOR_GRAY2RGB)
+    alpha = None
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        alpha = np.asarray(image.getchannel("A"))
+    if image.mode not in ("L", "RGB", "CMYK"):
+        image = image.convert("L" if image.mode in ("1", "LA") else "RGB")
+    photo = convert_profile(image, icc) if icc else np.array(image.convert("RGB"))
+    return photo if alpha is None else over_white(photo, alpha)
 
 
 def decode_indices(data: bytes, header: Header, max_pixels: int) -> np.ndarray:
@@ -70,10 +82,18 @@ def _load_pillow(data: bytes, header: Header, max_pixels: int) -> Image.Image:
     image = _open_heic(data, max_pixels) if header.format == "HEIC" else open_pillow(data)
     check_size(*image.size, max_pixels)
     try:
-        image.load()
-        return ImageOps.exif_transpose(image)
+        with caught_output() as lines:
+            image.load()
+        if lines:
+            raise OSError(lines[-1].partition(": ")[2])
+        upright = ImageOps.exif_transpose(image)
+        # Pillow inverts TIFFs in which zero is white, but not those of 16 bits.
+        white_is_zero = header.mode.startswith("I;16") and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
+        return Image.fromarray(~np.asarray(upright, np.uint16)) if white_is_zero else upright
     except Image.DecompressionBombError as error:
         raise SampleError("too-large", str(error)) from None
+    except MemoryError:
+        raise
     except Exception as error:
         words = str(error).lower()
         short = isinstance(error, EOFError) or any(w in words for w in ("truncated", "premature", "end of file"))

@@ -9,11 +9,13 @@ here allocates more than the header's own size, whatever dimensions it claims.
 from __future__ import annotations
 
 import io
+import logging
 import struct
 import warnings
 from typing import TYPE_CHECKING
 
 from sketchprep.errors import SampleError
+from sketchprep.io.foreign import check_tiff, name_foreign, name_unread_tiff
 from sketchprep.io.header import Header
 from sketchprep.io.jpeg import probe_jpeg
 from sketchprep.io.png import probe_png
@@ -27,6 +29,8 @@ PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "P
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEIC_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 _AVIF_BRANDS = {b"avif", b"avis"}
+# Pillow says what it finds by exceptions too; without a handler its log would go to stderr.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 _BMP_HEADERS = (b"\x0c\0\0\0", b"\x28\0\0\0", b"\x6c\0\0\0", b"\x7c\0\0\0")
 
 
@@ -54,12 +58,12 @@ def probe(data: bytes) -> Header:
     if kind == "HEIC":
         return Header("HEIC", 0, 0, "RGB")
     if not kind:
-        raise SampleError("not-a-picture", "the file is no picture that is known here")
-    if kind in ("JPEG XL", "JPEG 2000", "Photoshop"):
-        raise SampleError("unsupported", f"{kind} pictures are not read; convert it to PNG or JPEG")
+        raise name_foreign(data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         image = open_pillow(data)
+        if kind == "TIFF":
+            check_tiff(image.tag_v2)  # type: ignore[attr-defined]
     return Header(kind, *image.size, image.mode)
 
 
@@ -79,10 +83,6 @@ def sniff(data: bytes) -> str:
         (b"II*\0", "TIFF"),
         (b"MM\0*", "TIFF"),
         (b"II+\0", "TIFF"),
-        (b"\xff\x0a", "JPEG XL"),
-        (b"\0\0\0\x0cJXL ", "JPEG XL"),
-        (b"\0\0\0\x0cjP  ", "JPEG 2000"),
-        (b"8BPS", "Photoshop"),
     ):
         if head.startswith(magic):
             return name
@@ -116,6 +116,8 @@ def open_pillow(data: bytes) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise SampleError("too-large", f"the header claims far too many pixels ({error})") from None
     except UnidentifiedImageError:
+        if sniff(data) == "TIFF":
+            raise name_unread_tiff(data) from None
         if sniff(data) == "AVIF" and not _pillow_has_avif():
             message = "AVIF needs a decoder: install a Pillow wheel with AVIF (pip install -U pillow)"
             raise SampleError("unsupported", message) from None

@@ -256,8 +256,7 @@ print(done)
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
     assert int(run.stdout) > 60
-    # libjpeg's own remarks on damaged entropy data cannot be switched off; nothing else may appear.
-    assert all("JPEG" in line for line in run.stderr.splitlines()), run.stderr
+    assert run.stderr == ""
 
 
 def test_wrong_checksum_is_named(scene: np.ndarray) -> None:

@@ -28,7 +28,7 @@ MODULE = "sketchprep.datasets.build"
 LANDMARKS = "dlib-landmarks-68"
 BATCH = {"cpu": 1, "cuda": 16}
 # Distributions whose version can change a pixel, a landmark or the layout of a file, and who needs them.
-PACKAGES = ("numpy", "opencv-python-headless", "pillow", "dlib-bin", "scikit-image", "pyarrow")
+PACKAGES = ("numpy", "opencv-python-headless", "pillow", "simplejpeg", "dlib-bin", "scikit-image", "pyarrow")
 
 
 def uses_network(rec: Recipe) -> bool:

@@ -75,10 +75,15 @@ def photocopy(
     radius, sharp = _DEFAULTS[variant]
     radius = radius if mask_radius is None else float(mask_radius)
     sharp = sharp if sharpness is None else float(sharpness)
-    sd = _deviation(max(1.0, 10.0 * (1.0 - sharp)) + 1.0), _deviation(radius + 1.0)
+    sd = deviations(radius, sharp)
     if variant == "gegl":
         return _gegl(image, sd, black, white, threshold)
     return _classic(image, sd, black, white, threshold)
+
+
+def deviations(mask_radius: float, sharpness: float) -> tuple[float, float]:
+    """Standard deviations (px) of the slight and the strong blur."""
+    return _deviation(max(1.0, 10.0 * (1.0 - sharpness)) + 1.0), _deviation(mask_radius + 1.0)
 
 
 def _deviation(radius: float) -> float:

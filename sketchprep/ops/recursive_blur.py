@@ -60,6 +60,13 @@ def blur(plane: np.ndarray, *, sd: float, out: np.ndarray, scratch: np.ndarray) 
     return out[:-MARGIN, :-MARGIN]
 
 
+def response(sd: float) -> np.ndarray:
+    """Kernel whose separable convolution equals `blur` away from the right and bottom border, (2 R + 1,) float32."""
+    if sd < RECURSIVE_FROM:
+        return cv2.getGaussianKernel(math.ceil(6.5 * sd) // 2 * 2 + 1, sd, cv2.CV_32F).ravel()
+    return _kernels(sd)[0]
+
+
 def _separable(plane: np.ndarray, kernel: np.ndarray, out: np.ndarray, scratch: np.ndarray) -> None:
     """Convolve columns, transpose, and once more: OpenCV filters columns almost twice as fast as rows."""
     turned = scratch.reshape(plane.shape[::-1])

@@ -44,3 +44,20 @@ def _weight(prefix: str, name: str, shape: tuple[int, ...]) -> Tensor:
     )
     scale, shift = next((scale, shift) for rule, scale, shift in rules if re.fullmatch(rule, name))
     return normal(prefix + name, shape, scale, shift)
+
+
+def fill_photosketch(net: nn.Module, prefix: str):
+    """Give PhotoSketch the rule's weights."""
+    state = net.state_dict()
+    for name, value in state.items():
+        shape, key = tuple(value.shape), prefix + name
+        if name.endswith("running_var"):
+            state[name] = 1 + 0.5 * normal(key, shape).abs()
+        elif name.endswith(("running_mean", "bias")):
+            state[name] = normal(key, shape, 0.1)
+        elif len(shape) == 1:
+            state[name] = normal(key, shape, 0.1, 1)
+        elif shape:
+            state[name] = normal(key, shape, float(np.sqrt(1 / np.prod(shape[1:]))))
+    net.load_state_dict(state)
+    return net

@@ -1,0 +1,1 @@
+"""Training of StyleGAN2 on photos, and of a generator on sketches."""

@@ -22,6 +22,14 @@ __all__ = ["COMMANDS"]
 @click.option("--port", default=7860, show_default=True, help="0 takes a free one.")
 @click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
 @click.option("--allow-host", "allow", multiple=True, metavar="NAME", help="A further name the server answers to.")
+@click.option("--root-path", default="", metavar="PATH", help="Path under which a proxy shows it, such as /faces.")
+@click.option(
+    "--allow-origin",
+    "origins",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Address under which a proxy shows it, such as https://faces.example.org.",
+)
 @DEVICE
 @OFFLINE
 def serve(
@@ -32,6 +40,8 @@ def serve(
     port: int,
     open_page: bool,
     allow: tuple[str, ...],
+    root_path: str,
+    origins: tuple[str, ...],
     device: str,
     offline: bool,
 ) -> None:
@@ -39,8 +49,10 @@ def serve(
     from sketchprep.serve.server import serve as start
 
     path = choose(run, model, say=partial(click.echo, err=True))
-    words = {"host": host, "port": port, "open_page": open_page, "allow": allow, "device": device, "offline": offline}
-    start(path, bank_file=bank_file, say=click.echo, **words)  # type: ignore[arg-type]
+    start(
+        path, bank_file=bank_file, host=host, port=port, open_page=open_page, allow=allow, origins=origins,
+        root_path=root_path, device=device, offline=offline, say=click.echo,
+    )  # fmt: skip
 
 
 COMMANDS = (serve,)

@@ -8,18 +8,20 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, HTTPException, Query, Request, WebSocket
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, WebSocket
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.websockets import WebSocketDisconnect
 
+from sketchprep.core.config import did_you_mean
 from sketchprep.core.version import VERSION
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import images
 from sketchprep.models.deepfacedrawing.drawing.synthesizer import parse_wb
 from sketchprep.serve.drawing import DrawingService
 from sketchprep.serve.limits import CANVAS, MOST_CLIENTS, MOST_PICTURE, MOST_WAITING
+from sketchprep.serve.proxy_path import ProxyPath
 from sketchprep.serve.security import LOOPBACK, Guard
 from sketchprep.serve.session import Session
 from sketchprep.serve.work_queue import WorkQueue
@@ -32,24 +34,30 @@ EXAMPLES = HERE.parent / "data" / "sketches"
 TYPES = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml",
          ".js": "text/javascript; charset=utf-8", ".png": "image/png"}  # fmt: skip
 TOO_LARGE = f"the picture has more than {MOST_PICTURE >> 20} MB; send a smaller one"
+NO_FORM = "a form was sent; send the picture itself as the body, as `curl --data-binary @drawing.png` does"
 
 Kind = Annotated[Literal["auto", "sketch", "photo"], Query(description="What the picture is.")]
 Align = Annotated[Literal["none", "ink", "face"], Query(description="How to move a drawing into the frame.")]
 Clean = Annotated[bool, Query(description="Simplify a rough drawing first.")]
+Model = Annotated[str, Query(max_length=200, description="Of /api/model: its digest, for caches.")]
 PICTURE = {
     "requestBody": {"required": True, "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}}
 }
 PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}, "description": "PNG"}}
 
 
-def create_app(service: DrawingService, *, hosts: Iterable[str] = LOOPBACK) -> FastAPI:
+def create_app(
+    service: DrawingService, *, hosts: Iterable[str] = LOOPBACK, origins: Iterable[str] = (), root_path: str = ""
+) -> FastAPI:
     """Make the application.
 
     Parameters
     ----------
     service : DrawingService
-    hosts : iterable of str
-        Names it answers to, see `sketchprep.serve.security`.
+    hosts, origins : iterable of str
+        Names it answers to, and other pages that may send requests, see `sketchprep.serve.security.Guard`.
+    root_path : str
+        Path under which a proxy shows it, see `sketchprep.serve.proxy_path`.
 
     Returns
     -------
@@ -69,8 +77,11 @@ def create_app(service: DrawingService, *, hosts: Iterable[str] = LOOPBACK) -> F
     app = FastAPI(
         title="sketchprep", version=VERSION, description="Draws faces from sketches.", docs_url=None,
         redoc_url=None, openapi_url="/api/openapi.json", lifespan=lifespan,
+        redirect_slashes=False,  # a redirect would lead past the proxy
     )  # fmt: skip
-    app.add_middleware(Guard, hosts=hosts)
+    if root_path.strip("/"):
+        app.add_middleware(ProxyPath, path=root_path)
+    app.add_middleware(Guard, hosts=hosts, origins=origins)
     _add_errors(app)
     _add_files(app)
     _add_api(app, service, drawing, reading)
@@ -130,18 +141,20 @@ def _add_files(app: FastAPI) -> None:
 
 
 def _add_api(app: FastAPI, service: DrawingService, drawing: WorkQueue, reading: WorkQueue) -> None:
-    @app.get("/api/model")
+    api = APIRouter(dependencies=[Depends(_refuse_unknown)])
+
+    @api.get("/api/model")
     async def model() -> dict[str, Any]:
         """Size, parts with their windows on the canvas, and choices of the bank."""
         return service.about()
 
-    @app.get("/api/parts/{part}/{row}.png", responses=PNG, response_class=Response)
-    async def part(part: str, row: int) -> Response:
+    @api.get("/api/parts/{part}/{row}.png", responses=PNG, response_class=Response)
+    async def part(part: str, row: int, model: Model = "") -> Response:
         """The sketch of a part of a face of the bank."""
         png = await drawing.run(service.part, part, row, urgency="first")
         return Response(png, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
 
-    @app.post("/api/picture", responses=PNG, response_class=Response, openapi_extra=PICTURE)
+    @api.post("/api/picture", responses=PNG, response_class=Response, openapi_extra=PICTURE)
     async def picture(request: Request, kind: Kind = "auto", align: Align = "none", clean: Clean = False) -> Response:
         """A sketch or photo as a black-on-white sketch of 512 × 512 px, in the frame of the canvas."""
         data = await _body(request, reading)
@@ -150,13 +163,13 @@ def _add_api(app: FastAPI, service: DrawingService, drawing: WorkQueue, reading:
         headers = {"x-kind": aligned.kind, "x-notes": "; ".join(aligned.notes).encode("ascii", "replace").decode()}
         return Response(images.encode_png(aligned.sketch), media_type="image/png", headers=headers)
 
-    @app.post("/api/place", responses=PNG, response_class=Response, openapi_extra=PICTURE)
+    @api.post("/api/place", responses=PNG, response_class=Response, openapi_extra=PICTURE)
     async def place(request: Request) -> Response:
         """A canvas whose drawing has been moved to where the model looks for a face."""
         data = await _body(request, drawing)
         return Response(await drawing.run(service.place, data), media_type="image/png")
 
-    @app.post("/api/synthesize", responses=PNG, response_class=Response, openapi_extra=PICTURE)
+    @api.post("/api/synthesize", responses=PNG, response_class=Response, openapi_extra=PICTURE)
     async def synthesize(
         request: Request,
         wb: Annotated[list[str] | None, Query(description="0.3, or mouth=0.8; several with commas.")] = None,
@@ -171,6 +184,16 @@ def _add_api(app: FastAPI, service: DrawingService, drawing: WorkQueue, reading:
         options: dict[str, Any] = {"kind": kind, "align": None if align == "none" else align, "clean": clean}
         face = await reading.run(service.synthesize, data, wb=weights, bank=bank, **options)
         return Response(face, media_type="image/png")
+
+    app.include_router(api)
+
+
+async def _refuse_unknown(request: Request) -> None:
+    """Refuse parameters that a path does not have, which would otherwise decide nothing in silence."""
+    known = [parameter.alias for parameter in request.scope["route"].dependant.query_params]
+    for name in request.query_params:
+        if name not in known:
+            raise HTTPException(400, f"{name[:40]!r}: there is no such parameter ({did_you_mean(name[:40], known)})")
 
 
 def _add_socket(app: FastAPI, service: DrawingService, drawing: WorkQueue) -> None:
@@ -201,6 +224,8 @@ async def _prepare(service: DrawingService, drawing: WorkQueue) -> None:
 async def _body(request: Request, queue: WorkQueue) -> bytes:
     if len(queue) >= MOST_WAITING:
         raise HTTPException(503, "too many pictures wait already; try again in a moment")
+    if request.headers.get("content-type", "").lower().startswith("multipart/"):
+        raise HTTPException(415, NO_FORM)
     length = request.headers.get("content-length", "0")
     if length.isdigit() and int(length) > MOST_PICTURE:
         raise HTTPException(413, TOO_LARGE)

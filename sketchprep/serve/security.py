@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, NamedTuple
+
+from sketchprep.errors import UserError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Guard", "hosts_for"]
+__all__ = ["Guard", "hosts_for", "origin"]
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ANY_ADDRESS = "*address*"
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}  # which a browser leaves out
+_NAME = r"(?P<name>[a-z0-9._-]+|\[[0-9a-f:.]+\])"
+_AUTHORITY = re.compile(_NAME + r"(:[0-9]{1,5})?")
+_ORIGIN = re.compile(rf"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<authority>{_AUTHORITY.pattern})?")
 HEADERS = (
     (
         b"content-security-policy",
@@ -28,6 +34,13 @@ HEADERS = (
 )
 
 
+class Fault(NamedTuple):
+    """Status and sentence of a refusal."""
+
+    status: int
+    sentence: str
+
+
 class Guard:
     """Refuses foreign hosts and origins, and adds the headers that keep a page to itself.
 
@@ -39,10 +52,12 @@ class Guard:
     app : ASGI application
     hosts : iterable of str
         Names that the server answers to, see `hosts_for`.
+    origins : iterable of str
+        Origins of pages that may send requests besides those of the server's own name, see `origin`.
     """
 
-    def __init__(self, app: ASGIApp, *, hosts: Iterable[str] = LOOPBACK) -> None:
-        self.app, self.hosts = app, frozenset(hosts)
+    def __init__(self, app: ASGIApp, *, hosts: Iterable[str] = LOOPBACK, origins: Iterable[str] = ()) -> None:
+        self.app, self.hosts, self.origins = app, frozenset(hosts), frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -60,35 +75,60 @@ class Guard:
 
         await self.app(scope, receive, with_headers)
 
-    def fault(self, scope: Scope) -> str | None:
+    def fault(self, scope: Scope) -> Fault | None:
         """Say why a request is refused, or None."""
-        given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-        if len(given) != 1 or not self._known(_name(f"//{given[0]}")):
-            return "this server does not answer to that name; start it with --allow-host NAME"
-        origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
-        # A script has no origin; a browser always sends one with a WebSocket or a POST.
-        if origins and (len(origins) != 1 or urlsplit(origins[0]).netloc.lower() != given[0].lower()):
-            return "requests from another site's page are refused"
+        hosts, origins = _values(scope, b"host"), _values(scope, b"origin")
+        host = _AUTHORITY.fullmatch(hosts[0]) if len(hosts) == 1 else None
+        if host is None:
+            return Fault(400, "the request names no host, or one that is no name or address")
+        if not self._known(host["name"].strip("[]")):
+            return Fault(403, "this server does not answer to that name; start it with --allow-host NAME")
+        if not origins:  # a script has none; a browser always sends one with a WebSocket or a POST
+            return None
+        page = _ORIGIN.fullmatch(origins[0]) if len(origins) == 1 else None
+        if page is None and origins != ["null"]:
+            return Fault(400, "the request's Origin is none")
+        # What is only read a browser keeps from other pages; behind a proxy it names an Origin for the page's scripts.
+        asks = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
+        if asks and (page is None or not (page["authority"] == hosts[0] or origins[0] in self.origins)):
+            return Fault(
+                403,
+                "requests from another site's page are refused; if that page is this server's own, seen through a "
+                "proxy, start it with --allow-origin ADDRESS",
+            )
         return None
 
-    def _known(self, name: str | None) -> bool:
-        return name is not None and (name in self.hosts or (ANY_ADDRESS in self.hosts and _is_address(name)))
+    def _known(self, name: str) -> bool:
+        return name in self.hosts or (ANY_ADDRESS in self.hosts and _is_address(name))
 
 
-def hosts_for(bound: str, extra: Iterable[str] = ()) -> list[str]:
-    """Names to answer to: those of the loopback, the address bound, names that the user allows.
+def _values(scope: Scope, header: bytes) -> list[str]:
+    return [value.decode("latin-1").lower() for name, value in scope["headers"] if name == header]
+
+
+def origin(address: str) -> str:
+    """Scheme, name and port of a page's address, as a browser sends them.
+
+    Raises
+    ------
+    UserError
+        If it is no such address.
+    """
+    found = _ORIGIN.match(address.strip().lower())
+    if found is None or found["authority"] is None or found["scheme"] not in DEFAULT_PORTS:
+        raise UserError(f"--allow-origin {address}: is no address of a page; write it as https://faces.example.org")
+    return found[0].removesuffix(DEFAULT_PORTS[found["scheme"]])
+
+
+def hosts_for(bound: str, extra: Iterable[str] = (), origins: Iterable[str] = ()) -> list[str]:
+    """Names to answer to: those of the loopback, the address bound, names and pages that the user allows.
 
     Bound to other than the loopback, any bare address is good too: only names can be made to point elsewhere.
     """
+    pages = [_AUTHORITY.match(page.partition("://")[2]) for page in origins]
     names = [*LOOPBACK, bound.lower(), *(name.lower() for name in extra)]
+    names += [page["name"].strip("[]") for page in pages if page]
     return names if bound in LOOPBACK else [*names, ANY_ADDRESS]
-
-
-def _name(url: str) -> str | None:
-    try:
-        return urlsplit(url).hostname
-    except ValueError:
-        return None
 
 
 def _is_address(name: str) -> bool:
@@ -99,12 +139,12 @@ def _is_address(name: str) -> bool:
     return True
 
 
-async def _refuse(scope: Scope, receive: Receive, send: Send, fault: str) -> None:
+async def _refuse(scope: Scope, receive: Receive, send: Send, fault: Fault) -> None:
     if scope["type"] == "websocket":
         await receive()
-        await send({"type": "websocket.close", "code": 1008, "reason": fault})
+        await send({"type": "websocket.close", "code": 1008, "reason": fault.sentence})
         return
-    body = json.dumps({"error": fault}).encode()
+    body = json.dumps({"error": fault.sentence}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *HEADERS]
-    await send({"type": "http.response.start", "status": 403, "headers": headers})
+    await send({"type": "http.response.start", "status": fault.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

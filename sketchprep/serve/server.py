@@ -26,6 +26,8 @@ def serve(
     port: int = 7860,
     open_page: bool = False,
     allow: Iterable[str] = (),
+    origins: Iterable[str] = (),
+    root_path: str = "",
     device: str = "auto",
     offline: bool = False,
     say: Callable[[str], None] = print,
@@ -44,6 +46,10 @@ def serve(
         Open it in the browser.
     allow : iterable of str
         Further names that the server answers to.
+    origins : iterable of str
+        Addresses under which a proxy shows the page, for instance ``"https://faces.example.org"``.
+    root_path : str
+        Path under which a proxy shows it.
     device, offline
         As elsewhere.
     say : callable
@@ -63,13 +69,14 @@ def serve(
         raise UserError(f"serve needs {error.name}; install it with `pip install 'sketchprep[serve]'`") from None
     from sketchprep.models.deepfacedrawing.drawing.synthesizer import open_synthesizer
     from sketchprep.serve.drawing import DrawingService
-    from sketchprep.serve.security import hosts_for
+    from sketchprep.serve.security import hosts_for, origin
 
+    pages = [origin(address) for address in origins]
     bound = bind(host, port)
     where = {"run": model} if model.is_dir() or not model.exists() else {"model": model}
     synthesizer = open_synthesizer(**where, bank=bank_file, device=device)  # type: ignore[arg-type]
     service = DrawingService(synthesizer, device=device, offline=offline, folder=weights.cache_folder() / "parts")
-    app = create_app(service, hosts=hosts_for(host, allow))
+    app = create_app(service, hosts=hosts_for(host, allow, pages), origins=pages, root_path=root_path)
     address = f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}/"
     say(f"draw at {address}  (Ctrl+C ends it)")
     if synthesizer.bank is None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,10 +51,10 @@ def service(synthesizer: Synthesizer) -> DrawingService:
 
 
 @contextmanager
-def running(service: DrawingService, port: int = 0) -> Iterator[int]:
-    """A server in a thread; its port."""
+def running(service: DrawingService, port: int = 0, **words: Any) -> Iterator[int]:
+    """A server in a thread; its port.  `words` as for `create_app`."""
     bound = bind("127.0.0.1", port)
-    served = server(create_app(service, hosts=LOOPBACK))
+    served = server(create_app(service, hosts=LOOPBACK, **words))
     thread = threading.Thread(target=served.run, kwargs={"sockets": [bound]})
     thread.start()
     try:

@@ -8,10 +8,12 @@ import re
 import struct
 import zlib
 from pathlib import Path
+from urllib.parse import urljoin
 
 import numpy as np
 import pytest
 from drawn_faces import draw
+from page_clients import call, refusal
 
 from sketchprep.io import images
 from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer
@@ -21,30 +23,6 @@ from sketchprep.serve.limits import MOST_PICTURE
 from sketchprep.serve.security import Guard, hosts_for
 
 STATIC = Path(__file__).resolve().parents[2] / "sketchprep" / "serve" / "static"
-
-
-def call(
-    port: int, path: str, body: bytes | None = None, *, method: str | None = None, **headers: str
-) -> tuple[http.client.HTTPResponse, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    connection.putrequest(method or ("GET" if body is None else "POST"), path, skip_host="Host" in headers)
-    for name, value in headers.items():
-        connection.putheader(name, value)
-    if body is not None and "Content-Length" not in headers:
-        connection.putheader("Content-Length", str(len(body)))
-    connection.endheaders(body)
-    answer = connection.getresponse()
-    data = answer.read()
-    connection.close()
-    return answer, data
-
-
-def refusal(port: int, path: str, body: bytes | None = None, **headers: str) -> tuple[int, str]:
-    answer, data = call(port, path, body, **headers)
-    found = json.loads(data)
-    text = found["error"]
-    assert "Traceback" not in text
-    return answer.status, text
 
 
 def test_the_page_keeps_to_itself(port: int) -> None:
@@ -58,7 +36,7 @@ def test_the_page_keeps_to_itself(port: int) -> None:
     wanted = re.findall(rb'(?:src|href)="([^"]+)"', page)
     assert len(wanted) >= 3
     for path in wanted:
-        assert call(port, path.decode())[0].status == 200
+        assert call(port, urljoin("/", path.decode()))[0].status == 200
     for file in STATIC.iterdir():
         text = file.read_text().replace('xmlns="http://www.w3.org/2000/svg"', "")
         assert not re.search(r"https?://|style=|\son\w+=", text), file

@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 from drawn_faces import draw
+from prefix_proxy import prefix_proxy
 
 from sketchprep.io import images
 from sketchprep.ops.face_parts import windows
 from sketchprep.ops.resize import resize
 from sketchprep.serve.drawing import DrawingService
+from sketchprep.serve.security import origin
 
 Serve = Callable[..., AbstractContextManager[int]]
 CHROMIUM = shutil.which("chromium")
@@ -38,10 +40,10 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
-def opened(browser: Any, port: int, **words: Any) -> Any:
+def opened(browser: Any, port: int, path: str = "/", **words: Any) -> Any:
     page = browser.new_page(viewport={"width": 1280, "height": 720}, **words)
     page.set_default_timeout(60_000)
-    page.goto(f"http://127.0.0.1:{port}/")
+    page.goto(f"http://127.0.0.1:{port}{path}")
     page.wait_for_selector("#state[data-state=open]")
     page.wait_for_selector("#shadow[data-id]", state="attached")
     return page
@@ -398,3 +400,26 @@ def test_the_api_is_described(browser: Any, port: int) -> None:
     for wanted in ("POST /api/synthesize", "GET /api/model", "wb", f"127.0.0.1:{port}/api/synthesize"):
         assert wanted in words
     page.close()
+
+
+def test_behind_a_proxys_path_it_draws_or_says_what_the_server_must_be_told(
+    browser: Any, serve_service: Serve, service: DrawingService
+) -> None:
+    prefix = "/user/x/proxy/7860"
+    with serve_service(service) as inner, prefix_proxy(inner, prefix) as port:
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{port}{prefix}/")
+        until(page, "document.getElementById('state').textContent.includes('--allow-origin')")
+        page.close()
+        own = origin(page.url)
+    with serve_service(service, origins=[own], root_path=prefix) as inner, prefix_proxy(inner, prefix, port=port):
+        page = opened(browser, port, path=f"{prefix}/")
+        draw_face(page)
+        settle(page)
+        assert page.locator("#near img").count() == 10
+        assert page.evaluate("[...document.images].every(image => image.loading === 'lazy' || image.naturalWidth > 0)")
+        page.click("#help-open")
+        page.click("text=the HTTP API")
+        page.wait_for_selector("#paths section")
+        assert f"127.0.0.1:{port}{prefix}/api/synthesize" in page.locator("main").inner_text()
+        page.close()

@@ -15,8 +15,9 @@ from urllib.request import urlopen
 
 import numpy as np
 import pytest
+from page_clients import BLANK, join, message, receive
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import ClientConnection
 
 from sketchprep.io import images
 from sketchprep.ops.face_parts import PARTS
@@ -26,34 +27,6 @@ from sketchprep.serve.limits import MOST_MESSAGE
 from sketchprep.serve.work_queue import WorkQueue
 
 Serve = Callable[[DrawingService], AbstractContextManager[int]]
-BLANK = images.encode_png(np.full((512, 512), 255, np.uint8))
-
-
-def join(port: int, **words: Any) -> ClientConnection:
-    return connect(f"ws://127.0.0.1:{port}/ws", max_size=None, open_timeout=30, **words)
-
-
-def message(number: int, canvases: list[bytes], **words: Any) -> bytes:
-    header = {
-        "id": number,
-        "type": "draw",
-        "want": ["shadow", "face"],
-        "wb": [0.3] * 5 * len(canvases),
-        "bank": ["", ""],
-    }
-    text = json.dumps({**header, "sizes": [len(canvas) for canvas in canvases], **words}).encode()
-    return len(text).to_bytes(4, "big") + text + b"".join(canvases)
-
-
-def receive(client: ClientConnection) -> tuple[dict[str, Any], list[bytes]]:
-    data = client.recv(timeout=60)
-    assert isinstance(data, bytes)
-    length = int.from_bytes(data[:4], "big")
-    header, rest, pictures = json.loads(data[4 : 4 + length]), data[4 + length :], []
-    for size in header["sizes"]:
-        pictures.append(rest[:size])
-        rest = rest[size:]
-    return header, pictures
 
 
 def face(client: ClientConnection, number: int) -> np.ndarray:

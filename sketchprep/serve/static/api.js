@@ -23,7 +23,7 @@ function entry(path, method, about) {
   return found;
 }
 
-for (const span of document.querySelectorAll(".origin")) span.textContent = location.origin;
-const described = await (await fetch("/api/openapi.json")).json();
+for (const span of document.querySelectorAll(".server")) span.textContent = new URL(".", location);
+const described = await (await fetch("api/openapi.json")).json();
 const all = Object.entries(described.paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, about]) => entry(path, method, about)));
 document.getElementById("paths").append(...all);

@@ -28,7 +28,7 @@ export class Files {
     if (!file) return;
     toast("Reading the picture…", true);
     try {
-      const answer = await post("/api/picture", file);
+      const answer = await post("api/picture", file);
       this.ink.load(await createImageBitmap(await answer.blob()));
       const note = answer.headers.get("x-notes");
       toast(note || (answer.headers.get("x-kind") === "photo" ? "The photo has become a sketch." : ""));
@@ -40,7 +40,7 @@ export class Files {
   async place() {
     $("place").disabled = true;
     try {
-      const answer = await post("/api/place", await this.ink.png());
+      const answer = await post("api/place", await this.ink.png());
       this.ink.load(await createImageBitmap(await answer.blob()));
     } catch (error) {
       toast(`The drawing cannot be moved: ${error.message}`);
@@ -51,7 +51,7 @@ export class Files {
   show(examples) {
     $("example-list").replaceChildren(...examples.map((name) => {
       const words = name.replace(/\.png$/, "").replaceAll("-", " ");
-      const image = picture(`/examples/${name}`, words, 180);
+      const image = picture(`examples/${name}`, words, 180);
       image.loading = "lazy";
       const button = pictureButton(image, words, async () => { await image.decode(); this.ink.load(image); });
       button.type = "submit"; // closes the dialog

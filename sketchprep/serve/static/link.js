@@ -2,6 +2,14 @@
 
 const encoder = new TextEncoder(), decoder = new TextDecoder();
 
+// Why a server that answers takes no WebSocket: of that a browser tells nothing.
+async function refusal() {
+  try {
+    const answer = await fetch("api/place", { method: "POST" });
+    return answer.status === 403 ? (await answer.json()).error : "";
+  } catch { return ""; }
+}
+
 export class Link {
   constructor(answered, stateChanged) {
     Object.assign(this, { answered, stateChanged, wait: 250, number: 0, last: null, socket: null });
@@ -9,18 +17,22 @@ export class Link {
   }
 
   open() {
-    const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`);
+    const address = new URL("ws", location); // beside the page, under whatever prefix a proxy gives it
+    address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocket(address);
+    let joined = false;
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
+      joined = true;
       this.wait = 250;
       this.stateChanged("open");
       if (this.last) socket.send(this.last);
     };
     socket.onmessage = (event) => this.unpack(event.data);
-    socket.onclose = (event) => {
+    socket.onclose = async (event) => {
       // A message that the server would not take must not be sent again and again.
       if (event.code === 1009) this.last = null;
-      this.stateChanged("lost", event.reason);
+      this.stateChanged("lost", event.reason || (joined ? "" : await refusal()));
       setTimeout(() => this.open(), this.wait);
       this.wait = Math.min(2 * this.wait, 5000);
     };

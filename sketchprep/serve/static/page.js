@@ -146,7 +146,7 @@ async function begin() {
   try { saved = localStorage.getItem("theme"); } catch { /* as above */ }
   theme(saved ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
   setStrength();
-  const [about, examples] = await Promise.all(["/api/model", "/api/examples"].map(async (url) => (await fetch(url)).json()));
+  const [about, examples] = await Promise.all(["api/model", "api/examples"].map(async (url) => (await fetch(url)).json()));
   model = about;
   parts = new Parts(model, ink, () => refresh(false));
   hand = new Hand(ink);

@@ -79,7 +79,7 @@ export class Parts {
     $("near").dataset.shown = `${part} ${wanted}`;
     $("near").replaceChildren(...wanted.map((row, at) => {
       const words = `Take the ${title(part).toLowerCase()} of ${at ? `face ${at + 1} by nearness` : "the nearest face"}`;
-      const image = picture(`/api/parts/${part}/${row}.png?model=${this.model.digest}`, words, 88);
+      const image = picture(`api/parts/${part}/${row}.png?model=${this.model.digest}`, words, 88);
       return pictureButton(image, words, () => this.take(image, part));
     }));
   }

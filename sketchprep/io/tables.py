@@ -115,7 +115,7 @@ class RowGroups:
     path : Path
         Written directly; give a temporary one.
     schema : pyarrow.Schema
-        Columns beyond it are left out.
+        Columns beyond it are left out, those that a table lacks are null.
     rows : int
         Least size of every group but the last.
     """
@@ -138,7 +138,7 @@ class RowGroups:
 
     def add(self, table: pa.Table) -> None:
         """Append rows."""
-        self._tables.append(table.select(self._schema.names).cast(self._schema))
+        self._tables.append(_with_columns(table, self._schema))
         self._count += len(table)
         if self._count >= self._rows:
             self._flush()
@@ -150,6 +150,16 @@ class RowGroups:
             self._writer.write_table(pa.concat_tables(self._tables).combine_chunks())
             self._tables.clear()
             self._count = 0
+
+
+def _with_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """A table's columns in a schema's order; those that it lacks are null."""
+    import pyarrow as pa
+
+    for column in schema:
+        if column.name not in table.column_names:
+            table = table.append_column(column, pa.nulls(len(table), column.type))
+    return table.select(schema.names).cast(schema)
 
 
 class ParquetStream:

@@ -6,6 +6,7 @@ from about a sixth of its picture upward, so smaller ones are looked for in over
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +15,14 @@ import numpy as np
 from sketchprep.ops.resize import resize
 from sketchprep.sketching.tflite import TFLiteNetwork
 
-__all__ = ["DetectedFace", "FaceDetector"]
+__all__ = ["SEEN", "SIDE", "DetectedFace", "FaceDetector"]
 
 SIDE = 128
+"""Of the picture that the network sees, pixels."""
 SCORE = 0.5  # below it an anchor counts as background
 OVERLAP = 0.3  # intersection over union from which two boxes are one face
-SEEN = 0.17  # of the picture: the least side of a face that one look surely finds
-GRIDS = (1, 2, 4)  # parts along a side of each look, before overlapping
+SEEN = 0.17
+"""Least side of a face, in sides of the picture, that one look surely finds."""
 MOST_SCORE = 80.0  # beyond it the sigmoid is 0 or 1 in float32
 
 
@@ -61,31 +63,24 @@ class FaceDetector:
     def __init__(self, path: str | Path) -> None:
         self._net = TFLiteNetwork(path, ("regressors", "classificators"), weight="mediapipe-face-detector")
 
-    def detect(self, image: np.ndarray, *, least: float = 0.0) -> list[DetectedFace]:
-        """All faces of a photo, the largest first.
-
-        Looks at the whole photo first, then at ever smaller overlapping parts of it: until a face is found, and on
-        while faces of the wanted size might be missed.
+    def scan(self, image: np.ndarray, share: float = 1.0, known: Sequence[DetectedFace] = ()) -> list[DetectedFace]:
+        """Faces in overlapping square parts of a photo that nobody knows yet, the surest first.
 
         Parameters
         ----------
         image : ndarray of uint8, shape (H, W, 3)
             RGB.
-        least : float
-            Look on until faces of this share of the largest one's side would have been seen, 0 to 1.
+        share : float
+            Side of a part in the photo's longest sides; 1 looks at the whole photo at once.  Faces whose side is at
+            least `SEEN` of a part's are surely found.
+        known : sequence of DetectedFace
+            Faces that wider looks saw.  They are not averaged with what is seen here: a part may cut a face.
         """
-        height, width = image.shape[:2]
+        looks = [face for part in _parts(image.shape[0], image.shape[1], share) for face in self._look(image, part)]
         found: list[DetectedFace] = []
-        for grid in GRIDS:
-            if grid > 1 and max(height, width) / grid < SIDE / 2:
-                break  # parts would only be enlarged
-            looks = [face for part in _parts(height, width, grid) for face in self._look(image, part)]
-            found = _join(found, looks)
-            side = max(height, width)
-            if found and least * found[0].side >= SEEN * side / grid * (1 if grid == 1 else 0.75):
-                break
-            if found and least == 0:
-                break
+        for face in sorted(looks, key=lambda face: -face.score):
+            if all(_overlap(face, other) < OVERLAP for other in (*known, *found)):
+                found.append(face)
         return found
 
     def _look(self, image: np.ndarray, part: tuple[float, float, float]) -> list[DetectedFace]:
@@ -127,16 +122,21 @@ def _anchors() -> np.ndarray:
 _ANCHORS = _anchors()
 
 
-def _parts(height: int, width: int, grid: int) -> list[tuple[float, float, float]]:
-    """Squares that cover a photo, each overlapping the next by half: left, top, side in pixels."""
+def _parts(height: int, width: int, share: float) -> list[tuple[float, float, float]]:
+    """Squares that cover a photo: left, top, side in pixels.
+
+    Two neighbours overlap by what a look at the whole photo surely finds, so that no smaller face is cut by all.
+    """
     longest = max(height, width)
-    if grid == 1:
+    side = share * longest
+    if share >= 1:
         return [((width - longest) / 2, (height - longest) / 2, longest)]
-    side = longest / grid
 
     def starts(length: int) -> np.ndarray:
-        steps = max(1, int(np.ceil((length - side) / (side / 2) - 1e-9)) + 1) if length > side else 1
-        return np.linspace(0, length - side, steps) if length > side else np.array([(length - side) / 2])
+        if length <= side:
+            return np.array([(length - side) / 2])
+        step = side - min(SEEN * longest, side / 2)
+        return np.linspace(0, length - side, int(np.ceil((length - side) / step - 1e-9)) + 1)
 
     return [(float(x), float(y), side) for y in starts(height) for x in starts(width)]
 
@@ -152,18 +152,6 @@ def _square(image: np.ndarray, left: int, top: int, side: int) -> tuple[np.ndarr
     x, y = min(round((x0 - left) * scale), SIDE - inner.shape[1]), min(round((y0 - top) * scale), SIDE - inner.shape[0])
     square[y : y + inner.shape[0], x : x + inner.shape[1]] = inner
     return square, float(side)
-
-
-def _join(before: list[DetectedFace], looks: list[DetectedFace]) -> list[DetectedFace]:
-    """Add what closer looks found and nobody saw before, the surest first; all of them, the largest first.
-
-    They are not averaged with what was seen before: a part may cut a face that a wider look saw whole.
-    """
-    joined = list(before)
-    for face in sorted(looks, key=lambda face: -face.score):
-        if all(_overlap(face, known) < OVERLAP for known in joined):
-            joined.append(face)
-    return sorted(joined, key=lambda face: (-face.side, *face.centre))
 
 
 def _blend(faces: list[DetectedFace]) -> list[DetectedFace]:

@@ -67,6 +67,10 @@ class FaceMesh:
     def __init__(self, path: str | Path) -> None:
         self._net = TFLiteNetwork(path, ("conv2d_21", "conv2d_31"), weight="mediapipe-face-mesh")
 
+    def load(self) -> None:
+        """Open the file now rather than on first use."""
+        self._net.run(np.zeros((SIDE, SIDE, 3), np.float32))
+
     def fit(self, image: np.ndarray, face: DetectedFace) -> Mesh:
         """The mesh of one face, whichever way up it is.
 
@@ -80,15 +84,17 @@ class FaceMesh:
         face : DetectedFace
         """
         square = (face.centre, MARGIN * face.side, face.roll)
-        mesh = self._refine(image, square)
+        mesh = self._refine(image, square, self._look(image, *square))
         if mesh.evidence < SURE:
-            turned = [self._refine(image, (*square[:2], face.roll + turn)) for turn in (180, 90, -90)]
-            mesh = max([mesh, *turned], key=lambda one: one.evidence)
+            turned = [(*square[:2], face.roll + turn) for turn in (180, 90, -90)]
+            looks = [(self._look(image, *one), one) for one in turned]
+            start, square = max(looks, key=lambda look: look[0].evidence)
+            mesh = max(mesh, self._refine(image, square, start), key=lambda one: one.evidence)
         return mesh
 
-    def _refine(self, image: np.ndarray, square: _Square) -> Mesh:
-        """Look, and again where the mesh says that the face lies otherwise in the square; the strongest look counts."""
-        best = mesh = self._look(image, *square)
+    def _refine(self, image: np.ndarray, square: _Square, mesh: Mesh) -> Mesh:
+        """Look again while the mesh says that the face lies otherwise in the square; the strongest look counts."""
+        best = mesh
         for _ in range(MOST_LOOKS):
             again = _square_around(mesh)
             if not _differs(square, again):

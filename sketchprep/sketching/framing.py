@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -15,10 +15,14 @@ from sketchprep.ops import align, labels, pose
 from sketchprep.ops.resize import resize
 from sketchprep.ops.warp import outside_share, transform_points, warp
 from sketchprep.sketching import selection
+from sketchprep.sketching.face_evidence import gather_evidence
+from sketchprep.sketching.face_finding import FaceFinder
 
 if TYPE_CHECKING:
     from sketchprep.records import DecodedPhoto
+    from sketchprep.sketching.face_evidence import FaceEvidence
     from sketchprep.sketching.landmarks import Landmarker
+    from sketchprep.sketching.mediapipe import MediaPipeLandmarker
     from sketchprep.sketching.recipe import Recipe
     from sketchprep.sketching.sketcher import Timer
 
@@ -47,6 +51,8 @@ class FramedPhoto:
         The photo's own file, where nothing at all was changed.
     sketch, labels : ndarray of uint8, shape (size, size), or None
         A ready-made drawing, and the label map, both in the frame.
+    face_score : float or None
+        Evidence that there is a face, see `sketchprep.sketching.face_evidence`; None where nobody looked.
     context : ndarray of uint8, shape (size, size, 3), or None
         Where `photo` is white outside the original (APDrawing's frame), the same with the picture continued: sketch
         stages see this one, or they would draw the photo's edge.
@@ -61,6 +67,7 @@ class FramedPhoto:
     encoded: bytes | None
     sketch: np.ndarray | None
     labels: np.ndarray | None
+    face_score: float | None = None
     context: np.ndarray | None = None
 
 
@@ -83,8 +90,9 @@ def blank_outside(sketch: np.ndarray, matrix: Sequence[float], size: tuple[int, 
 def bring_into_frame(
     recipe: Recipe,
     picture: DecodedPhoto,
-    landmarker: Landmarker,
+    landmarker: Landmarker | MediaPipeLandmarker,
     *,
+    witness: MediaPipeLandmarker | None = None,
     source_frame: str | None = None,
     masks: Mapping[str, np.ndarray] | None = None,
     known_pose: tuple[float, float, float] | None = None,
@@ -95,9 +103,11 @@ def bring_into_frame(
     Parameters
     ----------
     recipe : Recipe
-        Its `select`, `align`, `size`, `upscale` and `labels` count.
+        Its `select`, `align`, `rotate`, `landmarks`, `size`, `upscale` and `labels` count.
     picture : DecodedPhoto
-    landmarker : Landmarker
+    landmarker : Landmarker or MediaPipeLandmarker
+    witness : MediaPipeLandmarker, optional
+        Gives evidence that there is a face, if the recipe's `select.min_face_score` asks for it.
     source_frame : str, optional
         The frame that the photo is in already, ``"ffhq"`` or ``"apdrawing"``.
     masks : mapping of str to ndarray of bool or uint8, shape (H, W), optional
@@ -116,8 +126,18 @@ def bring_into_frame(
     if masks:
         _demand(selection.check_masks(masks, recipe.select.exclude_masks))
     framed = source_frame is not None and source_frame == recipe.align.template
+    with timer("landmarks"):
+        evidence = _evidence(recipe, source_frame, picture, witness)
+    if evidence is not None and recipe.rotate and source_frame is None and evidence.quarter_turns:
+        upright = recipe.model_copy(update={"rotate": False})
+        turned, turned_masks, turn = _turn(picture, masks, evidence.quarter_turns)
+        result = bring_into_frame(
+            upright, turned, landmarker, witness=witness, masks=turned_masks, known_pose=known_pose, timer=timer
+        )
+        height, width = picture.photo.shape[:2]
+        return replace(result, matrix=result.matrix @ turn, width=width, height=height)
     bring = _keep if framed or recipe.align.template == "none" else _align
-    photo, matrix, points = bring(recipe, source_frame, picture, landmarker, timer)
+    photo, matrix, points = bring(recipe, source_frame, picture, FaceFinder(recipe, landmarker, evidence), timer)
     angles = known_pose or (pose.estimate_pose(points) if points is not None else None)
     _demand(selection.check_pose(angles, recipe.select.pose.limits))
     height, width = picture.photo.shape[:2]
@@ -133,12 +153,42 @@ def bring_into_frame(
         encoded=picture.encoded if untouched else None,
         sketch=None if picture.sketch is None else _warp(picture.sketch, matrix, recipe.size),
         labels=_labels(masks, matrix, picture.photo.shape, recipe.size) if masks and recipe.labels else None,
+        face_score=None if evidence is None else evidence.score,
         context=warp(picture.photo, matrix, recipe.size, border="fade") if bare else None,
     )
 
 
+def _evidence(
+    recipe: Recipe, source_frame: str | None, picture: DecodedPhoto, witness: MediaPipeLandmarker | None
+) -> FaceEvidence | None:
+    """What a photo shows of faces; None where nobody asks, or where its landmarks are known."""
+    limit = recipe.select.min_face_score
+    if witness is None or limit is None or picture.landmarks is not None:
+        return None
+    several = recipe.select.one_face and source_frame is None
+    return gather_evidence(witness, picture.photo, limit=limit, several=several, frame=source_frame)
+
+
+def _turn(
+    picture: DecodedPhoto, masks: Mapping[str, np.ndarray], quarters: int
+) -> tuple[DecodedPhoto, dict[str, np.ndarray], np.ndarray]:
+    """Turn a photo and its masks clockwise; and the 3×3 map from its pixels to the turned ones."""
+
+    def turned(image: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(np.rot90(image, -quarters))
+
+    height, width = picture.photo.shape[:2]
+    turn = np.eye(3)
+    for _ in range(quarters):
+        turn = np.array([[0, -1, height - 1], [1, 0, 0], [0, 0, 1]]) @ turn
+        height, width = width, height
+    sketch = None if picture.sketch is None else turned(picture.sketch)
+    upright = replace(picture, photo=turned(picture.photo), sketch=sketch, encoded=None)
+    return upright, {name: turned(mask) for name, mask in masks.items()}, turn
+
+
 def _keep(
-    recipe: Recipe, source_frame: str | None, picture: DecodedPhoto, landmarker: Landmarker, timer: Timer
+    recipe: Recipe, source_frame: str | None, picture: DecodedPhoto, finder: FaceFinder, timer: Timer
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """A picture that is not to be aligned: only scale it (or its centred square), and take the landmarks there."""
     height, width = picture.photo.shape[:2]
@@ -157,29 +207,24 @@ def _keep(
         return photo, matrix, transform_points(matrix, picture.landmarks)
     with timer("landmarks"):
         if source_frame is not None:
-            return photo, matrix, landmarker.frame_points(photo)
-        faces = landmarker.faces(photo)
-        points = landmarker.points(photo, faces[0]) if faces else None
-    if faces or recipe.select.min_eye_distance or recipe.select.pose.limits:
-        _demand(selection.check_face_count(len(faces), one_face=recipe.select.one_face))
+            return photo, matrix, finder.in_frame(photo, source_frame, matrix)
+        points = finder.largest_or_none(photo, matrix)
     if points is not None:
         _demand_size(recipe, points / matrix[0, 0])
     return photo, matrix, points
 
 
 def _align(
-    recipe: Recipe, source_frame: str | None, picture: DecodedPhoto, landmarker: Landmarker, timer: Timer
+    recipe: Recipe, source_frame: str | None, picture: DecodedPhoto, finder: FaceFinder, timer: Timer
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A picture in no frame, or in another one: find the face and warp it."""
     with timer("landmarks"):
         if picture.landmarks is not None:
             points = picture.landmarks
         elif source_frame is not None:
-            points = landmarker.frame_points(picture.photo)
+            points = finder.in_frame(picture.photo, source_frame)
         else:
-            faces = landmarker.faces(picture.photo)
-            _demand(selection.check_face_count(len(faces), one_face=recipe.select.one_face))
-            points = landmarker.points(picture.photo, faces[0])
+            points = finder.largest(picture.photo)
     _demand_size(recipe, points)
     with timer("align"):
         aligned = align.align(picture.photo, points, template=recipe.align.template, size=recipe.size)

@@ -15,7 +15,7 @@ from sketchprep.core.config import Config, FrozenModel, did_you_mean, read_yaml,
 from sketchprep.core.resources import resource
 from sketchprep.sketching import stages
 
-__all__ = ["Recipe", "digest", "load", "names"]
+__all__ = ["Recipe", "as_begun", "complete", "digest", "load", "names"]
 
 SIZES = (32, 4096)
 
@@ -48,6 +48,7 @@ class Select(FrozenModel):
     require_attributes: tuple[str, ...] = ()
     exclude_masks: dict[str, float] = Field(default_factory=dict)
     min_eye_distance: float = Field(default=0.0, ge=0)
+    min_face_score: float | None = Field(default=10.0, ge=0, le=50)
     one_face: bool = True
 
 
@@ -103,6 +104,8 @@ class Recipe(FrozenModel):
     sources: tuple[SourceSpec, ...] = Field(min_length=1)
     size: int = Field(default=512, ge=SIZES[0], le=SIZES[1])
     upscale: bool = False
+    landmarks: Literal["dlib", "mediapipe"] = "dlib"
+    rotate: bool = False
     shard_size: int = Field(default=256, ge=1, le=100_000)
     seed: int = 0
     limit: int | None = Field(default=None, ge=1)
@@ -179,6 +182,22 @@ class Recipe(FrozenModel):
                 if isinstance(default, float):  # 50 and 50.0 are one recipe
                     values["stages"][name][key] = float(values["stages"][name][key])
         return values
+
+
+def complete(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of a stored recipe; those of keys that it lacks are what was done before there were these keys."""
+    select = {"min_face_score": None, **stored.get("select", {})}
+    return {"landmarks": "dlib", "rotate": False, **stored, "select": select}
+
+
+def as_begun(recipe: Recipe, stored: Mapping[str, Any]) -> Recipe:
+    """The recipe for a dataset that was begun with a stored one: it looks for evidence of faces only if that does.
+
+    A recipe that says itself what score it wants stays as it is.
+    """
+    if "min_face_score" in recipe.select.model_fields_set or complete(stored)["select"]["min_face_score"] is not None:
+        return recipe
+    return recipe.model_copy(update={"select": recipe.select.model_copy(update={"min_face_score": None})})
 
 
 def digest(values: Mapping[str, Any]) -> str:

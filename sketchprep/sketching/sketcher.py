@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from sketchprep.sketching.landmarks import Landmarker
+    from sketchprep.sketching.mediapipe import MediaPipeLandmarker
 
 __all__ = ["RECIPE", "Sketcher", "Timer", "face_recipe", "face_sketcher"]
 
@@ -63,11 +64,22 @@ class Sketcher:
         self.device, self.dtype, self.offline = device, dtype, offline
 
     @cached_property
-    def landmarker(self) -> Landmarker:
-        """Finds faces and their 68 landmarks."""
+    def landmarker(self) -> Landmarker | MediaPipeLandmarker:
+        """Finds faces and their 68 landmarks, by what the recipe says."""
         from sketchprep.sketching.landmarks import open_landmarker
 
-        return open_landmarker(offline=self.offline)
+        return self._mediapipe if self.recipe.landmarks == "mediapipe" else open_landmarker(offline=self.offline)
+
+    @property
+    def witness(self) -> MediaPipeLandmarker | None:
+        """Gives evidence that there is a face; None where the recipe asks for none."""
+        return None if self.recipe.select.min_face_score is None else self._mediapipe
+
+    @cached_property
+    def _mediapipe(self) -> MediaPipeLandmarker:
+        from sketchprep.sketching.mediapipe import open_mediapipe
+
+        return open_mediapipe(offline=self.offline)
 
     @cached_property
     def networks(self) -> dict[str, Any]:
@@ -85,6 +97,8 @@ class Sketcher:
         """Read all weights now rather than on first use."""
         if landmarks:
             self.landmarker.load()
+            if self.witness is not None:
+                self.witness.load()
         _ = self.networks
 
     def landmarks(self, image: np.ndarray) -> np.ndarray | None:

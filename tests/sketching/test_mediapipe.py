@@ -37,7 +37,7 @@ def eye_distance(points: np.ndarray) -> float:
 def test_landmarks_agree_with_dlibs(landmarker: MediaPipeLandmarker, photos: list[np.ndarray]) -> None:
     dlib = Landmarker(weights.path("dlib-landmarks-68"))
     for photo in photos:
-        (mesh, *_), box = landmarker.meshes(photo), dlib.faces(photo)[0]
+        mesh, box = landmarker.meshes(photo).faces[0], dlib.faces(photo)[0]
         theirs = dlib.points(photo, box)
         apart = np.linalg.norm(landmarks_68(mesh.points) - theirs, axis=1) / eye_distance(theirs)
         assert apart[36:48].mean() < 0.04  # eyes
@@ -50,8 +50,8 @@ def test_turned_heads_are_found_as_turned(
     landmarker: MediaPipeLandmarker, photos: list[np.ndarray], quarters: int
 ) -> None:
     for photo in photos:
-        upright = landmarker.meshes(photo)[0]
-        turned = landmarker.meshes(np.ascontiguousarray(np.rot90(photo, -quarters)))[0]
+        upright = landmarker.meshes(photo).faces[0]
+        turned = landmarker.meshes(np.ascontiguousarray(np.rot90(photo, -quarters))).faces[0]
         degrees = (turned.roll - upright.roll - 90 * quarters + 180) % 360 - 180
         assert abs(degrees) < 6
 
@@ -78,6 +78,20 @@ def test_a_second_face_of_a_third_of_the_first_is_seen(
         assert any(box.left > both.shape[1] - side and box.bottom < side for box in boxes[1:])
 
 
+def test_a_head_on_its_side_is_one_face(landmarker: MediaPipeLandmarker, photos: list[np.ndarray]) -> None:
+    for photo in photos:
+        for quarters in range(4):
+            assert len(landmarker.faces(np.ascontiguousarray(np.rot90(photo, quarters)))) == 1
+
+
+def test_a_grey_photo_is_looked_at_too(landmarker: MediaPipeLandmarker, photos: list[np.ndarray]) -> None:
+    points = landmarker.largest(cv2.cvtColor(photos[0], cv2.COLOR_RGB2GRAY))
+    coloured = landmarker.largest(photos[0])
+    assert points is not None
+    assert coloured is not None
+    assert np.linalg.norm(points - coloured, axis=1).mean() < 0.05 * eye_distance(coloured)
+
+
 def test_a_face_of_48_pixels(landmarker: MediaPipeLandmarker, photos: list[np.ndarray]) -> None:
     for photo in photos:
         box = landmarker.faces(photo)[0]
@@ -102,7 +116,7 @@ def test_where_there_is_no_face_there_is_none(landmarker: MediaPipeLandmarker) -
 
 def test_it_travels_to_other_processes(landmarker: MediaPipeLandmarker, photos: list[np.ndarray]) -> None:
     again = pickle.loads(pickle.dumps(landmarker))
-    mesh, same = landmarker.meshes(photos[0])[0], again.meshes(photos[0])[0]
+    mesh, same = landmarker.meshes(photos[0]).faces[0], again.meshes(photos[0]).faces[0]
     np.testing.assert_array_equal(mesh.points, same.points)
     assert mesh.evidence >= FACE
 

@@ -56,7 +56,8 @@ def _check_recipe(held: workdir.Claim, rec: Recipe, depends_on: dict[str, Any]) 
         held.write({**values, "hash": recipe.digest(values)})
         return
     stored = read_recipe(held.folder)
-    if differing := differing_keys({key: stored.get(key) for key in values}, values):
+    begun = {"recipe": recipe.complete(stored.get("recipe") or {}), "depends_on": stored.get("depends_on")}
+    if differing := differing_keys(begun, values):
         raise UserError(
             f"-o {held.folder}: was begun with another recipe ({differing}); use that one again, or a new folder "
             "with -o"

@@ -25,7 +25,8 @@ __all__ = ["check", "needed_assets", "resolve", "resolve_for_jobs", "uses_networ
 # The module that array tasks run, see `sketchprep.datasets.build.slurm_task`.
 MODULE = "sketchprep.datasets.build"
 
-LANDMARKS = "dlib-landmarks-68"
+DLIB = ("dlib-landmarks-68",)
+MEDIAPIPE = ("mediapipe-face-detector", "mediapipe-face-mesh")
 BATCH = {"cpu": 1, "cuda": 16}
 # Distributions whose version can change a pixel, a landmark or the layout of a file, and who needs them.
 PACKAGES = ("numpy", "opencv-python-headless", "pillow", "simplejpeg", "dlib-bin", "scikit-image", "pyarrow")
@@ -39,7 +40,9 @@ def uses_network(rec: Recipe) -> bool:
 def needed_assets(rec: Recipe) -> list[str]:
     """Names of the weights without which a recipe cannot run."""
     networks = (s for s in rec.graph.values() if s.params.get("weights") is None)
-    return sorted({LANDMARKS, *(a for s in networks if (a := stages.OPS[s.op].asset))})
+    faces = MEDIAPIPE if rec.landmarks == "mediapipe" or rec.select.min_face_score is not None else ()
+    landmarks = DLIB if rec.landmarks == "dlib" else ()
+    return sorted({*landmarks, *faces, *(a for s in networks if (a := stages.OPS[s.op].asset))})
 
 
 def resolve(rec: Recipe, device: str = "auto") -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sketchprep.datasets import remote, sources
+from sketchprep.datasets.layout import read_recipe
 from sketchprep.datasets.sources.base import Source
 from sketchprep.errors import UserError
 from sketchprep.io.object_store import location
@@ -65,7 +66,10 @@ def prepare(
         if len(opened) > 1:
             raise UserError(f"--list {photo_list}: goes with one source, and the recipe has {len(opened)}")
         opened[0].take_list(remote.local_file(photo_list))
-    return Request(rec, roots, opened, location(out) if out is not None else Path("out") / rec.name)
+    folder = location(out) if out is not None else Path("out") / rec.name
+    if isinstance(folder, Path) and (folder / "recipe.yaml").is_file():
+        rec = recipe.as_begun(rec, read_recipe(folder).get("recipe") or {})
+    return Request(rec, roots, opened, folder)
 
 
 def _check_names(rec: Recipe, opened: list[Source]) -> None:

@@ -52,7 +52,8 @@ class Spec:
 
         stored = read_recipe(self.out)
         roots = {name: location(root) for name, root in self.roots.items()}
-        job = Job(self.out, recipe.load(stored["recipe"]), stored["depends_on"], roots, self.device, self.offline)
+        begun = recipe.load(recipe.complete(stored["recipe"]))
+        job = Job(self.out, begun, stored["depends_on"], roots, self.device, self.offline)
         return replace(job, url=url_of(self.out) or "")
 
 

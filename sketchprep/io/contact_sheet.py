@@ -11,6 +11,7 @@ import numpy as np
 from sketchprep.errors import UserError
 from sketchprep.io import images
 from sketchprep.io.files import atomic
+from sketchprep.io.marks import mark
 from sketchprep.ops.resize import resize
 
 __all__ = ["TILE", "contact_sheet", "save_picture"]
@@ -49,10 +50,13 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]], captions: Sequence[str],
 
 
 def save_picture(image: np.ndarray, path: Path, *, option: str = "-o") -> None:
-    """Write a contact sheet as JPEG or PNG, by the ending of its name; `option` is what an error calls it by."""
+    """Write a contact sheet as JPEG or PNG, by the ending of its name; `option` is what an error calls it by.
+
+    It bears the mark of `sketchprep.io.marks`: a build that meets it does not take it for a photo.
+    """
     data = images.encode_png(image, level=6) if path.suffix.lower() == ".png" else images.encode_jpeg(image)
     try:
         with atomic(path) as temporary:
-            temporary.write_bytes(data)
+            temporary.write_bytes(mark(data))
     except OSError as error:
         raise UserError(f"{option} {path}: cannot be written ({error.strerror})") from None

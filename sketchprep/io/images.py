@@ -29,6 +29,7 @@ __all__ = [
     "decode",
     "decode_gray",
     "decode_labels",
+    "decode_small",
     "encode_jpeg",
     "encode_png",
     "probe",
@@ -112,6 +113,25 @@ def decode_gray(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     if _opencv_reads(header) and plain:
         return _upright(_opencv(data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION), header.orientation)
     return cv2.cvtColor(_decode(header, data, max_pixels), cv2.COLOR_RGB2GRAY)
+
+
+@_memory_is_a_budget()
+def decode_small(data: bytes, side: int, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Decode to upright grey; a JPEG at the smallest scale that keeps `side` pixels each way, in a fraction of the time.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W)
+
+    Raises
+    ------
+    SampleError
+        As `decode`.
+    """
+    header, checked = _checked(data, max_pixels)
+    if header.format == "JPEG" and header.mode != "CMYK":
+        return _upright(decode_jpeg(checked, header, "GRAY", side)[:, :, 0], header.orientation)
+    return decode_gray(data, max_pixels=max_pixels)
 
 
 @_memory_is_a_budget()

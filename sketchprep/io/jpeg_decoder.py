@@ -22,7 +22,7 @@ _PADDING = re.compile("([0-9]+) extraneous bytes before marker 0xd9")
 _MAX_PADDING = 2
 
 
-def decode_jpeg(data: bytes, header: Header, colorspace: str) -> np.ndarray:
+def decode_jpeg(data: bytes, header: Header, colorspace: str, least: int = 0) -> np.ndarray:
     """Decode a JPEG that `sketchprep.io.jpeg.checked_jpeg` has passed, as it is stored: not turned upright.
 
     Warnings about the header (versions, stray bytes, application segments) and about padding before the end marker are
@@ -32,6 +32,8 @@ def decode_jpeg(data: bytes, header: Header, colorspace: str) -> np.ndarray:
     ----------
     colorspace : {"RGB", "GRAY", "CMYK"}
         CMYK is for pictures of four components only.
+    least : int
+        Decode at the smallest scale that keeps so many pixels each way; 0 for full scale.
 
     Returns
     -------
@@ -44,12 +46,13 @@ def decode_jpeg(data: bytes, header: Header, colorspace: str) -> np.ndarray:
     """
     if header.bits != 8:
         raise SampleError("unsupported", f"a JPEG of {header.bits} bits is not read; save it with 8 bits, or as PNG")
+    scale = {"min_height": least, "min_width": least}
     try:
-        return simplejpeg.decode_jpeg(data, colorspace)
+        return simplejpeg.decode_jpeg(data, colorspace, **scale)
     except ValueError:
         essentials = jpeg_essentials(data)
     try:
-        return simplejpeg.decode_jpeg(essentials, colorspace)
+        return simplejpeg.decode_jpeg(essentials, colorspace, **scale)
     except ValueError as error:
         message = str(error)
     if "memory" in message.lower():
@@ -58,4 +61,4 @@ def decode_jpeg(data: bytes, header: Header, colorspace: str) -> np.ndarray:
     if not padding or int(padding[1]) > _MAX_PADDING:
         kind = "unsupported" if message.startswith("Unsupported JPEG process") else "corrupt"
         raise SampleError(kind, f"the JPEG cannot be decoded: {message.removeprefix('Corrupt JPEG data: ')}")
-    return simplejpeg.decode_jpeg(essentials, colorspace, strict=False)
+    return simplejpeg.decode_jpeg(essentials, colorspace, **scale, strict=False)

@@ -12,6 +12,7 @@ import numpy as np
 from sketchprep.core.config import did_you_mean
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import files, images
+from sketchprep.io.marks import mark
 from sketchprep.io.pictures import Picture, as_image, as_images, is_batch
 from sketchprep.records import Failure
 from sketchprep.sketching import recipe, stages
@@ -146,7 +147,7 @@ def sketch_files(
         try:
             image = images.decode(files.read(photo))
             result = _run(sketcher, image)[stage]
-            files.write_named(images.encode_png(result), target)
+            files.write_named(mark(images.encode_png(result)), target)
         except SampleError as error:
             failures.append(Failure(str(photo), "file", stage, error.kind, error.message, error.rejected))
             continue

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import files
+from sketchprep.io.marks import mark
 from sketchprep.records import Failure
 from sketchprep.sketching import stages
 
@@ -142,7 +143,7 @@ class _Job:
 
         assert self.result is not None
         result = self.result if self.blank else _decided(self.result, tidy)
-        files.write_named(imageio.encode_png(result), self.png)
+        files.write_named(mark(imageio.encode_png(result)), self.png)
         if self.traced is not None:
             from sketchprep.io.svg import trace
 

@@ -1,0 +1,30 @@
+"""The mark in sketches and contact sheets that commands write, by which a later build tells them from photos."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+__all__ = ["is_marked", "mark"]
+
+_TEXT = b"Software\0sketchprep sketch"
+_CHUNK = struct.pack(">I", len(_TEXT)) + b"tEXt" + _TEXT + struct.pack(">I", zlib.crc32(b"tEXt" + _TEXT))
+_COMMENT = b"sketchprep contact sheet"
+_SEGMENT = b"\xff\xfe" + struct.pack(">H", len(_COMMENT) + 2) + _COMMENT
+_PNG_HEAD = 33  # bytes of a PNG's signature and header
+
+
+def mark(data: bytes) -> bytes:
+    """Put the mark into an encoded PNG or JPEG: a text chunk, or a comment, after its header."""
+    at, addition = (_PNG_HEAD, _CHUNK) if data[1:4] == b"PNG" else (_jpeg_head(data), _SEGMENT)
+    return data[:at] + addition + data[at:]
+
+
+def is_marked(data: bytes) -> bool:
+    """Tell whether an encoded picture bears the mark."""
+    return data.startswith(_CHUNK, _PNG_HEAD) or data.startswith(_SEGMENT, _jpeg_head(data))
+
+
+def _jpeg_head(data: bytes) -> int:
+    """Bytes of a JPEG's first marker and of the JFIF header that follows it."""
+    return 4 + int.from_bytes(data[4:6], "big") if data[2:4] == b"\xff\xe0" else 2

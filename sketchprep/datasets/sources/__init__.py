@@ -82,8 +82,14 @@ def resolve_root(name: str, root: str | os.PathLike[str] | None = None) -> Path:
     raise UserError(f"--source {name}: neither {folder} nor {folder}.zip exists; {cls.obtain}")
 
 
-def open_tree(root: Path) -> Tree:
+def open_tree(root: Path, *, follow_links: bool = False) -> Tree:
     """Open a corpus' folder or zip, or what lies below a URL.
+
+    Parameters
+    ----------
+    root : Path
+    follow_links : bool
+        In a folder, follow links that leave it.
 
     Raises
     ------
@@ -97,7 +103,7 @@ def open_tree(root: Path) -> Tree:
     if os.path.isdir(root):
         from sketchprep.datasets.sources.folder_tree import FolderTree
 
-        return FolderTree(root)
+        return FolderTree(root, follow_links=follow_links)
     if not os.path.exists(root):
         raise UserError(
             f"--root {root} does not exist, or you may not enter it: give the folder or the zip that holds the corpus"

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from sketchprep.datasets.left_out import LeftOut
 from sketchprep.datasets.sources import open_tree
 from sketchprep.datasets.sources.tables import batches_of
 from sketchprep.datasets.sources.tree import Listing
 from sketchprep.errors import UserError
+from sketchprep.io.marks import is_marked
 from sketchprep.io.object_store import location
 from sketchprep.records import DecodedPhoto, Failure, Sample
 
@@ -23,7 +24,25 @@ if TYPE_CHECKING:
 
     from sketchprep.sketching.recipe import Recipe
 
-__all__ = ["Scan", "Source"]
+__all__ = ["Fingerprint", "Scan", "Source"]
+
+
+class Fingerprint(NamedTuple):
+    """What a plan keeps of a photo's content.
+
+    Attributes
+    ----------
+    sha256 : str
+        Over the sample's bytes.
+    phash : int or None
+        Its perceptual hash; None if none was asked for, or if it cannot be decoded.
+    marked : bool
+        Whether it is a sketch or a contact sheet that sketchprep wrote.
+    """
+
+    sha256: str
+    phash: int | None = None
+    marked: bool = False
 
 
 @dataclass(slots=True)
@@ -37,12 +56,15 @@ class Scan:
     refused : list of Failure
         What was met and is not used: links that leave the root, names that are not valid UTF-8, folders that cannot be
         listed, photos without their sketch.  Sorted by id; ``stage`` is ``"list"``.
+    left_out : LeftOut
+        What else was met: other files, rows of annotations without a photo.
     notes : dict
         Facts for `sketchprep.datasets.sources.describe`, as plain JSON values.
     """
 
     samples: list[Sample] = field(default_factory=list)
     refused: list[Failure] = field(default_factory=list)
+    left_out: LeftOut = field(default_factory=LeftOut)
     notes: dict[str, Any] = field(default_factory=dict)
 
 
@@ -56,11 +78,15 @@ class Source(ABC):
     ----------
     root : Path
         The corpus' folder or zip; see `sketchprep.datasets.sources.resolve_root`.
+    follow_links : bool
+        In a folder, follow links that leave it.
 
     Attributes
     ----------
     name : str
         The name used in recipes.
+    keeps_splits : bool
+        True if the corpus' own splits hold whatever way the recipe splits; else they do for ``official`` only.
     frame : str or None
         ``"ffhq"`` if the photos already lie in the FFHQ/CelebA-HQ frame, else None.
     licence, homepage : str
@@ -72,15 +98,16 @@ class Source(ABC):
     """
 
     name: ClassVar[str]
+    keeps_splits: ClassVar[bool] = False
     frame: str | None = None
     licence: ClassVar[str]
     homepage: ClassVar[str] = ""
     about: ClassVar[str]
     obtain: ClassVar[str]
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, follow_links: bool = False) -> None:
         self.root = location(root)
-        self.tree = open_tree(self.root)
+        self.tree = open_tree(self.root, follow_links=follow_links)
         self._scanned: Scan | None = None
 
     @classmethod
@@ -111,6 +138,14 @@ class Source(ABC):
     def refused(self) -> list[Failure]:
         """List what was met while listing and is not used, as rows of ``failures.parquet``."""
         return list(self.scan().refused)
+
+    def left_out(self) -> LeftOut:
+        """What the listing met and does not offer, counted by reason."""
+        found = LeftOut()
+        found.add_failures(self.refused())
+        if not self.listed:
+            found.update(self.scan().left_out)
+        return found
 
     def take_list(self, path: Path) -> None:
         """Offer the photos that a file lists instead of all that lie under the root.
@@ -169,7 +204,32 @@ class Source(ABC):
 
     def digest(self, sample: Sample) -> str:
         """Return the sha256 over the sample's bytes, as `load` does, without decoding them."""
-        return hashlib.sha256(self.read(sample.path)).hexdigest()
+        return self.fingerprint(sample).sha256
+
+    def fingerprint(self, sample: Sample, *, perceptual: bool = False) -> Fingerprint:
+        """Return what a plan keeps of a photo's content, from one reading.
+
+        Parameters
+        ----------
+        sample : Sample
+        perceptual : bool
+            Decode it, at a reduced scale, for its perceptual hash.
+
+        Raises
+        ------
+        SampleError
+            If it cannot be read.
+        """
+        from sketchprep.io.perceptual import photo_hash
+
+        data = self.read(sample.path)
+        return Fingerprint(hashlib.sha256(data).hexdigest(), photo_hash(data) if perceptual else None, is_marked(data))
+
+    def thumbnail(self, sample: Sample) -> np.ndarray:
+        """Return the photo as `sketchprep.io.perceptual.thumbnail` gives it; raises SampleError."""
+        from sketchprep.io.perceptual import thumbnail
+
+        return thumbnail(self.read(sample.path))
 
     def reuse_stages(self, recipe: Recipe) -> frozenset[str]:
         """Stages of a recipe whose results `load` brings along from now on, so that they need not run."""
@@ -192,5 +252,7 @@ class Source(ABC):
     def _start(self, *listings: Listing) -> Scan:
         """Begin a scan with the refusals and the ignored files of its listings."""
         refused = [self._refuse(item.path, item.kind, item.message) for found in listings for item in found.refused]
-        ignored = sum((found.ignored for found in listings), Counter[str]())
-        return Scan(refused=refused, notes={"ignored": dict(sorted(ignored.items()))})
+        scan = Scan(refused=refused)
+        for found in listings:
+            scan.left_out.update(found.ignored)
+        return scan

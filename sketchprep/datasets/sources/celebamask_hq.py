@@ -44,7 +44,8 @@ Value = TypeVar("Value")
 class CelebAMaskHQ(Source):
     """The corpus as its authors hand it out: the unpacked folder or the zip, whole or partial.
 
-    Only the photos are needed.  Ids are the photos' numbers with five digits.
+    Only the photos are needed.  Ids are the photos' numbers with five digits.  The folders of photos and masks
+    may be links to wherever they lie.
     """
 
     name = "celebamask-hq"
@@ -57,8 +58,11 @@ class CelebAMaskHQ(Source):
         "zip or the folder that it unpacks to"
     )
 
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
+    def __init__(self, root: Path, follow_links: bool = False) -> None:
+        super().__init__(root, follow_links)
+        for folder in ("", *(f"{name}/" for name in self.tree.folders())):
+            for part in (PHOTOS, *MASKS):
+                self.tree.follow(folder + part)
         self.prefix = self._find_prefix()
         self.mask_folder = next((m for m in MASKS if self._kind(m) == "folder"), None)
 
@@ -70,16 +74,14 @@ class CelebAMaskHQ(Source):
             return f"{inside[0]}/"
         if inside:
             raise UserError(f"--root {self.root} holds several corpora: give one of {', '.join(inside)} in it")
-        if self.tree.kind(PHOTOS) == "leaves":
-            raise UserError(
-                f"{PHOTOS} in {self.root} is a link that leaves it: give --root a folder that really holds it"
-            )
         raise UserError(f"--root {self.root} holds no folder {PHOTOS}; {self.obtain}")
 
     def _kind(self, name: str) -> str | None:
         kind = self.tree.kind(self.prefix + name)
         if kind == "leaves":
-            raise UserError(f"{name} in {self.root} is a link that leaves it: copy it there, or remove the link")
+            raise UserError(
+                f"{name} in {self.root} is a link that leaves it: add --follow-links, copy it there, or remove the link"
+            )
         return kind
 
     def attribute_names(self) -> tuple[str, ...]:
@@ -143,9 +145,9 @@ class CelebAMaskHQ(Source):
             return table
 
         scan.notes |= {"annotations": {}, "missing": []}
-        true = self._table(ATTRIBUTES, "attribute", attributes, photos, scan.notes)
-        poses = self._table(POSES, "pose", parse_poses, photos, scan.notes)
-        splits = self._table(MAPPING, "mapping", parse_mapping, photos, scan.notes)
+        true = self._table(ATTRIBUTES, "attribute", attributes, photos, scan)
+        poses = self._table(POSES, "pose", parse_poses, photos, scan)
+        splits = self._table(MAPPING, "mapping", parse_mapping, photos, scan)
         if self.mask_folder is None:
             scan.notes["missing"].append({"file": MASKS[0], "off": _OFF[MASKS[0]]})
         scan.notes["attribute names"] = list(names)
@@ -159,17 +161,19 @@ class CelebAMaskHQ(Source):
         noun: str,
         parse: Callable[[bytes, str, Collection[int]], Table[Value]],
         photos: Collection[int],
-        notes: dict[str, Any],
+        scan: Scan,
     ) -> dict[int, Value]:
         if self._kind(file) is None:
-            notes["missing"].append({"file": file, "off": _OFF[file]})
+            scan.notes["missing"].append({"file": file, "off": _OFF[file]})
             return {}
         try:
             data = self.read(self.prefix + file)
         except SampleError as error:
             raise UserError(f"{file} in {self.root} cannot be used: {error.message}") from None
         table = parse(data, file, photos)
-        notes["annotations"] |= {
+        if len(table.rows) < table.total:
+            scan.left_out.add(f"{noun} rows without a photo", count=table.total - len(table.rows))
+        scan.notes["annotations"] |= {
             f"{noun} rows": table.total,
             f"{noun} rows without a photo": table.total - len(table.rows),
             f"photos without {'an' if noun[0] == 'a' else 'a'} {noun} row": len(photos) - len(table.rows),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sketchprep.datasets.layout import read_recipe
-from sketchprep.datasets.sources.base import Scan, Source
+from sketchprep.datasets.sources.base import Fingerprint, Scan, Source
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io.object_store import is_url
 from sketchprep.io.tables import tables
@@ -132,9 +132,9 @@ class DatasetSource(Source):
         )
         return hashlib.sha256(data).hexdigest(), picture
 
-    def digest(self, sample: Sample) -> str:
-        """Return the sha256 of the stored photo, as the index has it."""
-        return _photo(self._row(sample))["sha256"]
+    def fingerprint(self, sample: Sample, *, perceptual: bool = False) -> Fingerprint:
+        """Return the sha256 of the stored photo, as the index has it; near-duplicates were that dataset's affair."""
+        return Fingerprint(_photo(self._row(sample))["sha256"])
 
     def masks(self, sample: Sample) -> dict[str, np.ndarray]:
         """Return a mask for each class of the label map."""

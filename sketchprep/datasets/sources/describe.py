@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from sketchprep.datasets.left_out import LeftOut, Reason
+
 if TYPE_CHECKING:
     from sketchprep.datasets.sources.base import Source
     from sketchprep.records import Sample
@@ -23,10 +25,10 @@ def describe(source: Source) -> dict[str, Any]:
     Returns
     -------
     dict
-        JSON values: ``source``, ``root``, ``about``, ``licence``, ``frame``, ``photos``, ``bytes``, ``refused`` and
-        ``ignored`` (kind to count), ``attributes`` (name to share of the annotated photos), ``poses`` (quantiles in
-        degrees by axis; share within limits on all axes), ``splits``, ``annotations``, ``missing``.  What a source has
-        nothing of is absent.
+        JSON values: ``source``, ``root``, ``about``, ``licence``, ``frame``, ``photos``, ``bytes``, ``refused`` (kind
+        to count), ``left out`` (reason to count, names and a sentence), ``attributes`` (name to share of the annotated
+        photos), ``poses`` (quantiles in degrees by axis; share within limits on all axes), ``splits``,
+        ``annotations``, ``missing``.  What a source has nothing of is absent.
     """
     scan = source.scan()
     samples = scan.samples
@@ -41,6 +43,7 @@ def describe(source: Source) -> dict[str, Any]:
         "bytes": sum(max(0, sample.size) for sample in samples),
         "pairs": sum(sample.sketch_path is not None for sample in samples),
         "refused": dict(sorted(Counter(failure.kind for failure in scan.refused).items())),
+        "left out": source.left_out().values(),
         **{key: value for key, value in scan.notes.items() if key != "attribute names"},
         "attributes": _attributes(samples, source.attribute_names()),
         "poses": _poses([sample.pose for sample in samples if sample.pose is not None]),
@@ -74,7 +77,7 @@ def render_description(description: dict[str, Any]) -> str:
     pairs = " (each with its sketch)" if "pairs" in d else ""
     lines = [f"{d['source']}: {d['about']}", f"root      {d['root']}", f"photos    {d['photos']:,}{pairs}{size}"]
     lines += [f"{key:<9} {d[key]}" for key in ("layout", "frame", "licence", "homepage") if key in d]
-    lines += [f"{key:<9} {_counts(d[key])}" for key in ("splits", "refused", "ignored") if key in d]
+    lines += [f"{key:<9} {_counts(d[key])}" for key in ("splits",) if key in d]
     if "annotations" in d:
         # Of what does not match, only what there is.
         rows = {name: count for name, count in d["annotations"].items() if count or name.endswith(" rows")}
@@ -88,6 +91,8 @@ def render_description(description: dict[str, Any]) -> str:
         lines += ["attributes (share of the annotated photos)", *_columns(d["attributes"])]
     if "poses" in d:
         lines += _pose_lines(d["poses"])
+    if "left out" in d:
+        lines.append(LeftOut({reason: Reason(**entry) for reason, entry in d["left out"].items()}).text())
     return "\n".join(lines)
 
 

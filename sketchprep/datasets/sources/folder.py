@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from sketchprep.datasets.left_out import LeftOut
 from sketchprep.datasets.sources.base import Scan, Source
 from sketchprep.datasets.sources.tables import samples_of
 from sketchprep.errors import SampleError, UserError
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["PhotoFolder", "parse_attribute_table"]
 
+# What the first column of a table of attributes may be called, and what may stand between columns.
+KEYS = ("id", "image_id", "image", "file", "filename", "file_name", "path")
+SEPARATORS = (",", ";", "\t")
+
 
 class PhotoFolder(Source):
     """Every picture below a folder, or in a zip; its id is its path, extension included.
@@ -29,7 +34,9 @@ class PhotoFolder(Source):
     root : Path
     attributes : str, optional
         Path inside the root of a CSV table of attributes: a header ``id,NAME,…``, then a row a photo with 1 or 0 under
-        each name.
+        each name; see `parse_attribute_table`.
+    follow_links : bool
+        In a folder, follow links that leave it.
     """
 
     name = "folder"
@@ -37,8 +44,8 @@ class PhotoFolder(Source):
     about = "any photos, in any number of sub-folders"
     obtain = "give a folder (or a zip) of your own photos with --root"
 
-    def __init__(self, root: Path, attributes: str | None = None) -> None:
-        super().__init__(root)
+    def __init__(self, root: Path, attributes: str | None = None, follow_links: bool = False) -> None:
+        super().__init__(root, follow_links)
         self.attributes = attributes
         self._table: dict[str, tuple[str, ...]] | None = None
         self._names: tuple[str, ...] = ()
@@ -104,6 +111,13 @@ class PhotoFolder(Source):
                 self._names, self._table = parse_attribute_table(data, self.attributes)
         return self._table
 
+    def left_out(self) -> LeftOut:
+        """See `Source.left_out`."""
+        found = super().left_out()
+        if self._list is not None and self._list.repeated:
+            found.add("listed twice", count=self._list.repeated)
+        return found
+
     def refused(self) -> list[Failure]:
         """See `Source.refused`."""
         return super().refused() if self._list is None else sorted(self._list.refused, key=lambda f: (f.id, f.kind))
@@ -111,7 +125,7 @@ class PhotoFolder(Source):
     def _scan(self) -> Scan:
         if self._list is not None:
             samples = [sample for batch in self.batches() for sample in samples_of(batch)]
-            return Scan(samples, self.refused(), {"listed twice": self._list.repeated})
+            return Scan(samples, self.refused(), notes={"listed twice": self._list.repeated})
         listing = self.tree.files()
         scan = self._start(listing)
         table = self._read_table()
@@ -123,14 +137,23 @@ class PhotoFolder(Source):
             ids = {sample.id for sample in scan.samples}
             scan.notes["annotations"] = {
                 "attribute rows": len(table),
-                "attribute rows without a photo": len(table.keys() - ids),
+                **self._without_photo(table.keys() - ids, scan),
                 "photos without an attribute row": len(ids - table.keys()),
             }
         return scan
 
+    def _without_photo(self, rows: Collection[str], scan: Scan) -> dict[str, int]:
+        noun = "attribute rows without a photo"
+        for id_ in rows:
+            scan.left_out.add(noun, id_)
+        return {noun: len(rows)}
+
 
 def parse_attribute_table(data: bytes, file: str) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
     """Parse a CSV table of attributes.
+
+    Columns are separated by commas, semicolons or tabs; the first is the photo's id as it is listed (its path, for a
+    folder).  Values are 1 for true, and 0 or -1 for false.
 
     Returns
     -------
@@ -141,14 +164,23 @@ def parse_attribute_table(data: bytes, file: str) -> tuple[tuple[str, ...], dict
     Raises
     ------
     UserError
-        With file and line number, for anything that is not a header ``id,NAME,…`` and rows of 1 and 0.
+        With file and line number, for anything that is not a header ``id,NAME,…`` and rows of such values.
     """
     try:
-        reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
+        text = data.decode("utf-8-sig")
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text), strict=True)
         header = next(reader, [])
         names = tuple(name.strip() for name in header[1:])
-        if not header or header[0].strip() != "id" or not names or len(set(names)) != len(names) or "" in names:
-            raise UserError(f"{file}, line 1: expected a header of the form id,NAME,… with no name twice")
+        if (
+            not header
+            or header[0].strip().lower() not in KEYS
+            or not names
+            or len(set(names)) != len(names)
+            or "" in names
+        ):
+            raise UserError(
+                f"{file}, line 1: expected a header of the form id,NAME,… (or {KEYS[1]},NAME,…) with no name twice"
+            )
         table: dict[str, tuple[str, ...]] = {}
         for row in reader:
             if row:
@@ -161,13 +193,18 @@ def parse_attribute_table(data: bytes, file: str) -> tuple[tuple[str, ...], dict
     return names, table
 
 
+def _separator(text: str) -> str:
+    """The separator that the header has most of; a comma if it has none."""
+    return max(SEPARATORS, key=text.partition("\n")[0].count)
+
+
 def _add_row(row: list[str], names: tuple[str, ...], table: dict[str, tuple[str, ...]], where: str) -> None:
     if len(row) != len(names) + 1:
         raise UserError(f"{where}: expected {len(names) + 1} columns, found {len(row)}")
     if row[0] in table:
         raise UserError(f"{where}: a second row for {row[0]!r}")
     values = [value.strip() for value in row[1:]]
-    wrong = next((value for value in values if value not in ("0", "1")), None)
+    wrong = next((value for value in values if value not in ("0", "1", "-1")), None)
     if wrong is not None:
         raise UserError(f"{where}: expected 1 or 0, found {wrong!r}")
     table[row[0]] = tuple(sorted(name for name, value in zip(names, values, strict=True) if value == "1"))

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from sketchprep.datasets.sources.tree import MAX_BYTES, Entry, Listing, Tree, check_path, is_hidden, is_picture
+from sketchprep.datasets.sources.tree import (
+    HEAD_BYTES,
+    MAX_BYTES,
+    Entry,
+    Listing,
+    Tree,
+    check_path,
+    is_hidden,
+    is_picture,
+    takes,
+)
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import object_store
 
@@ -44,11 +54,17 @@ class ObjectStoreTree(Tree):
                 listing.refuse(path, "bad-name", "the key is not a plain path below the root")
             elif any(map(is_hidden, path.split("/"))):
                 continue
-            elif is_picture(path):
+            elif _plain(path) and takes(path, lambda path=path: self._head(path)):  # type: ignore[misc]
                 listing.files.append(Entry(path, entry.size))
             else:
                 listing.ignore(path)
         return listing.sort()
+
+    def _head(self, path: str) -> bytes:
+        try:
+            return object_store.read(self.url / path, 0, HEAD_BYTES)
+        except FileNotFoundError:
+            return b""
 
     def read(self, path: str, *, limit: int = MAX_BYTES) -> bytes:
         """See `Tree.read`."""

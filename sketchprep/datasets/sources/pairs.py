@@ -7,7 +7,8 @@ from collections import defaultdict
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from sketchprep.datasets.sources.base import Scan, Source
+from sketchprep.datasets.sources.base import Fingerprint, Scan, Source
+from sketchprep.datasets.sources.pair_folders import PairFolders, find_pair_folders, with_splits
 from sketchprep.errors import SampleError, UserError
 from sketchprep.records import DecodedPhoto, Sample
 
@@ -18,15 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PairSource"]
 
-_COMMON = (
-    ("photos", "sketches"),
-    ("photo", "sketch"),
-    ("photos", "drawings"),
-    ("images", "sketches"),
-    ("A", "B"),
-    ("trainA", "trainB"),
-    ("train_A", "train_B"),
-)
 _ASPECT_TOLERANCE = 0.01
 
 
@@ -43,9 +35,17 @@ class PairSource(Source):
         trainA/trainB and a few more, also one level down.
     photo : {"left", "right"}
         Which half of a side-by-side picture is the photo.
+    follow_links : bool
+        In a folder, follow links that leave it.
+
+    Notes
+    -----
+    Splits of the corpus are kept: testA/testB and valA/valB beside trainA/trainB, and folders named train, val and test
+    above or below the others.
     """
 
     name = "pairs"
+    keeps_splits = True
     licence = "unknown: that of the pairs in the folder"
     about = "existing photo/sketch pairs: two folders of equal names, or A|B side by side"
     obtain = "give the folder (or zip) of your own pairs with --root"
@@ -57,8 +57,9 @@ class PairSource(Source):
         photos: str | None = None,
         sketches: str | None = None,
         photo: str = "left",
+        follow_links: bool = False,
     ) -> None:
-        super().__init__(root)
+        super().__init__(root, follow_links)
         if layout not in ("folders", "side-by-side"):
             raise UserError(f"option layout of source pairs: {layout!r} is neither 'folders' nor 'side-by-side'")
         if photo not in ("left", "right"):
@@ -68,38 +69,43 @@ class PairSource(Source):
         if layout == "side-by-side" and photos is not None:
             raise UserError("source pairs: with layout side-by-side, leave the options photos and sketches away")
         self.layout, self.photo = layout, photo
-        self.folders = self._find(photos, sketches) if layout == "folders" else None
-
-    def _find(self, photos: str | None, sketches: str | None) -> tuple[str, str]:
+        self.folders: list[PairFolders] = []
         if photos is not None and sketches is not None:
-            for option, path in (("photos", photos), ("sketches", sketches)):
-                if self.tree.kind(path) != "folder":
-                    raise UserError(f"option {option} of source pairs: there is no folder {path!r} in {self.root}")
-            return photos.strip("/"), sketches.strip("/")
-        top = self.tree.folders()
-        for pair in _COMMON:
-            for prefix in ("", *(f"{name}/" for name in top)):
-                if all(self.tree.kind(prefix + name) == "folder" for name in pair):
-                    return prefix + pair[0], prefix + pair[1]
-        raise UserError(
-            f"source pairs: {self.root} has no pair of folders such as photos and sketches (found: "
-            f"{', '.join(top) or 'none'}); name them with the options photos and sketches, or set layout: side-by-side"
-        )
+            self.folders = [self._named(photos, sketches)]
+        elif layout == "folders":
+            self.folders = find_pair_folders(self.tree, self.root)
+
+    def _named(self, photos: str, sketches: str) -> PairFolders:
+        for option, path in (("photos", photos), ("sketches", sketches)):
+            if self.tree.kind(path) != "folder":
+                raise UserError(f"option {option} of source pairs: there is no folder {path!r} in {self.root}")
+        return PairFolders(photos.strip("/"), sketches.strip("/"))
 
     def _scan(self) -> Scan:
-        if self.folders is None:
-            listing = self.tree.files()
-            scan = self._start(listing)
-            scan.samples = [Sample(e.path, self.name, e.path, e.size, sketch_path=e.path) for e in listing.files]
-            scan.notes["layout"] = f"side by side, the photo on the {self.photo}"
-            return scan
-        folders = self.folders
-        listings = [self.tree.files(folder) for folder in folders]
-        scan = self._start(*listings)
-        photos, sketches = (self._by_stem(f, listed, scan) for f, listed in zip(folders, listings, strict=True))
-        for stem in photos.keys() | sketches.keys():
-            self._match(photos.get(stem), sketches.get(stem), scan)
-        scan.notes["layout"] = f"photos in {folders[0]}, sketches in {folders[1]}"
+        scan = self._scan_folders() if self.folders else self._scan_halves()
+        scan.samples = with_splits(scan.samples)
+        return scan
+
+    def _scan_halves(self) -> Scan:
+        listing = self.tree.files()
+        scan = self._start(listing)
+        scan.samples = [Sample(e.path, self.name, e.path, e.size, sketch_path=e.path) for e in listing.files]
+        scan.notes["layout"] = f"side by side, the photo on the {self.photo}"
+        return scan
+
+    def _scan_folders(self) -> Scan:
+        listings = [(self.tree.files(pair.photos), self.tree.files(pair.sketches)) for pair in self.folders]
+        scan = self._start(*(listing for both in listings for listing in both))
+        for pair, (photos, sketches) in zip(self.folders, listings, strict=True):
+            self._match(
+                pair, self._by_stem(pair.photos, photos, scan), self._by_stem(pair.sketches, sketches, scan), scan
+            )
+        scan.notes["layout"] = "; ".join(
+            f"photos in {pair.photos}, sketches in {pair.sketches}" for pair in self.folders
+        )
+        used = {path.partition("/")[0] for pair in self.folders for path in (pair.photos, pair.sketches)}
+        for name in set(self.tree.folders()) - used:
+            scan.left_out.add("folder beside the pairs", name)
         return scan
 
     def _by_stem(self, folder: str, listing: Listing, scan: Scan) -> dict[str, Entry]:
@@ -113,17 +119,19 @@ class PairSource(Source):
                 scan.refused.append(self._refuse(other.path, "ambiguous", message, rejected=True))
         return {stem: entries[0] for stem, entries in groups.items()}
 
-    def _match(self, photo: Entry | None, sketch: Entry | None, scan: Scan) -> None:
-        assert self.folders is not None
-        if photo is not None and sketch is not None:
-            id_ = photo.path[len(self.folders[0]) + 1 :]
-            scan.samples.append(Sample(id_, self.name, photo.path, photo.size, sketch_path=sketch.path))
-        elif photo is not None:
-            message = f"no file of this name lies in {self.folders[1]}"
-            scan.refused.append(self._refuse(photo.path, "no-sketch", message, rejected=True))
-        elif sketch is not None:
-            message = f"no file of this name lies in {self.folders[0]}"
-            scan.refused.append(self._refuse(sketch.path, "no-photo", message, rejected=True))
+    def _match(self, pair: PairFolders, photos: dict[str, Entry], sketches: dict[str, Entry], scan: Scan) -> None:
+        # Pictures of another split may bear the same names as those of the first folder.
+        cut = len(pair.photos) + 1 if pair is self.folders[0] else 0
+        for stem, photo in photos.items():
+            if stem in sketches:
+                where = {"sketch_path": sketches[stem].path, "split": pair.split}
+                scan.samples.append(Sample(photo.path[cut:], self.name, photo.path, photo.size, **where))  # type: ignore[arg-type]
+            else:
+                message = f"no file of this name lies in {pair.sketches}"
+                scan.refused.append(self._refuse(photo.path, "no-sketch", message, rejected=True))
+        for stem in sketches.keys() - photos.keys():
+            message = f"no file of this name lies in {pair.photos}"
+            scan.refused.append(self._refuse(sketches[stem].path, "no-photo", message, rejected=True))
 
     def load(self, sample: Sample) -> tuple[str, DecodedPhoto]:
         """Open a pair: the sha256 of its bytes, the photo, and the drawing at the photo's size.
@@ -143,9 +151,12 @@ class PairSource(Source):
         sketch = _fit(images.decode_gray(drawing), photo)
         return _digest(data, drawing), DecodedPhoto(photo, sketch, data if images.stores_as_is(data) else None)
 
-    def digest(self, sample: Sample) -> str:
-        """Return the sha256 over both files: that of the file, or of the two files' sha256 one after the other."""
-        return _digest(*self._read_both(sample))
+    def fingerprint(self, sample: Sample, *, perceptual: bool = False) -> Fingerprint:
+        """See `Source.fingerprint`; the sha256 is that of the file, or of the two files' sha256 one after the other."""
+        from sketchprep.io.perceptual import photo_hash
+
+        photo, sketch = self._read_both(sample)
+        return Fingerprint(_digest(photo, sketch), photo_hash(photo) if perceptual else None)
 
     def _read_both(self, sample: Sample) -> tuple[bytes, bytes | None]:
         if sample.sketch_path is None or sample.sketch_path == sample.path:

@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
+import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from sketchprep.datasets.sources.tree import MAX_BYTES, Entry, Listing, Tree, check_path, is_hidden, is_picture
+from sketchprep.datasets.sources.tree import (
+    HEAD_BYTES,
+    MAX_BYTES,
+    Entry,
+    Listing,
+    Tree,
+    check_path,
+    is_hidden,
+    is_picture,
+    takes,
+)
 from sketchprep.errors import SampleError, UserError
 
 __all__ = ["ZipTree"]
+
+# Only these two are decompressed in bounded steps by the standard library.
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+METHOD_NAMES = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 99: "AES encryption"}
+# What the standard library raises for damaged headers and data.
+DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, ValueError, OverflowError)
+DRIVE = re.compile(r"[A-Za-z]:/")
 
 
 @lru_cache(maxsize=8)
@@ -22,9 +42,17 @@ def _handle(path: str, process: int) -> zipfile.ZipFile:
 
 
 @lru_cache(maxsize=8)
+def _members(path: str, process: int) -> dict[str, zipfile.ZipInfo]:
+    """Members by their POSIX path.  Some tools on Windows write backslashes as separators."""
+    plain = _handle(path, process).NameToInfo
+    foreign = {_posix(name): info for name, info in plain.items() if "\\" in name and _plain(_posix(name))}
+    return {**foreign, **plain} if foreign else plain
+
+
+@lru_cache(maxsize=8)
 def _folders(path: str, process: int) -> frozenset[str]:
     parents: set[str] = set()
-    for name in _handle(path, process).NameToInfo:
+    for name in _members(path, process):
         parent = name.rpartition("/")[0]
         while parent and parent not in parents:
             parents.add(parent)
@@ -48,15 +76,18 @@ class ZipTree(Tree):
         self.path = os.path.realpath(path)
         try:
             self._zip()
-        except (zipfile.BadZipFile, OSError) as error:
+        except (*DAMAGE, OSError) as error:
             raise UserError(f"--root {path} is neither a folder nor a zip that can be read: {error}") from None
 
     def _zip(self) -> zipfile.ZipFile:
         return _handle(self.path, os.getpid())
 
+    def _member(self, path: str) -> zipfile.ZipInfo | None:
+        return _members(self.path, os.getpid()).get(path)
+
     def kind(self, path: str) -> str | None:
         """See `Tree.kind`."""
-        if path in self._zip().NameToInfo and not path.endswith("/"):
+        if self._member(path) is not None and not path.endswith("/"):
             return "file"
         return "folder" if path.rstrip("/") in _folders(self.path, os.getpid()) else None
 
@@ -68,46 +99,71 @@ class ZipTree(Tree):
         """See `Tree.files`."""
         listing = Listing()
         seen: set[str] = set()
-        prefix = f"{under.rstrip('/')}/" if under else ""
-        for member in self._zip().infolist():
-            path = member.filename
-            parts = path.split("/")
-            if not path.startswith(prefix) or path.endswith("/"):
+        for path, member in self._below(under):
+            if is_picture(path) and not _plain(path):
+                listing.refuse(member.filename, "bad-name", "the member's name is not a plain path inside the zip")
+            elif any(map(is_hidden, path.split("/"))):
                 continue
-            if is_picture(path) and (path.startswith("/") or "\\" in path or ".." in parts):
-                listing.refuse(path, "bad-name", "the member's name is not a plain path inside the zip")
-            elif any(map(is_hidden, parts)):
-                continue
-            elif not is_picture(path):
-                listing.ignore(path)
             elif stat.S_ISLNK(member.external_attr >> 16):
-                listing.refuse(path, "link", "a link inside a zip is not followed")
+                if is_picture(path):
+                    listing.refuse(path, "link", "a link inside a zip is not followed")
+                else:
+                    listing.ignore(path)
+            elif not _plain(path) or not takes(path, lambda path=path: self._head(path)):  # type: ignore[misc]
+                listing.ignore(path)
             elif path in seen:
-                listing.refuse(path, "duplicate-name", "the zip holds several members of this name; the last is used")
+                listing.refuse(path, "duplicate-name", "the zip holds several members of this name; one is used")
             else:
                 seen.add(path)
-                listing.files.append(Entry(path, self._zip().NameToInfo[path].file_size))
+                used = self._member(path) or member
+                listing.files.append(Entry(path, used.file_size))
         return listing.sort()
+
+    def _below(self, under: str) -> Iterator[tuple[str, zipfile.ZipInfo]]:
+        """Files below a folder, by their POSIX path, in the order of the zip's directory."""
+        prefix = f"{under.rstrip('/')}/" if under else ""
+        for member in self._zip().infolist():
+            path = _posix(member.filename)
+            if path.startswith(prefix) and not path.endswith("/"):
+                yield path, member
+
+    def _head(self, path: str) -> bytes:
+        try:
+            return self._unpack(path, HEAD_BYTES)
+        except SampleError:
+            return b""
 
     def read(self, path: str, *, limit: int = MAX_BYTES) -> bytes:
         """See `Tree.read`."""
         check_path(path)
-        archive = self._zip()
-        member = archive.NameToInfo.get(path)
-        if member is None or member.is_dir():
-            raise SampleError("missing", f"the zip has no member {path!r}")
-        if member.file_size > limit:
+        member = self._member(path)
+        if member is not None and member.file_size > limit:
             raise SampleError("too-large", f"{path!r} unpacks to {member.file_size:,} bytes; the limit is {limit:,}")
+        return self._unpack(path)
+
+    def _unpack(self, path: str, count: int | None = None) -> bytes:
+        """Return a member's bytes, or its first `count`."""
+        member = self._member(path)
+        if member is None or path.endswith("/"):
+            raise SampleError("missing", f"the zip has no member {path!r}")
         if member.flag_bits & 0x1:
             raise SampleError("encrypted", f"{path!r} is encrypted: unpack the zip with its password first")
-        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            # Only these two are decompressed in bounded steps by the standard library.
-            raise SampleError("unsupported", f"{path!r} is compressed by method {member.compress_type}: unpack the zip")
+        if member.compress_type not in METHODS:
+            method = METHOD_NAMES.get(member.compress_type, f"method {member.compress_type}")
+            raise SampleError("unsupported", f"{path!r} is compressed by {method}: unpack the zip")
         try:
-            with archive.open(member) as file:
+            with self._zip().open(member) as file:
                 # The reader stops at the declared size, which is within the limit, and then checks the CRC.
-                return file.read(member.file_size + 1)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+                return file.read(member.file_size + 1 if count is None else count)
+        except DAMAGE as error:
             raise SampleError("corrupt", f"{path!r} is damaged in the zip: {error}") from None
         except OSError as error:
             raise SampleError("unreadable", f"{path!r} cannot be read: {error.strerror or error}") from None
+
+
+def _posix(name: str) -> str:
+    return name.replace("\\", "/")
+
+
+def _plain(path: str) -> bool:
+    return bool(path) and not path.startswith("/") and ".." not in path.split("/") and not DRIVE.match(path)

@@ -167,11 +167,19 @@ def test_a_folder_without_photos_says_what_was_expected(plant):
         open_source("celebamask-hq", plant({"one/CelebA-HQ-img/1.jpg": 1, "two/CelebA-HQ-img/1.jpg": 1}, "both"))
 
 
-def test_parts_that_are_links_out_of_the_root_are_refused(plant, tmp_path):
-    root, other = plant({"x.txt": "x"}), plant(PHOTOS | TEXTS, "other")
-    (root / "CelebA-HQ-img").symlink_to(other / "CelebA-HQ-img")
-    with pytest.raises(UserError, match=r"CelebA-HQ-img in .* is a link that leaves it"):
-        open_source("celebamask-hq", root)
+def test_a_folder_of_photos_that_is_a_link_is_followed_and_links_in_it_are_not(plant, tmp_path):
+    root, other = plant({"in/x.txt": "x"}), plant(PHOTOS | {"secret.jpg": 9}, "other")
+    (root / "in/CelebA-HQ-img").symlink_to(other / "CelebA-HQ-img")
+    (other / "CelebA-HQ-img/77.jpg").symlink_to(other / "secret.jpg")
+    source = open_source("celebamask-hq", root)
+    samples = source.samples()
+    assert [s.id for s in samples] == ["00000", "00001", "00002", "00012"]
+    assert source.load(samples[0])[1].photo.shape == (24, 24, 3)
+    assert [(f.id, f.kind) for f in source.refused()] == [("in/CelebA-HQ-img/77.jpg", "leaves-root")]
+
+
+def test_tables_that_are_links_out_of_the_root_are_refused(plant, tmp_path):
+    other = plant(PHOTOS | TEXTS, "other")
     name = "CelebAMask-HQ-attribute-anno.txt"
     (other / name).rename(tmp_path / name)
     (other / name).symlink_to(tmp_path / name)

@@ -48,7 +48,7 @@ def test_text_tells_figures_and_what_is_off(plant):
     description = describe(open_source("celebamask-hq", root))
     text = render_description(json.loads(json.dumps(description)))
     assert "photos    4, " in text
-    assert "refused   bad-name 1" in text
+    assert "bad-name       1  'CelebA-HQ-img/foo.jpg': photos of this corpus are named" in text
     assert "photos without an attribute row 2" in text
     assert "Eyeglasses            50.0 %" in text
     assert "missing   CelebAMask-HQ-pose-anno.txt: switches off" in text

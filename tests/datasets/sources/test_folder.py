@@ -54,6 +54,19 @@ def test_a_table_of_attributes(plant):
 
 
 @pytest.mark.parametrize(
+    "table",
+    [
+        "image_id;Male;Young\na.jpg;-1;1\nb.jpg;1;-1\n",
+        "ID\tMale\tYoung\na.jpg\t0\t1\nb.jpg\t1\t0\n",
+        "filename, Male, Young\r\na.jpg, 0, 1\r\nb.jpg, 1, 0\r\n",
+    ],
+)
+def test_tables_with_other_separators_keys_and_values(plant, table):
+    source = open_source("folder", plant({"a.jpg": 1, "b.jpg": 2, "t.csv": table}), attributes="t.csv")
+    assert [sample.attributes for sample in source.samples()] == [("Young",), ("Male",)]
+
+
+@pytest.mark.parametrize(
     ("table", "message"),
     [
         ("", "line 1: expected a header"),

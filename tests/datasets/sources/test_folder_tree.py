@@ -45,7 +45,7 @@ def test_hidden_and_other_files_are_passed_over_and_counted(plant):
     hidden = [".hidden.jpg", ".git/a.jpg", "__MACOSX/a.jpg", "__MACOSX/._a.jpg", "b/.DS_Store"]
     listing = FolderTree(plant(dict.fromkeys(["a.jpg", "b/notes.TXT", "b/x.txt", "Makefile", *hidden], b"x"))).files()
     assert [entry.path for entry in listing.files] == ["a.jpg"]
-    assert listing.ignored == {".txt": 2, "no extension": 1}
+    assert listing.ignored.counts == {".txt": 2, "no extension": 1}
     assert not listing.refused
 
 
@@ -117,7 +117,7 @@ def test_folders_that_link_to_each_other_end_the_walk(plant):
     (root / "two/one").symlink_to("../one")
     listing = FolderTree(root).files()
     assert [entry.path for entry in listing.files] == ["one/a.jpg", "two/b.jpg"]
-    assert listing.ignored == {"link to a folder listed already": 2}
+    assert listing.ignored.counts == {"link to a folder listed already": 2}
     # Listed alone, a folder is left through its link, but its own link back is not walked again.
     assert [entry.path for entry in FolderTree(root).files("one").files] == ["one/a.jpg", "one/two/b.jpg"]
 

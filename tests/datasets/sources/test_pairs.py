@@ -153,3 +153,36 @@ def test_description_says_how_pairs_were_found(plant):
     assert description["layout"] == "photos in A, sketches in B"
     assert description["pairs"] == description["photos"] == 1
     assert description["refused"] == {"no-photo": 1}
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "first"),
+    [
+        (("trainA", "trainB"), ("testA", "testB"), ""),
+        (("train_A", "train_B"), ("test_A", "test_B"), ""),
+        (("x/trainA", "x/trainB"), ("x/testA", "x/testB"), ""),
+        (("train/photos", "train/sketches"), ("test/photos", "test/sketches"), ""),
+        (("A/train", "B/train"), ("A/test", "B/test"), "train/"),
+    ],
+)
+def test_folders_of_the_corpus_own_splits_are_all_read(plant, train, test, first):
+    files = {f"{folder}/{n}.png": n for folder in train for n in (1, 2)} | {f"{folder}/1.png": 3 for folder in test}
+    samples = open_source("pairs", plant(files)).samples()
+    assert [s.split for s in samples if s.path.startswith(train[0])] == ["train", "train"]
+    assert [s.id for s in samples if s.path.startswith(train[0])] == [f"{first}1.png", f"{first}2.png"]
+    (one,) = [s for s in samples if s.path.startswith(test[0])]
+    assert (one.split, one.sketch_path) == ("test", f"{test[1]}/1.png")
+    assert len({sample.id for sample in samples}) == 3
+
+
+def test_side_by_side_pictures_keep_the_splits_of_their_folders(plant):
+    both = {f"{split}/{n}.png": n for split in ("train", "val", "test") for n in range(2)}
+    samples = open_source("pairs", plant(both), layout="side-by-side").samples()
+    assert all(sample.split == sample.id.partition("/")[0] for sample in samples)
+    alone = open_source("pairs", plant({"test/1.png": 1, "b.png": 2}, "alone"), layout="side-by-side")
+    assert {sample.split for sample in alone.samples()} == {None}
+
+
+def test_folders_beside_the_pairs_are_named(plant):
+    source = open_source("pairs", plant({"A/1.png": 1, "B/1.png": 1, "B2/1.png": 1}))
+    assert source.left_out().reasons["folder beside the pairs"].names == ["B2"]

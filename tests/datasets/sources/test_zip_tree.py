@@ -170,3 +170,21 @@ def test_a_fork_opens_its_own_handle(make):
         os._exit(0)
     os.waitpid(child, 0)
     assert os.read(reader, 1) == b"y"
+
+
+def test_backslashes_are_separators(make):
+    names = ["faces\\a.jpg", "faces\\sub\\b.jpg", "faces\\", "plain/c.jpg", "plain\\c.jpg", "C:\\d.jpg", "\\e.jpg"]
+    archive = ZipTree(make([(name, name.encode()) for name in names]))
+    listing = archive.files()
+    assert [entry.path for entry in listing.files] == ["faces/a.jpg", "faces/sub/b.jpg", "plain/c.jpg"]
+    assert archive.read("faces/sub/b.jpg") == b"faces\\sub\\b.jpg"
+    assert archive.read("plain/c.jpg") == b"plain/c.jpg"
+    assert archive.folders() == ["faces", "plain"]
+    kinds = [(refusal.path, refusal.kind) for refusal in listing.refused]
+    assert kinds == [("C:\\d.jpg", "bad-name"), ("\\e.jpg", "bad-name"), ("plain/c.jpg", "duplicate-name")]
+
+
+@pytest.mark.parametrize(("method", "name"), [(zipfile.ZIP_LZMA, "LZMA"), (zipfile.ZIP_BZIP2, "bzip2")])
+def test_rare_compressions_are_named(make, method, name):
+    with pytest.raises(SampleError, match=f"'a.jpg' is compressed by {name}: unpack the zip"):
+        ZipTree(make([("a.jpg", b"x" * 99)], method)).read("a.jpg")

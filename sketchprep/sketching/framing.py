@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FramedPhoto", "blank_outside", "bring_into_frame"]
 
-# A frame that is larger than the face by less than this is not called blown up: rounding, not upscaling.
-UPSCALE_TOLERANCE = 1.01
+# A frame that is larger than the face by less than this is not called blown up: nobody sees so little.
+UPSCALE_TOLERANCE = 1.05
 
 
 @dataclass(frozen=True, slots=True)

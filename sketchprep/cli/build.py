@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sketchprep.core.cli_options import DEVICE, LIST, OFFLINE, OUT_OR_URL
+from sketchprep.core.cli_options import DEVICE, FOLLOW_LINKS, LIST, OFFLINE, OUT_OR_URL
 from sketchprep.errors import UserError
 
 __all__ = ["COMMANDS"]
@@ -19,6 +19,7 @@ def build_options(command: Any) -> Any:
     for option in (
         click.option("--limit", type=int, help="Take only the first N photos of each source."),
         LIST,
+        FOLLOW_LINKS,
         click.option(
             "--set",
             "overrides",
@@ -71,7 +72,7 @@ def build(dry_run: bool, max_failures: str | None, roots: tuple[str, ...], **opt
     from sketchprep.datasets.build import build as builder
 
     if dry_run:
-        wanted = ("source", "out", "recipe", "overrides", "limit", "photo_list", "device")
+        wanted = ("source", "out", "recipe", "overrides", "limit", "photo_list", "device", "follow_links")
         jobs = options["slurm"] if options["executor"] == "slurm" else None
         click.echo(_plan(roots, jobs, options["scratch"], **{key: options[key] for key in wanted}))
         return
@@ -83,10 +84,12 @@ def build(dry_run: bool, max_failures: str | None, roots: tuple[str, ...], **opt
     if result.submitted is not None:
         click.echo(result.submitted.text())
         click.echo(f"  follow it: sketchprep status --watch {result.out}\n  end it:    sketchprep cancel {result.out}")
+        click.echo(result.closing.text())
         return
-    click.echo(status.summary(status.status(result.out)))
+    click.echo(status.summary(status.status(result.out), kinds=False))
     rate = f", {result.made / result.seconds:.1f} photos/s" if result.made else "; everything was there already"
     click.echo(f"  {result.seconds:.1f} s{rate}\n  look at {result.out / 'preview.jpg'}")
+    click.echo(result.closing.text())
     if result.too_many_failures:
         click.echo(f"{result.failed} photos failed, more than --max-failures {max_failures}", err=True)
         sys.exit(1)

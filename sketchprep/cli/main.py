@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from sketchprep.cli import build, datasets, models, serve
-from sketchprep.core.cli_options import OFFLINE
+from sketchprep.core.cli_options import FOLLOW_LINKS, OFFLINE
 from sketchprep.core.version import VERSION
 from sketchprep.errors import UserError
 
@@ -43,7 +43,8 @@ def main() -> None:
 @click.command()
 @click.argument("name", required=False)
 @click.option("--root", metavar="DIR", help="Folder or zip of the photos.")
-def sources(name: str | None, root: str | None) -> None:
+@FOLLOW_LINKS
+def sources(name: str | None, root: str | None, follow_links: bool) -> None:
     """List the sources, or describe one: counts, attributes, poses, what is missing."""
     from sketchprep.datasets import sources as corpora
 
@@ -52,9 +53,10 @@ def sources(name: str | None, root: str | None) -> None:
             kind = corpora.source_class(known)
             click.echo(f"{known:<15} {kind.about}\n{'':<15} licence: {kind.licence}")
         return
+    options = {"follow_links": True} if follow_links else {}
     from sketchprep.datasets.sources.describe import describe, render_description
 
-    click.echo(render_description(describe(corpora.open_source(name, root))))
+    click.echo(render_description(describe(corpora.open_source(name, root, **options))))
 
 
 @click.command()

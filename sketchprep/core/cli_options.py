@@ -35,6 +35,9 @@ OUT = click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder 
 OUT_NEEDED = click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder for the result.")
 OFFLINE = click.option("--offline", is_flag=True, help="Never fetch a missing weight.")
 DEVICE = click.option("--device", default="auto", show_default=True, help="For networks: auto, cpu or cuda:N.")
+FOLLOW_LINKS = click.option(
+    "--follow-links", is_flag=True, help="Follow links that leave --root, wherever they lead; kept in the recipe."
+)
 LIST = click.option(
     "--list",
     "photo_list",

@@ -47,7 +47,9 @@ def plan_schema() -> pa.Schema:
     """Columns of ``plan.parquet``; a sample that was dropped has no ordinal and no shard, but a kind and a message.
 
     ``sha256`` is null where a photo was not opened for the plan: because it could not be, or because it stands on a
-    list.  Its shard then takes the bytes that it finds.
+    list.  Its shard then takes the bytes that it finds.  ``phash`` is the perceptual hash where near-duplicates were
+    looked for, and ``alike`` the id of the first photo that shows the same, see
+    `sketchprep.datasets.build.near_duplicates`.
     """
     import pyarrow as pa
 
@@ -61,6 +63,8 @@ def plan_schema() -> pa.Schema:
             ("sketch_path", text),
             ("size", pa.int64()),
             ("sha256", text),
+            ("phash", pa.uint64()),
+            ("alike", text),
             ("split", text),
             ("shard", text),
             ("attributes", pa.list_(text)),

@@ -198,8 +198,8 @@ def read_failures(out: Path) -> Iterator[pa.Table]:
     yield from shard_failures(out, complete_shards(out))
 
 
-def summary(status: Status) -> str:
-    """Describe a status as text: counts, reasons, seconds by stage."""
+def summary(status: Status, *, kinds: bool = True) -> str:
+    """Describe a status as text: counts, by `kinds` of failure too if wanted, and seconds by stage."""
     splits = ", ".join(f"{n} {name}" for name, n in sorted(status.splits.items())) or "none"
     lines = [
         f"{status.folder}: {status.complete} of {status.shards} shards complete"
@@ -208,9 +208,9 @@ def summary(status: Status) -> str:
         f"  planned          {status.planned:>9,}   ({splits})",
         f"  pairs            {status.pairs:>9,}   ({status.bytes / 1e6:,.1f} MB in complete shards)",
         f"  rejected         {status.rejected:>9,}",
-        *_kind_lines(status, rejected=True),
+        *(_kind_lines(status, rejected=True) if kinds else ()),
         f"  failed           {status.failed:>9,}",
-        *_kind_lines(status, rejected=False),
+        *(_kind_lines(status, rejected=False) if kinds else ()),
     ]
     lines += [f"  {n} tasks ended: {sentence}" for sentence, n in status.refused.most_common()]
     if status.seconds:

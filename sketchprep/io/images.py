@@ -117,7 +117,7 @@ def decode_gray(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 
 @_memory_is_a_budget()
 def decode_small(data: bytes, side: int, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Decode to upright grey; a JPEG at the smallest scale that keeps `side` pixels each way, in a fraction of the time.
+    """Decode to upright grey; a JPEG at the smallest scale that keeps `side` pixels each way, which takes less time.
 
     Returns
     -------

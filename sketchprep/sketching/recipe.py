@@ -79,11 +79,16 @@ class PhotoFormat(FrozenModel):
 
 
 class Split(FrozenModel):
-    """``share`` takes ``test / of`` of the planned photos, at most `test`; ``official`` follows the corpus."""
+    """``share`` takes ``test / of`` of the planned photos, at most `test`; ``official`` follows the corpus.
+
+    The same photo saved again, at another quality or size or mirrored, goes to the same split (``together``), is left
+    out (``drop``), or is not looked for (``ignore``).
+    """
 
     method: Literal["share", "official", "none"] = "share"
     test: int = Field(default=842, ge=0)
     of: int = Field(default=17_702, ge=1)
+    near_duplicates: Literal["together", "drop", "ignore"] = "together"
 
     @model_validator(mode="after")
     def _check_share(self) -> Split:
@@ -176,6 +181,8 @@ class Recipe(FrozenModel):
     def canonical(self) -> dict[str, Any]:
         """The recipe as plain values, with every default filled in, the ops' own too."""
         values = self.model_dump(mode="json")
+        if self.split.near_duplicates == "together":  # the meaning of every recipe that does not say it
+            del values["split"]["near_duplicates"]
         for name, stage in self.stages.items():
             values["stages"][name] = {**stages.parameters(stage.op), **values["stages"][name]}
             for key, default in stages.parameters(stage.op).items():

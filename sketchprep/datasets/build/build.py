@@ -6,7 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from sketchprep.datasets import card, plan, preview, remote, status
 from sketchprep.datasets.build import executors, fingerprint, publish
 from sketchprep.datasets.build.at_url import at_url, kept_scratch
 from sketchprep.datasets.build.claim import claim
+from sketchprep.datasets.build.closing import Closing, closing_of_build
 from sketchprep.datasets.build.merge import merge
 from sketchprep.datasets.build.monitor import Poller
 from sketchprep.datasets.build.plan_changes import failed_ids, forget_failed, update_plan
@@ -59,6 +60,8 @@ class Result:
         Whether `failed` is over the limit that was given.
     submitted : Submission or None
         The jobs that do the work, where it was given to Slurm; the other figures then say what was there before.
+    closing : Closing
+        What was left out, and notes on what was taken.
     """
 
     out: Path
@@ -67,6 +70,7 @@ class Result:
     failed: int
     too_many_failures: bool
     submitted: Submission | None = None
+    closing: Closing = field(default_factory=Closing)
 
 
 @at_url
@@ -91,6 +95,7 @@ def build(
     backend: str | None = None,
     scheduler: str | None = None,
     scratch: str | os.PathLike[str] | None = None,
+    follow_links: bool = False,
 ) -> Result:
     """Turn face photos into a paired photo/sketch dataset.
 
@@ -138,6 +143,8 @@ def build(
         Its address, for instance ``"tcp://host:8786"``; default one on this machine, for this build alone.
     scratch : path
         For a dataset at a URL: where what is not in the store yet lies; default under the system's temporary folder.
+    follow_links : bool
+        Follow links that leave a source's root.
 
     Returns
     -------
@@ -152,7 +159,14 @@ def build(
 
     start = time.monotonic()
     request = prepare(
-        source, root=root, out=out, recipe_name=recipe, overrides=overrides, limit=limit, photo_list=photo_list
+        source,
+        root=root,
+        out=out,
+        recipe_name=recipe,
+        overrides=overrides,
+        limit=limit,
+        photo_list=photo_list,
+        follow_links=follow_links,
     )
     allowed = failure_limit(max_failures)
     name = executor_name(executor, backend, scheduler, jobs)
@@ -180,13 +194,15 @@ def build(
             limit_given = None if max_failures is None else most
             submitted = _submit(job, list(sizes), site, jobs, limit_given)
             if submitted is not None:
-                return Result(request.out, time.monotonic() - start, 0, 0, False, submitted)
+                closing = closing_of_build(request.recipe, request.sources, planned, plan.failure_tables(planned))
+                return Result(request.out, time.monotonic() - start, 0, 0, False, submitted, closing)
         else:
             name = name or ("inline" if count == 1 else "joblib")
             options = executors.Options(count, backend, scheduler)
             made = run_missing_shards(job, planned, sizes, name, options, most, quiet=quiet)
         failed = _finish(request.out, planned, list(sizes), made)
-    return Result(request.out, time.monotonic() - start, made, failed, failed > most)
+        closing = closing_of_build(request.recipe, request.sources, planned, status.read_failures(request.out))
+    return Result(request.out, time.monotonic() - start, made, failed, failed > most, closing=closing)
 
 
 def _submit(

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sketchprep.datasets.build import fingerprint
+from sketchprep.datasets.build.closing import closing_of_plan
 from sketchprep.datasets.build.planner import list_sources, plan_samples
 from sketchprep.datasets.layout import read_recipe
 from sketchprep.datasets.reports import read_reports
 from sketchprep.errors import UserError
-from sketchprep.sketching import selection, stages
+from sketchprep.sketching import stages
 
 if TYPE_CHECKING:
     from sketchprep.datasets.build.request import Request
@@ -132,8 +133,8 @@ def dry_run(request: Request, device: str = "auto", times: Path | None = None) -
     measured = None if times is None else StageTimes.measured(times)
     listing = list_sources(request.sources, rec.limit)
     with plan_samples(rec, listing, hashing=False) as draft:
-        splits, kinds, names = Counter(draft.split_counts()), draft.reasons, draft.shard_names()
-        size, lacking = draft.bytes, draft.lacking
+        splits, names, size = Counter(draft.split_counts()), draft.shard_names(), draft.bytes
+        closing = closing_of_plan(rec, request.sources, draft.lacking, splits, draft.failures())
     shards = Counter(name.rsplit("-", 1)[0] for name in names)
     planned = sum(splits.values())
     values = {"recipe": rec.canonical(), "depends_on": fingerprint.resolve(rec, device)}
@@ -142,13 +143,12 @@ def dry_run(request: Request, device: str = "auto", times: Path | None = None) -
     lines += [f"source    {s.name} in {s.root}" for s in request.sources]
     lines += [
         f"photos    {listing.count():,} listed, {planned:,} planned at most ({_counts(splits) or 'none'})",
-        f"left out  {_counts(kinds) or 'nothing'} (by annotations; duplicates and faces: when the build runs)",
-        *_unjudged(rec, lacking),
         f"shards    {len(names):,} of up to {rec.shard_size} photos ({_counts(shards) or 'none'})",
         *_work(rec, measured, planned, names),
         *([f"read      {_short(size / 1e9)} GB of photos"] if size else []),
         f"disk      about {_short(_disk(rec, planned))} GB (an estimate from typical portraits)",
         f"weights   {_assets(rec)}",
+        closing.text(),
     ]
     return "\n".join(lines)
 
@@ -198,20 +198,6 @@ def _pictures(stored: int, *, labels: bool) -> int:
 
 def _counts(counts: Counter[str]) -> str:
     return ", ".join(f"{n:,} {name}" for name, n in sorted(counts.items()))
-
-
-def _unjudged(rec: Recipe, lacking: Counter[str]) -> list[str]:
-    missing = selection.unjudged(
-        lacking,
-        exclude_attributes=rec.select.exclude_attributes,
-        require_attributes=rec.select.require_attributes,
-        pose_limits=rec.select.pose.limits,
-    )
-    notes = {
-        "attributes": "have no attributes: those rules do not apply to them",
-        "pose": "have no pose annotation: it is estimated from the landmarks",
-    }
-    return [f"note      {count:,} photos {notes[name]}" for name, count in missing.items()]
 
 
 def _disk(rec: Recipe, pairs: int) -> float:

@@ -10,22 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sketchprep.datasets import plan
 from sketchprep.datasets.layout import SPLITS
 from sketchprep.datasets.schema import FAILURE_COLUMNS, plan_schema
 from sketchprep.errors import UserError
 from sketchprep.io import query
 from sketchprep.io.tables import tables
+from sketchprep.records import Sample
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+    from sketchprep.datasets.build.near_duplicates import First, NearDuplicates
     from sketchprep.records import Failure
     from sketchprep.sketching.recipe import Recipe
 
 __all__ = ["PlanBuilder"]
 
 NO_SPLIT = 255
+PLACE = "id, source, path, sketch_path"
 # Samples whose digest an earlier one has, of the same plan or of one before it (n = -1).  Digests are grouped by their
 # first eight bytes; whole ones are compared only within a group.
 DUPLICATES = """
@@ -41,7 +45,7 @@ DUPLICATES = """
     FROM keyed SEMI JOIN repeated USING (prefix) QUALIFY n >= 0 AND id <> owner ORDER BY n
 """
 LOWEST_RANKS = """
-    SELECT n FROM samples WHERE kind IS NULL AND n NOT IN (SELECT n FROM duplicates)
+    SELECT n FROM samples WHERE kind IS NULL AND split IS NULL AND n NOT IN (SELECT n FROM passed_over)
     ORDER BY sha256(concat($seed, ':', id)), n LIMIT $count
 """
 
@@ -49,7 +53,8 @@ LOWEST_RANKS = """
 class PlanBuilder:
     """Takes judged samples in planning order, then yields the plan's rows.
 
-    Two bytes a sample stay in memory; the rows lie in a temporary Parquet file.
+    Two bytes a sample stay in memory, eighteen where near-duplicates are looked for; the rows lie in a temporary
+    Parquet file.
 
     Parameters
     ----------
@@ -76,9 +81,11 @@ class PlanBuilder:
         self._recipe, self._owners = recipe, dict(owners or {})
         self._kept: list[np.ndarray] = []
         self._official: list[np.ndarray] = []
+        self._hashes: list[tuple[np.ndarray, np.ndarray]] = []
         self._splits = np.zeros(0, np.uint8)
         self._count = 0
-        self._duplicates: dict[int, str] = {}
+        self._dropped: dict[int, tuple[str, str]] = {}
+        self._alike: dict[int, First] = {}
         self._refused: list[Failure] = []
         self.reasons: Counter[str] = Counter()
         self.lacking: Counter[str] = Counter()
@@ -90,7 +97,7 @@ class PlanBuilder:
         self._writer = pq.ParquetWriter(self._path, self._schema, compression="lz4", use_dictionary=False)
 
     def add(self, batch: pa.Table) -> None:
-        """Take samples: columns of a plan without ordinal and shard; ``split`` is the corpus' own."""
+        """Take samples: columns of a plan, in which ``split`` is one that holds; a column that is missing is null."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -103,17 +110,26 @@ class PlanBuilder:
         self.lacking.update({name: batch[name].null_count for name in ("attributes", "pose")})
         self.bytes += int(pc.sum(pc.max_element_wise(batch["size"], 0)).as_py() or 0)
         numbers = pa.array(np.arange(self._count, self._count + len(batch)))
+        if "phash" in batch.column_names:
+            hashes = batch["phash"].combine_chunks()
+            known = pc.is_valid(hashes).to_numpy(zero_copy_only=False)
+            self._hashes.append((self._count + np.flatnonzero(known), hashes.drop_null().to_numpy()))
+        for name in self._schema.names[:-1]:
+            if name not in batch.column_names:
+                batch = batch.append_column(name, pa.nulls(len(batch), self._schema.field(name).type))
         rows = batch.append_column("n", numbers).select(self._schema.names).cast(self._schema)
         self._writer.write_table(rows.combine_chunks(), row_group_size=len(rows))
         self._count += len(batch)
 
-    def assign_splits(self, refused: Sequence[Failure] = ()) -> None:
+    def assign_splits(self, refused: Sequence[Failure] = (), near: NearDuplicates | None = None) -> None:
         """Find the duplicates and draw the splits, once all samples are there.
 
         Parameters
         ----------
         refused : sequence of Failure
             What came to light while listing.
+        near : NearDuplicates, optional
+            Looks for near-duplicates.
 
         Raises
         ------
@@ -127,7 +143,9 @@ class PlanBuilder:
         with query.connect(Path(self._folder.name)) as connection:
             connection.read_parquet(str(self._path)).create_view("samples")
             self._find_duplicates(connection)
-            kept[list(self._duplicates)] = False
+            kept[list(self._dropped)] = False
+            if near is not None and self._hashes:
+                self._find_alike(connection, near, kept)
             self._splits = self._drawn(connection, kept)
 
     def _find_duplicates(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -137,18 +155,36 @@ class PlanBuilder:
         connection.register("before", pa.table(owners, pa.schema([("sha256", pa.string()), ("id", pa.string())])))
         connection.execute(f"CREATE TABLE duplicates AS {DUPLICATES}")
         for n, kind, owner in connection.execute("SELECT n, kind, owner FROM duplicates").fetchall():
-            self._duplicates[n] = owner
+            self._dropped[n] = ("duplicate", f"the same bytes as {owner!r}")
             self.reasons[kind] -= kind is not None
             self.reasons["duplicate"] += 1
         self.reasons = +self.reasons
         self._owners = {}
 
+    def _find_alike(self, connection: duckdb.DuckDBPyConnection, near: NearDuplicates, kept: np.ndarray) -> None:
+        numbers, hashes = (np.concatenate(column) for column in zip(*self._hashes, strict=True))
+
+        def sample(number: int) -> Sample:
+            (row,) = connection.execute(f"SELECT {PLACE} FROM samples WHERE n = ?", [number]).fetchall()
+            return Sample(**dict(zip(PLACE.split(", "), row, strict=True)))
+
+        self._alike = near.find(numbers[kept[numbers]], hashes[kept[numbers]], sample)
+        if self._recipe.split.near_duplicates == "drop":
+            for number, first in self._alike.items():
+                self._dropped[number] = (
+                    "near-duplicate",
+                    f"{first.id!r} shows the same; it was saved again or mirrored",
+                )
+            kept[list(self._alike)] = False
+            self.reasons["near-duplicate"] += len(self._alike)
+
     def _drawn(self, connection: duckdb.DuckDBPyConnection, kept: np.ndarray) -> np.ndarray:
         """Split of every sample as a position in `SPLITS`, or NO_SPLIT where it is not kept."""
         method = self._recipe.split.method
+        codes = np.where(kept, np.concatenate([np.zeros(0, np.uint8), *self._official]), np.uint8(NO_SPLIT))
+        undecided = kept & (codes == NO_SPLIT)
         if method == "official":
-            codes = np.where(kept, np.concatenate([np.zeros(0, np.uint8), *self._official]), np.uint8(NO_SPLIT))
-            without = np.flatnonzero(kept & (codes == NO_SPLIT))
+            without = np.flatnonzero(undecided)
             if len(without):
                 first = connection.execute("SELECT source, id FROM samples WHERE n = ?", [int(without[0])])
                 source, id_ = first.fetchall()[0]
@@ -157,12 +193,27 @@ class PlanBuilder:
                     "add the corpus' mapping file, or use --set split.method=share"
                 )
             return codes
-        codes = np.where(kept, np.uint8(0), np.uint8(NO_SPLIT))
+        codes[undecided] = SPLITS.index("train")
         if method == "share":
-            count = self._recipe.split.test_count(int(kept.sum()))
-            lowest = connection.execute(LOWEST_RANKS, {"seed": self._recipe.seed, "count": count})
-            codes[lowest.fetchnumpy()["n"]] = SPLITS.index("test")
+            self._draw_test(connection, undecided, codes)
         return codes
+
+    def _draw_test(self, connection: duckdb.DuckDBPyConnection, undecided: np.ndarray, codes: np.ndarray) -> None:
+        """Draw the test photos in the order of their ranks; what shows the same as an earlier one goes with it."""
+        import pyarrow as pa
+
+        followers = {number: first for number, first in self._alike.items() if undecided[number]}
+        sizes = Counter(first.number for first in followers.values())
+        passed_over = pa.array([*self._dropped, *followers], pa.int64())
+        connection.register("passed_over", pa.table({"n": passed_over}))
+        left = self._recipe.split.test_count(int(undecided.sum()))
+        values = {"seed": self._recipe.seed, "count": left + len(followers)}
+        for number in connection.execute(LOWEST_RANKS, values).fetchnumpy()["n"].tolist():
+            if 1 + sizes[number] <= left:
+                codes[number] = SPLITS.index("test")
+                left -= 1 + sizes[number]
+        for number, first in followers.items():
+            codes[number] = SPLITS.index(first.split) if first.number is None else codes[first.number]
 
     def split_counts(self) -> dict[str, int]:
         """Planned photos of every split that has any."""
@@ -173,6 +224,11 @@ class PlanBuilder:
         """Names of the shards of a plan that extends no other, sorted."""
         size = self._recipe.shard_size
         return sorted(f"{s}-{n:06d}" for s, count in self.split_counts().items() for n in range(-(-count // size)))
+
+    def failures(self) -> Iterator[pa.Table]:
+        """Yield the rows of `tables` that are not planned, if there are any."""
+        for table in self.tables() if self.reasons else ():
+            yield from plan.failure_tables(table)
 
     def tables(self, first: int = 0, shards_before: Mapping[str, int] | None = None) -> Iterator[pa.Table]:
         """Yield the plan's rows, in the batches that came, samples before what was refused.
@@ -190,23 +246,25 @@ class PlanBuilder:
         at = 0
         for batch in tables(self._path) if self._count else ():
             columns = {name: batch[name] for name in batch.column_names}
-            columns |= self._duplicate_reasons(batch, at) | numbering.columns(self._splits[at : at + len(batch)])
+            columns |= self._found(batch, at) | numbering.columns(self._splits[at : at + len(batch)])
             at += len(batch)
             yield pa.table({name: columns[name] for name in plan_schema().names}, schema=plan_schema())
         if self._refused:
             yield pa.Table.from_pylist([_refused_row(failure) for failure in self._refused], schema=plan_schema())
 
-    def _duplicate_reasons(self, batch: pa.Table, at: int) -> dict[str, Any]:
+    def _found(self, batch: pa.Table, at: int) -> dict[str, Any]:
+        """Columns of a batch in which duplicates and near-duplicates leave their trace."""
         import pyarrow as pa
 
-        inside = [n for n in range(len(batch)) if at + n in self._duplicates] if self._duplicates else []
-        if not inside:
+        numbers = range(at, at + len(batch))
+        if self._dropped.keys().isdisjoint(numbers) and self._alike.keys().isdisjoint(numbers):
             return {}
         columns = {name: batch[name].to_pylist() for name in FAILURE_COLUMNS}
-        for n in inside:
-            values = ("plan", "duplicate", f"the same bytes as {self._duplicates[at + n]!r}", True)
-            for name, value in zip(FAILURE_COLUMNS, values, strict=True):
-                columns[name][n] = value
+        columns["alike"] = [self._alike[n].id if n in self._alike else None for n in numbers]
+        for n in numbers:
+            if n in self._dropped:
+                for name, value in zip(FAILURE_COLUMNS, ("plan", *self._dropped[n], True), strict=True):
+                    columns[name][n - at] = value
         return {name: pa.array(values, plan_schema().field(name).type) for name, values in columns.items()}
 
     def close(self) -> None:

@@ -8,9 +8,19 @@ from typing import TYPE_CHECKING
 
 from sketchprep.core import progress
 from sketchprep.datasets import plan
-from sketchprep.datasets.build.planner import Listing, hash_samples, list_sources, plan_samples, write_plan
+from sketchprep.datasets.build.planner import (
+    OWN_PICTURE,
+    Listing,
+    fingerprints,
+    known_samples,
+    list_sources,
+    looks_for_near_duplicates,
+    plan_samples,
+    unplanned,
+    write_plan,
+)
 from sketchprep.datasets.build.request import Request
-from sketchprep.datasets.layout import complete_shards
+from sketchprep.datasets.layout import UNMERGED, complete_shards
 from sketchprep.datasets.sources.tables import samples_of
 from sketchprep.datasets.status import shard_failures
 from sketchprep.errors import UserError
@@ -26,17 +36,21 @@ if TYPE_CHECKING:
 
 __all__ = ["check_listing", "failed_ids", "forget_failed", "rehash", "update_plan"]
 
-# Of planned (p) and listed (l) samples: how many are gone, changed and new, and the first of each.
+# Of planned (p) and listed (l) samples: how many are gone, changed and new, and the first of each.  Pictures that
+# sketchprep drew (o) come and go as they like.
 DIFFERENCES = """
     SELECT
         count(*) FILTER (l.id IS NULL), arg_min(p.id, p.n) FILTER (l.id IS NULL),
         count(*) FILTER (p.size <> l.size AND m.id IS NULL),
         arg_min(p.id, p.n) FILTER (p.size <> l.size AND m.id IS NULL),
-        count(*) FILTER (p.id IS NULL), arg_min(l.id, l.n) FILTER (p.id IS NULL)
+        count(*) FILTER (p.id IS NULL AND o.id IS NULL), arg_min(l.id, l.n) FILTER (p.id IS NULL AND o.id IS NULL)
     FROM planned p
     FULL JOIN listed l ON p.source = l.source AND p.id = l.id
     LEFT JOIN mended m ON m.source = p.source AND m.id = p.id
+    LEFT JOIN own o ON o.source = l.source AND o.id = l.id
 """
+# So many new files are looked at, whether they are no photos.
+MOST_NEW = 1000
 
 
 def update_plan(request: Request, jobs: int, *, extend: bool, retry_failed: bool, quiet: bool) -> Path:
@@ -69,6 +83,7 @@ def _hash_and_plan(request: Request, listing: Listing, path: Path, before: Path 
         )
         with builder:
             write_plan(path, builder, before)
+        (request.out / UNMERGED).touch()  # photos that are not planned are rows of the index's failures too
     finally:
         display.close()
 
@@ -88,7 +103,8 @@ def forget_failed(request: Request, planned: Path) -> None:
     failed = failed_ids(request.out)
     if not failed:
         return
-    rehash(planned, request.sources, failed)
+    perceptual = looks_for_near_duplicates(request.recipe, list_sources(request.sources, request.recipe.limit))
+    rehash(planned, request.sources, failed, perceptual=perceptual)
     for shard in plan.shards_of(planned, failed):
         (request.out / "shards" / f"{shard}.parquet").unlink(missing_ok=True)
 
@@ -132,6 +148,7 @@ def check_listing(
         connection.register("planned", _numbered(_planned(planned)))
         connection.register("listed", _numbered(batch for _, batch in listing.batches()))
         connection.register("mended", pa.Table.from_pylist([{"source": s, "id": i} for s, i in mended], schema=keys))
+        connection.register("own", _own_pictures(planned))
         row = connection.execute(DIFFERENCES).fetchall()[0]
     gone, first_gone, changed, first_changed, new, first_new = row
     if gone or changed:
@@ -141,6 +158,8 @@ def check_listing(
             "put them back as they were, accept mended files that had failed with --retry-failed, "
             "or build into a new folder with -o"
         )
+    if new and not extend and _all_are_drawn(planned, listing, new):
+        return 0
     if new and not extend:
         raise UserError(
             f"the source has {new} photos that were not planned (first: {first_new!r}); "
@@ -149,8 +168,8 @@ def check_listing(
     return new
 
 
-def rehash(path: Path, sources: Sequence[Source], keys: Collection[tuple[str, str]]) -> None:
-    """Take over size and sha256 of samples whose files were mended after they had failed, in a ``plan.parquet``."""
+def rehash(path: Path, sources: Sequence[Source], keys: Collection[tuple[str, str]], *, perceptual: bool) -> None:
+    """Take over size and hashes of samples whose files were mended after they had failed, in a ``plan.parquet``."""
     import pyarrow as pa
 
     by_name = {source.name: source for source in sources}
@@ -161,12 +180,14 @@ def rehash(path: Path, sources: Sequence[Source], keys: Collection[tuple[str, st
         for table in tables(path):
             found = [now.get(key) for key in zip(plan.column(table, "source"), plan.column(table, "id"), strict=True)]
             if any(found):
-                sizes, digests = plan.column(table, "size"), plan.column(table, "sha256")
+                columns = {name: plan.column(table, name) for name in ("size", "sha256", "phash")}
                 for number, sample in enumerate(found):
                     if sample is not None:
-                        sizes[number] = sample.size
-                        digests[number] = hash_samples([sample], by_name[sample.source])[0]
-                for name, values in (("size", sizes), ("sha256", digests)):
+                        content = fingerprints([sample], by_name[sample.source], perceptual=perceptual)[0]
+                        columns["size"][number] = sample.size
+                        columns["sha256"][number] = content and content.sha256
+                        columns["phash"][number] = content and content.phash
+                for name, values in columns.items():
                     at = table.column_names.index(name)
                     table = table.set_column(at, name, pa.array(values, table.schema.field(name).type))
             groups.add(table)
@@ -175,8 +196,32 @@ def rehash(path: Path, sources: Sequence[Source], keys: Collection[tuple[str, st
 def _planned(planned: pa.Table | Path) -> Iterator[pa.Table]:
     import pyarrow.compute as pc
 
-    for table in tables(planned, ["source", "id", "size", "path"]):
-        yield table.filter(pc.is_valid(table["path"]))
+    for table in tables(planned, ["source", "id", "size", "path", "kind"]):
+        own = pc.fill_null(pc.equal(table["kind"], OWN_PICTURE[1]), fill_value=False)
+        yield table.filter(pc.and_not(pc.is_valid(table["path"]), own))
+
+
+def _own_pictures(planned: pa.Table | Path) -> pa.Table:
+    """Source and id of the files that planning knew as drawn by sketchprep."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rows = [
+        table.filter(pc.equal(table["kind"], OWN_PICTURE[1])) for table in tables(planned, ["source", "id", "kind"])
+    ]
+    return pa.concat_tables(rows).select(["source", "id"])
+
+
+def _all_are_drawn(planned: pa.Table | Path, listing: Listing, new: int) -> bool:
+    """Whether all new files are sketches and sheets that sketchprep wrote since the photos were planned."""
+    if new > MOST_NEW or any(source.listed for source in listing.sources):
+        return False
+    known, _ = known_samples(planned)
+    for source, batch in listing.batches():
+        found = fingerprints(samples_of(unplanned(batch, known)), source)
+        if not all(content and content.marked for content in found):
+            return False
+    return True
 
 
 def _numbered(batches: Iterable[pa.Table]) -> pa.RecordBatchReader:

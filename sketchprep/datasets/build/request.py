@@ -15,7 +15,7 @@ from sketchprep.datasets.sources.base import Source
 from sketchprep.errors import UserError
 from sketchprep.io.object_store import location
 from sketchprep.sketching import recipe, selection
-from sketchprep.sketching.recipe import Recipe
+from sketchprep.sketching.recipe import Recipe, SourceSpec
 
 __all__ = ["EXECUTOR_NAMES", "Request", "executor_name", "failure_limit", "prepare", "process_count"]
 
@@ -41,10 +41,12 @@ def prepare(
     overrides: Iterable[str] = (),
     limit: int | None = None,
     photo_list: str | os.PathLike[str] | None = None,
+    follow_links: bool = False,
 ) -> Request:
     """Resolve the recipe, its sources and the folder, without touching the disk.
 
     A `photo_list` is a file of paths relative to the root; see `sketchprep.datasets.sources.photo_list`.
+    `follow_links` becomes an option of the recipe's sources.
 
     Raises
     ------
@@ -59,6 +61,8 @@ def prepare(
     if isinstance(spec, os.PathLike):
         spec = Path(spec)
     rec = recipe.load(spec, overrides, limit=limit, **_only(source, recipe_name))
+    if follow_links:
+        rec = rec.model_copy(update={"sources": tuple(_with_links(spec) for spec in rec.sources)})
     roots = _roots(rec, root)
     opened = [sources.open_source(s.name, roots[s.name], **s.options) for s in rec.sources]
     _check_names(rec, opened)
@@ -69,7 +73,13 @@ def prepare(
     folder = location(out) if out is not None else Path("out") / rec.name
     if isinstance(folder, Path) and (folder / "recipe.yaml").is_file():
         rec = recipe.as_begun(rec, read_recipe(folder).get("recipe") or {})
+    for one in opened:
+        one.tree.leave_out(folder)
     return Request(rec, roots, opened, folder)
+
+
+def _with_links(spec: SourceSpec) -> SourceSpec:
+    return spec.model_copy(update={"options": {**spec.options, "follow_links": True}})
 
 
 def _check_names(rec: Recipe, opened: list[Source]) -> None:

@@ -1,13 +1,16 @@
-"""Commands of GANSketching: generate pictures, import other authors' StyleGAN2."""
+"""Commands of GANSketching: generate pictures, train a StyleGAN2, import other authors' one."""
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
 from sketchprep.core.cli_options import DEVICE, OFFLINE, OUT_NEEDED
+from sketchprep.training.commands import trains
 
 __all__ = ["COMMANDS", "EVALUATE", "IMPORT", "TRAIN"]
 
@@ -79,6 +82,29 @@ def import_stylegan2(weights: Path, out: Path, discriminator: Path | None) -> No
     click.echo(bring(weights, out, discriminator=discriminator).text())
 
 
+@click.command("stylegan2")
+@click.option(
+    "--data", required=True, type=click.Path(path_type=Path), help="A built dataset, or a folder or zip with pictures."
+)
+@click.option(
+    "--run", type=click.Path(path_type=Path), default="runs/stylegan2", show_default=True, help="Folder of the run."
+)
+@click.option(
+    "--preset", default="tiny", show_default=True, help="paper256 (256 px), small (128 px) or tiny (64 px, for CPUs)."
+)
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the preset.")
+@click.option("--max-minutes", type=float, help="Fit the number of images to this time.")
+@trains
+def train_stylegan2(data: Path, run: Path, **options: Any) -> None:
+    """Train a StyleGAN2 on photos of any class: what `generate` draws with and sketches can customise."""
+    from sketchprep.models.gansketching.training.train_stylegan2 import train_stylegan2 as fit
+
+    result = fit(data, run, **options)
+    click.echo(result.text)
+    sys.exit(getattr(result, "exit_code", 0))
+
+
 COMMANDS = (generate,)
-TRAIN = EVALUATE = ()
+TRAIN = (train_stylegan2,)
+EVALUATE = ()
 IMPORT = (import_stylegan2,)

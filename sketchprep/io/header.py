@@ -10,8 +10,8 @@ from sketchprep.errors import SampleError
 __all__ = ["MAX_PIXELS", "Header", "check_budget", "check_size", "exif_orientation"]
 
 MAX_PIXELS = 100_000_000
-# Bytes a pixel decodes to; modes that are not here take four.
-_PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "LA": 2, "PA": 2, "RGB": 3, "YCbCr": 3, "LAB": 3}
+# Bytes a pixel decodes to; modes that are not here take four.  Pillow decodes WebP to RGBA and holds a second frame.
+_PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "LA": 2, "PA": 2, "RGB": 3, "YCbCr": 3, "LAB": 3, "WEBP": 6}
 # The limit on pixels is one on bytes too, as of RGB; small pictures may be as deep as they like.
 _BYTES_OF_LIMIT, _FREE_BYTES = 3, 16 << 20
 # A progressive photo has ten to fifteen scans, and each goes over all its pixels.
@@ -88,13 +88,14 @@ def check_budget(header: Header, max_pixels: int, *, passes: int = 1) -> None:
     """
     width, height = header.width, header.height
     check_size(width, height, max_pixels)
-    size = width * height * (4 if header.transparent else _PIXEL_BYTES.get(header.mode, 4)) * max(header.bits // 8, 1)
+    mode = header.format if header.format in _PIXEL_BYTES else "RGBA" if header.transparent else header.mode
+    size = width * height * _PIXEL_BYTES.get(mode, 4) * max(header.bits // 8, 1)
     limit = max(_BYTES_OF_LIMIT * max_pixels, _FREE_BYTES)
     if size > limit:
         raise SampleError(
             "too-large",
-            f"{width}×{height} pixels of {header.mode} decode to {size / 1e6:.0f} MB, over the limit of "
-            f"{limit / 1e6:.0f} MB; shrink the picture, or save it as 8-bit RGB without transparency",
+            f"{width}×{height} pixels of {header.format} ({header.mode}) decode to {size / 1e6:.0f} MB, over the limit "
+            f"of {limit / 1e6:.0f} MB; shrink the picture, or save it as 8-bit RGB JPEG or PNG",
         )
     if passes > 1 and width * height * passes > _PASSES_OF_LIMIT * max_pixels:
         raise SampleError(

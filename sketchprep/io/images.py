@@ -39,8 +39,6 @@ __all__ = [
 # Each failure becomes a row with its reason; OpenCV's own lines on stderr would only tear the progress bar.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
-_MAX_PLAIN = 4 << 20
-
 
 @contextmanager
 def _memory_is_a_budget() -> Iterator[None]:
@@ -222,11 +220,6 @@ def _checked(data: bytes, max_pixels: int) -> tuple[Header, bytes]:
     """
     header = probe(data)
     check_budget(header, max_pixels)
-    if header.format == "PPM" and data[1:2] in b"123" and len(data) > _MAX_PLAIN:
-        message = (
-            f"a PPM of plain text over {_MAX_PLAIN >> 20} MB takes minutes to decode; save it as binary PPM or PNG"
-        )
-        raise SampleError("too-large", message)
     if header.format == "JPEG":
         return header, checked_jpeg(data, header, max_pixels)
     return header, png_essentials(data) if header.format == "PNG" else data

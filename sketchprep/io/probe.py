@@ -15,10 +15,11 @@ import warnings
 from typing import TYPE_CHECKING
 
 from sketchprep.errors import SampleError
-from sketchprep.io.foreign import check_tiff, name_foreign, name_unread_tiff
+from sketchprep.io.foreign import name_foreign
 from sketchprep.io.header import Header
 from sketchprep.io.jpeg import probe_jpeg
 from sketchprep.io.png import probe_png
+from sketchprep.io.tiff import check_strips, check_tiff, name_unread_tiff
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -32,6 +33,8 @@ _AVIF_BRANDS = {b"avif", b"avis"}
 # Pillow says what it finds by exceptions too; without a handler its log would go to stderr.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 _BMP_HEADERS = (b"\x0c\0\0\0", b"\x28\0\0\0", b"\x6c\0\0\0", b"\x7c\0\0\0")
+
+_MAX_SLOW_BYTES = 4_000_000
 
 
 def probe(data: bytes) -> Header:
@@ -59,12 +62,28 @@ def probe(data: bytes) -> Header:
         return Header("HEIC", 0, 0, "RGB")
     if not kind:
         raise name_foreign(data)
+    if kind == "TIFF":
+        check_strips(data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         image = open_pillow(data)
         if kind == "TIFF":
             check_tiff(image.tag_v2)  # type: ignore[attr-defined]
+    _check_codec(image, len(data))
     return Header(kind, *image.size, image.mode)
+
+
+def _check_codec(image: Image.Image, size: int) -> None:
+    """Refuse a large picture of the few codecs that Pillow has in Python: plain or odd PPM, run-length coded BMP."""
+    from PIL import Image
+
+    slow = {tile[0] for tile in image.tile} & Image.DECODERS.keys()  # type: ignore[attr-defined]
+    if slow and size > _MAX_SLOW_BYTES:
+        raise SampleError(
+            "too-large",
+            f"{size / 1e6:.0f} MB stored in an old way ({', '.join(slow)}) take minutes to decode, and "
+            f"{_MAX_SLOW_BYTES / 1e6:.0f} MB are the limit; save it as PNG",
+        )
 
 
 def sniff(data: bytes) -> str:

@@ -106,7 +106,7 @@ def test_bytes_are_counted_with_alpha(data: bytes) -> None:
     assert len(data) < 1000
     kind, message = refusal(data)
     assert kind == "too-large"
-    assert "400 MB" in message
+    assert "00 MB, over" in message
     assert "300 MB" in message
 
 
@@ -115,9 +115,32 @@ def test_depth_counts_too() -> None:
     assert "486 MB" in refusal(png_of([header, (b"IDAT", b""), (b"IEND", b"")]))[1]
 
 
-def test_plain_text_ppm_is_limited() -> None:
+def test_codecs_that_pillow_has_in_python_are_limited() -> None:
     assert images.decode(b"P3 2 1 255 1 2 3 4 5 6\n").tolist() == [[[1, 2, 3], [4, 5, 6]]]
-    assert "plain text" in refusal(b"P3 2000 2000 255\n" + b"1 " * 12_000_000)[1]
+    for data in (
+        b"P3 2000 2000 255\n" + b"1 " * 12_000_000,
+        b"P6 2000 2000 254\n" + bytes(12_000_000),
+        run_length_bmp(2000, b"\1\1" * 4_000_000),
+    ):
+        kind, message = refusal(data)
+        assert kind == "too-large"
+        assert "old way" in message
+    assert images.decode(b"P6 2000 2000 255\n" + bytes(12_000_000)).shape == (2000, 2000, 3)
+
+
+def run_length_bmp(side: int, runs: bytes) -> bytes:
+    header = struct.pack("<IiiHHIIiiII", 40, side, side, 1, 8, 1, 0, 0, 0, 256, 0)
+    return b"BM" + struct.pack("<IHHI", 0, 0, 0, 54 + 1024) + header + bytes(1024) + runs
+
+
+def test_strips_of_a_tiff_are_counted() -> None:
+    count = 1_000_000
+    tags = [(256, 4, 1, 1), (257, 4, 1, count), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, count, 200),
+            (277, 3, 1, 1), (278, 4, 1, 1), (279, 4, count, 200)]  # fmt: skip
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)
+    kind, message = refusal((b"II*\0\x08\0\0\0" + directory).ljust(200, b"\1") + struct.pack("<I", 150) * count)
+    assert kind == "corrupt"
+    assert "1,000,000 strips" in message
 
 
 def test_transparency_does_not_multiply_memory() -> None:

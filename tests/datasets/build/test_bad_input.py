@@ -105,6 +105,8 @@ def write_bad(root: Path, faces) -> dict[str, str]:
         "empty.jpg": (b"", "empty"),
         "text.jpg": (b"This is not a picture, whatever its name says.\n" * 20, "not-a-picture"),
         "truncated.jpg": (whole[: len(whole) // 2], "truncated"),
+        "cut and closed.jpg": (whole[: len(whole) // 2] + b"\xff\xd9", "corrupt"),
+        "hole.jpg": (whole[:20_000] + bytes(4096) + whole[24_096:], "corrupt"),
         "truncated.png": (encoded(next(faces), "PNG")[:20_000], "truncated"),
         "one pixel.png": (encoded(Image.new("RGB", (1, 1)), "PNG"), "no-face"),
         "bomb.png": (png_bomb(30_000), "too-large"),

@@ -12,10 +12,11 @@ from sketchprep.cli import build, datasets, models, serve
 from sketchprep.core.cli_options import FOLLOW_LINKS, OFFLINE
 from sketchprep.core.version import VERSION
 from sketchprep.errors import UserError
+from sketchprep.io.files import limit_sentence
 
 
 class Main(click.Group):
-    """Turns a user's mistake into one sentence and exit code 2."""
+    """Turns a user's mistake, or a limit of the machine, into one sentence and exit code 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -29,6 +30,12 @@ class Main(click.Group):
         except KeyboardInterrupt as interrupt:
             click.echo(f"\nInterrupted: {interrupt}" if interrupt.args else "\nInterrupted", err=True)
             ctx.exit(130)
+        except Exception as error:
+            sentence = limit_sentence(error)
+            if sentence is None:
+                raise
+            click.echo(f"Error: {sentence}", err=True)
+            ctx.exit(2)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)  # in the order of a user's work, not of the alphabet

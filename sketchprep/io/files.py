@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import platform
+import re
 import stat
 import tempfile
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ __all__ = [
     "commit",
     "disk_sentence",
     "expanded",
+    "limit_sentence",
     "process_name",
     "read",
     "read_regular",
@@ -33,6 +35,9 @@ __all__ = [
 ]
 
 MAX_BYTES = 512 * 2**20
+
+# What OpenCV, dlib, PyTorch, DuckDB and the dynamic loader say where Python would raise MemoryError.
+_NO_MEMORY = re.compile("allocate memory|insufficient memory|bad.alloc|failed to (map segment|allocate)", re.IGNORECASE)
 MAX_NAME = 255  # bytes of a file name on every common file system
 # What a file system says of a name; anything else concerns the folder or the disk.
 _NAME_ERRORS = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EISDIR)
@@ -143,7 +148,22 @@ def disk_sentence(out: Path, error: OSError) -> str:
     """One sentence for an error of the file system while a folder is being filled."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk that holds {out} is full; make space and run the same command again"
+    if limit := limit_sentence(error):
+        return limit
     return f"{out} cannot be written ({error.strerror or error}); mend that and run the same command again"
+
+
+def limit_sentence(error: Exception) -> str | None:
+    """One sentence for a limit of the machine or of the user's account; None if an error is about something else."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number in (errno.EMFILE, errno.ENFILE):
+        return "too many files are open; raise the limit (`ulimit -n 4096`) and run the same command again"
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full; make space and run the same command again"
+    if number == errno.ENOMEM or isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+        remedy = "raise its limit (`ulimit -v`, Slurm's `--mem`) or use fewer jobs, and run the same command again"
+        return f"the process has too little memory; {remedy}"
+    return None
 
 
 def read_regular(path: str | Path, name: str, *, limit: int = MAX_BYTES) -> bytes:
@@ -175,10 +195,11 @@ def read_regular(path: str | Path, name: str, *, limit: int = MAX_BYTES) -> byte
     except FileNotFoundError:
         raise SampleError("missing", f"{name!r} is not there") from None
     except MemoryError:
-        raise SampleError("out-of-memory", f"{name!r} does not fit into the memory that the process may use") from None
+        raise SampleError(
+            "out-of-memory", f"{name!r} does not fit into memory; raise its limit, and build with --retry-failed"
+        ) from None
     except OSError as error:
-        if error.errno in (errno.EMFILE, errno.ENFILE):
-            message = "too many files are open; raise the limit (`ulimit -n 4096`) and run the same command again"
+        if error.errno in (errno.EMFILE, errno.ENFILE) and (message := limit_sentence(error)):
             raise UserError(message) from None
         raise SampleError("unreadable", f"{name!r} cannot be read: {error.strerror or error}") from None
 
@@ -191,7 +212,7 @@ def _read_open(handle: int, name: str, limit: int) -> bytes:
         raise SampleError("too-large", f"{name!r} has {status.st_size:,} bytes; the limit is {limit:,}")
     with open(handle, "rb", closefd=False) as file:
         # A file that grows meanwhile is cut here and fails to decode.
-        return file.read(limit)
+        return file.read(status.st_size)
 
 
 def targets(inputs: Sequence[Path], out: Path, *, suffix: str = ".png") -> list[Path]:

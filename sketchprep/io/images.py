@@ -46,9 +46,7 @@ def _memory_is_a_budget() -> Iterator[None]:
     try:
         yield
     except MemoryError:
-        message = (
-            "this process has not enough memory left to decode the picture; raise its limit, or use fewer jobs (-j)"
-        )
+        message = "too little memory to decode the picture; raise the process's limit, and build with --retry-failed"
         raise SampleError("out-of-memory", message) from None
 
 

@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sketchprep.core.resources import resource
-from sketchprep.core.yaml_values import MAX_BYTES, parse_yaml, unshared
+from sketchprep.core.yaml_values import parse_yaml, read_values, unshared
 from sketchprep.errors import UserError
 
 __all__ = [
@@ -76,7 +76,7 @@ class Config:
         UserError
             If it is no ``key=value``, or leads through a key that holds no others.
         """
-        origin = f"{option} {given or text}"
+        origin = " ".join(f"{option} {given or text}".splitlines())
         key, equals, value = text.partition("=")
         *parents, last = key.strip().split(".")
         if not equals or not last:
@@ -137,7 +137,7 @@ class Config:
                 if _mistake(kind, values) != message:
                     break
                 origin = earlier
-            raise UserError(f"{origin}: {message}")
+            raise UserError(" ".join(f"{origin}: {message}".splitlines()))
         return kind.model_validate(layers[-1][1])
 
 
@@ -204,12 +204,10 @@ def read_yaml(path: Path, origin: str, *, remedy: str = "check the path", empty:
         If the file cannot be read, is not valid YAML, or holds something else.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        values = parse_yaml(data.decode("utf-8"))
+        values = read_values(path)
     except OSError as error:
         raise UserError(f"{origin}: cannot be read ({error.strerror or error}); {remedy}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except yaml.YAMLError as error:
         raise UserError(f"{origin}: is not valid YAML: {' '.join(str(error).split())}") from None
     if values is None and empty:
         return {}
@@ -259,7 +257,7 @@ def _inner(annotation: Any) -> Any:
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
     """List the keys in which two nested mappings differ, as ``key: old → new``."""
     lines = []
-    for key in sorted({*old, *new}):
+    for key in sorted({*old, *new}, key=str):
         a, b = old.get(key), new.get(key)
         name = f"{prefix}{key}"
         if isinstance(a, Mapping) and isinstance(b, Mapping):

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-__all__ = ["MAX_BYTES", "parse_yaml", "unshared"]
+__all__ = ["parse_yaml", "read_values", "unshared"]
 
 MAX_BYTES = 2**20
 MAX_DEPTH = 32
 MAX_NODES = 100_000
+
+
+def read_values(path: Path) -> Any:
+    """Plain values of a YAML file, see `parse_yaml`; text that is not UTF-8 is no YAML either."""
+    with path.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    try:
+        return parse_yaml(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise yaml.YAMLError(f"it is not UTF-8: {error}") from None
 
 
 def parse_yaml(text: str) -> Any:
@@ -25,10 +36,27 @@ def parse_yaml(text: str) -> Any:
     if len(text) > MAX_BYTES:
         raise yaml.YAMLError(f"it is larger than {MAX_BYTES:,} bytes")
     try:
-        return unshared(yaml.load(text, _BoundedLoader))
+        values = unshared(yaml.load(text, _BoundedLoader))
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
         # PyYAML lets the constructors' own errors through: a month 13, an integer of too many digits.
         raise yaml.YAMLError(f"a value cannot be read: {error}") from None
+    _refuse_unplain(values)
+    return values
+
+
+def _refuse_unplain(value: Any) -> None:
+    """Raise YAMLError for what JSON could not hold, such as dates, and for integers beyond 64 bits."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _refuse_unplain(key)
+            _refuse_unplain(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _refuse_unplain(inner)
+    elif not isinstance(value, str | int | float | None):
+        raise yaml.YAMLError(f"it holds a {type(value).__name__}; quote it")
+    elif isinstance(value, int) and value.bit_length() > 64:
+        raise yaml.YAMLError("it holds a number of more than 64 bits")
 
 
 class _BoundedLoader(yaml.SafeLoader):

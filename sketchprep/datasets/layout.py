@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,12 +20,30 @@ __all__ = [
     "UNMERGED",
     "Totals",
     "complete_shards",
+    "is_shard_name",
     "plan_path",
     "read_recipe",
     "stored_environment",
 ]
 
 SPLITS = ("train", "val", "test")
+LARGEST = 4096  # frame in pixels
+# What is read of recipe.yaml, without the recipe's model: pydantic is slow to load, and later versions have more keys.
+_STORED: dict[str, Any] = {
+    "recipe": {
+        "name": str,
+        "sources": [{"name": str}],
+        "size": int,
+        "shard_size": int,
+        "align": {"template": str},
+        "stages": {...: {"op": str, "input": str}},
+        "sketch": str | None,
+        "store": [str],
+        "labels": bool,
+        "photo": {"format": str},
+    },
+    "depends_on": {...: object},
+}
 # Marker: exists from the start of work on shards until index, card and preview are written.
 UNMERGED = Path("log") / "unmerged"
 # `stage` of the failures that a merge adds: photos whose bytes an earlier one has.
@@ -56,6 +75,11 @@ class Totals:
         for group in groups:
             self.failures[bool(group["rejected"]), group["kind"]] += group["count_all"]
         return sum(group["count_all"] for group in groups if not group["rejected"])
+
+
+def is_shard_name(text: str) -> bool:
+    """Whether a text is the name of a shard, ``train-000000``."""
+    return re.fullmatch(rf"(?:{'|'.join(SPLITS)})-[0-9]{{6,9}}", text) is not None
 
 
 def complete_shards(out: Path) -> list[str]:
@@ -90,14 +114,30 @@ def read_recipe(folder: Path) -> dict[str, Any]:
     """Read ``recipe.yaml`` of a dataset: ``recipe``, ``depends_on`` and ``hash``."""
     import yaml
 
-    from sketchprep.core.yaml_values import parse_yaml
+    from sketchprep.core.yaml_values import read_values
 
     path = folder / "recipe.yaml"
     try:
-        return dict(parse_yaml(path.read_text(encoding="utf-8")))
+        values = read_values(path)
     except OSError:
         raise UserError(
             f"{folder}: holds no dataset (recipe.yaml is missing); make one with `sketchprep build`"
         ) from None
-    except (yaml.YAMLError, ValueError, TypeError):
-        raise UserError(f"{path}: is damaged; build into a new folder") from None
+    except yaml.YAMLError:
+        values = None
+    if not _fits(values, _STORED) or not 0 < values["recipe"]["size"] <= LARGEST:
+        raise UserError(f"{path}: is damaged; build into a new folder with -o")
+    return values
+
+
+def _fits(value: Any, shape: Any) -> bool:
+    """Whether plain values have the keys and types of a shape; `...` stands for any key."""
+    if isinstance(shape, list):
+        return isinstance(value, list) and all(_fits(inner, shape[0]) for inner in value)
+    if not isinstance(shape, dict):
+        return isinstance(value, shape) and (shape is not int or not isinstance(value, bool))
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        return False
+    if ... in shape:
+        return all(_fits(inner, shape[...]) for inner in value.values())
+    return all(key in value and _fits(value[key], inner) for key, inner in shape.items())

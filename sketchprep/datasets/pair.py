@@ -6,10 +6,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from sketchprep.errors import UserError
+
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Pair"]
+__all__ = ["FARTHEST", "Pair"]
+
+FARTHEST = 1 << 15
+"""No landmark and no window lies so many pixels away from the frame."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,7 +63,20 @@ class Pair:
         import numpy as np
 
         flat = self.row["landmarks"]
-        return None if flat is None else np.asarray(flat, np.float32).reshape(68, 2)
+        if flat is None:
+            return None
+        points = np.asarray(flat, np.float32).reshape(68, 2)
+        if not (np.abs(points) < FARTHEST).all():
+            raise self.damaged("landmarks")
+        return points
+
+    def damaged(self, what: str) -> UserError:
+        """The sentence about a part of the row that cannot be."""
+        shard = f"shards/{self.row['shard']}.parquet"
+        return UserError(
+            f"{shard}: {what} of pair {self.id!r} are damaged; delete it and index.parquet, and run the same build "
+            "command: the shard is made again"
+        )
 
     def __getitem__(self, name: str) -> np.ndarray:
         """Decode a stored picture by its stage: ``"photo"``, ``"sketch"``, ``"hed"``, ``"labels"`` and so on."""

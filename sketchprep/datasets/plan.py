@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sketchprep.datasets.schema import failure_schema, plan_schema
-from sketchprep.io.tables import RowGroups, tables
+from sketchprep.datasets.layout import is_shard_name
+from sketchprep.datasets.schema import FAILURES, PLAN, PLANNED, failure_schema, plan_schema
+from sketchprep.errors import UserError
+from sketchprep.io.tables import RowGroups, TableFile, tables
 from sketchprep.records import Failure, Sample
 
 if TYPE_CHECKING:
@@ -72,10 +74,13 @@ def _count_shards_of(path: Path, state: tuple[int, int, int]) -> dict[str, int]:
 
 def _count_shards(plan: pa.Table | Path) -> dict[str, int]:
     counts: Counter[str] = Counter()
-    for table in tables(plan, ["shard"]):
+    for table in tables(plan, ["shard"], kind=PLAN):
         groups = table["shard"].value_counts()
         counts.update(dict(zip(groups.field("values").to_pylist(), groups.field("counts").to_pylist(), strict=True)))
     counts.pop(None, None)  # type: ignore[call-overload]
+    for name in counts:
+        if not is_shard_name(name):
+            raise UserError(f"{plan}: is damaged (no shard is called {name!r}); {PLAN.remedy}")
     return dict(sorted(counts.items()))
 
 
@@ -128,22 +133,21 @@ def _collect(plan: pa.Table | Path, names: Sequence[str]) -> dict[str, ShardPlan
 def _holding(plan: pa.Table | Path, wanted: pa.Array) -> Iterator[pa.Table]:
     """Rows of the wanted shards; row groups without any are known by one column."""
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     if not isinstance(plan, Path):
         yield plan.filter(pc.is_in(plan["shard"], wanted))
         return
-    with pq.ParquetFile(plan) as file:
-        for number in range(file.num_row_groups):
-            inside = pc.is_in(file.read_row_group(number, columns=["shard"], use_threads=False)["shard"], wanted)
+    with TableFile(plan, PLAN) as file:
+        for number in range(len(file.groups)):
+            inside = pc.is_in(file.read(number, ["shard"])["shard"], wanted)
             if pc.any(inside).as_py():
-                yield file.read_row_group(number, use_threads=False).filter(inside)
+                yield PLANNED.checked(file.read(number).filter(inside), plan)
 
 
 def shards_of(plan: pa.Table | Path, keys: Collection[tuple[str, str]]) -> list[str]:
     """Names of the shards that hold the given (source, id)."""
     found = set()
-    for table in tables(plan, ["source", "id", "shard"]):
+    for table in tables(plan, ["source", "id", "shard"], kind=PLAN):
         columns = (column(table, name) for name in ("source", "id", "shard"))
         found |= {shard for source, id_, shard in zip(*columns, strict=True) if shard and (source, id_) in keys}
     return sorted(found)
@@ -153,10 +157,10 @@ def failure_tables(plan: pa.Table | Path) -> Iterator[pa.Table]:
     """Yield the samples that planning dropped, in the columns of ``failures.parquet``."""
     import pyarrow.compute as pc
 
-    for table in tables(plan, failure_schema().names):
+    for table in tables(plan, failure_schema().names, kind=PLAN):
         dropped = table.filter(pc.is_valid(table["kind"]))
         if len(dropped):
-            yield dropped
+            yield FAILURES.checked(dropped, plan) if isinstance(plan, Path) else dropped
 
 
 def failures(plan: pa.Table | Path) -> list[Failure]:

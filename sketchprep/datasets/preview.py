@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from sketchprep.datasets.pair import FARTHEST
 from sketchprep.datasets.reader import PairDataset
-from sketchprep.errors import UserError
+from sketchprep.errors import SampleError, UserError
 from sketchprep.io.contact_sheet import TILE, contact_sheet, save_picture
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ def draw_windows(photo: np.ndarray, pair: Pair) -> np.ndarray:
     for window in pair.row["windows"] or []:
         if window["part"] in PART_COLOURS:
             x, y = window["x"], window["y"]
+            if max(abs(x), abs(y), window["width"], window["height"]) >= FARTHEST:
+                raise pair.damaged("windows")
             corner = (x + window["width"] - 1, y + window["height"] - 1)
             thickness = max(1, round(len(image) / 256))
             cv2.rectangle(image, (x, y), corner, PART_COLOURS[window["part"]], thickness, cv2.LINE_AA)
@@ -94,6 +97,9 @@ def _picture(pair: Pair, member: str, mark: bool) -> np.ndarray:
         image = pair[member]
     except KeyError:  # a label map exists for some pairs only
         return np.full((TILE, TILE), 235, np.uint8)
+    except SampleError as error:
+        tar = f"shards/{pair.row['shard']}.tar"
+        raise UserError(f"{tar}: {member} of pair {pair.id!r}: {error}; see `sketchprep verify`") from None
     if member == "labels":
         return LABEL_COLOURS[np.minimum(image, len(LABEL_COLOURS) - 1)]
     return draw_windows(image, pair) if mark and member == "photo" else image

@@ -8,17 +8,18 @@ import functools
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from sketchprep.datasets.layout import read_recipe
+from sketchprep.datasets.layout import is_shard_name, read_recipe
 from sketchprep.datasets.pair import Pair
 from sketchprep.datasets.remote import url_of, view
+from sketchprep.datasets.schema import INDEX
 from sketchprep.errors import UserError
 from sketchprep.io.object_store import Url, location
-from sketchprep.io.tables import mapped, row_at, rows_of, spread_rows, tables
+from sketchprep.io.tables import TableFile, mapped, row_at, rows_of, spread_rows, tables
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -78,11 +79,12 @@ class PairDataset:
         self._selected: pa.Table | None = None  # rows that were chosen out of it
         self._read_singly = 0  # rows of a long index
         if spread is not None:
-            self._selected = spread_rows(self._index, spread)
+            self._selected = spread_rows(self._index, spread, INDEX)
         self._runs = _runs(self._index, split)  # stretches of the index: first row, and the row behind the last
         self._count = sum(end - first for first, end in self._runs)
         if split is not None and not self._count:
-            known = sorted({name for part in tables(self._index, ["split"]) for name in part["split"].to_pylist()})
+            parts = tables(self._index, ["split"], kind=INDEX)
+            known = sorted({name for part in parts for name in part["split"].to_pylist()})
             raise UserError(f"{self.folder}: has no split '{split}', only {', '.join(known) or 'none'}")
 
     @property
@@ -141,17 +143,19 @@ class PairDataset:
     def _row(self, number: int) -> pa.Table:
         """One row of the table, without the copy of a long index as long as only few rows are asked for."""
         few = self._selected is None and self._opened is None and self._read_singly < FEW_ROWS
-        if not few or rows_of(self._index) <= HELD_ROWS:
+        if not few or rows_of(self._index, INDEX) <= HELD_ROWS:
             return self.table.slice(number, 1)
         self._read_singly += 1
         for first, end in self._runs:
             if number < end - first:
-                return row_at(self._index, first + number)
+                return row_at(self._index, first + number, INDEX)
             number -= end - first
         raise IndexError(number)
 
     def _pair(self, rows: pa.Table) -> Pair:
         row = rows.to_pylist()[0]
+        if not is_shard_name(row["shard"]):
+            raise UserError(f"{self._index}: is damaged (no shard is called {row['shard']!r}); {INDEX.remedy}")
         if self._url is not None:
             return Pair(row, _read_from_store(self._url, row))
         descriptor = self._open(row["shard"])
@@ -166,13 +170,11 @@ class PairDataset:
             If there is none.
         """
         import pyarrow.compute as pc
-        import pyarrow.parquet as pq
 
         wanted = {"id": id, "source": source, "split": self.split}
         wanted = {column: value for column, value in wanted.items() if value is not None}
         if self._selected is None and self._opened is None:  # row groups whose bounds exclude the id are not read
-            rules = [(column, "==", value) for column, value in wanted.items()]
-            rows = pq.read_table(self._index, filters=rules, use_threads=False)
+            rows = _filtered(self._index, wanted)
         else:
             masks = [pc.equal(self.table[column], value) for column, value in wanted.items()]
             first = pc.index(functools.reduce(pc.and_, masks), value=True).as_py()
@@ -224,24 +226,21 @@ def _runs(index: Path, split: str | None) -> list[tuple[int, int]]:
     """Stretches of an index with the rows of a split, or of all; groups of rows of one split are not read."""
     import numpy as np
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     if split is None:
-        return [(0, rows_of(index))]
+        return [(0, rows_of(index, INDEX))]
     edges: list[int] = []  # where a stretch begins, and where it ends, in turn
-    with pq.ParquetFile(index) as file:
-        first, column = 0, file.schema_arrow.names.index("split")  # a plain column: its leaf has the same number
-        for group in range(file.num_row_groups):
-            facts = file.metadata.row_group(group)
-            bounds = facts.column(column).statistics
-            if bounds is not None and bounds.has_min_max and bounds.min == bounds.max:
-                inside = np.full(1, bounds.min == split)
+    with TableFile(index, INDEX) as file:
+        first = 0
+        for group, rows in enumerate(file.groups):
+            bounds = file.bounds(group, "split")
+            if bounds is not None and bounds[0] == bounds[1]:
+                inside = np.full(1, bounds[0] == split)
             else:
-                rows = file.read_row_group(group, columns=["split"], use_threads=False)["split"]
-                inside = pc.equal(rows, split).to_numpy()
+                inside = pc.equal(file.read(group, ["split"])["split"], split).to_numpy()
             changes = np.flatnonzero(np.diff(inside.astype(np.int8), prepend=len(edges) % 2))
             edges += (changes + first).tolist()
-            first += facts.num_rows
+            first += rows
     if len(edges) % 2:
         edges.append(first)
     return list(zip(edges[::2], edges[1::2], strict=True))
@@ -250,10 +249,20 @@ def _runs(index: Path, split: str | None) -> list[tuple[int, int]]:
 def _rows(index: Path, runs: list[tuple[int, int]]) -> pa.Table:
     """Stretches of an index: held, or memory-mapped if the index is long."""
     import pyarrow as pa
+
+    with TableFile(index, INDEX) as file:
+        long = file.metadata.num_rows > HELD_ROWS
+        table = mapped(index, _cached(index), INDEX) if long else file.read_all()
+    return pa.concat_tables([table.slice(first, end - first) for first, end in runs])  # copies nothing
+
+
+def _filtered(index: Path, wanted: Mapping[str, str | None]) -> pa.Table:
+    """Rows of an index with such values; row groups whose bounds exclude them are not read."""
     import pyarrow.parquet as pq
 
-    table = pq.read_table(index, use_threads=False) if rows_of(index) <= HELD_ROWS else mapped(index, _cached(index))
-    return pa.concat_tables([table.slice(first, end - first) for first, end in runs])  # copies nothing
+    with INDEX.damage(index):
+        rows = pq.read_table(index, filters=[(name, "==", value) for name, value in wanted.items()], use_threads=False)
+    return INDEX.checked(rows, index)
 
 
 def _cached(index: Path) -> Path:
@@ -297,7 +306,8 @@ def _read_from_store(url: Url, row: dict[str, Any]) -> dict[str, bytes]:
 
 
 def _read_exactly(descriptor: int, size: int, offset: int, row: dict[str, Any]) -> bytes:
-    data = os.pread(descriptor, size, offset)
-    if len(data) != size:
+    sound = 0 <= size <= os.fstat(descriptor).st_size and 0 <= offset < 2**63
+    data = os.pread(descriptor, size, offset) if sound else b""
+    if not sound or len(data) != size:
         raise UserError(f"shard {row['shard']} is cut short at pair {row['id']!r}; see `sketchprep verify`")
     return data

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from sketchprep.io.tables import Kind
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
+    "FAILURES",
     "FAILURE_COLUMNS",
+    "INDEX",
+    "PLAN",
+    "PLANNED",
+    "SHARD",
     "failure_schema",
+    "failures_of",
     "index_schema",
+    "pairs_of",
     "plan_schema",
     "sample_schema",
     "shard_schema",
     "shard_table",
-    "split_pairs",
 ]
 
 # Columns of a shard row that are null for a pair.
@@ -136,11 +145,30 @@ def shard_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=shard_schema())
 
 
-def split_pairs(rows: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """Split shard rows into pairs and failures."""
+def pairs_of(rows: pa.Table, path: Path) -> pa.Table:
+    """The pairs among a shard's rows, in the columns of the index."""
     import pyarrow.compute as pc
 
-    if rows["kind"].null_count == len(rows):
-        return rows, rows.slice(0, 0)
-    is_pair = pc.is_null(rows["kind"])
-    return rows.filter(is_pair), rows.filter(pc.invert(is_pair))
+    return _PAIRS.checked(rows.filter(pc.is_null(rows["kind"])), path)
+
+
+def failures_of(rows: pa.Table, path: Path) -> pa.Table:
+    """What became no pair among a shard's rows, in the columns of ``failures.parquet``."""
+    import pyarrow.compute as pc
+
+    return _FAILED.checked(rows.filter(pc.is_valid(rows["kind"])), path)
+
+
+_AGAIN = "delete it and run the same build command: "
+PLAN = Kind(plan_schema, ("id", "source"), "build into a new folder with -o", ("phash", "alike"))
+PLANNED = Kind(plan_schema, ("ordinal", "id", "source", "path", "size", "split", "shard"), PLAN.remedy, PLAN.added)
+SHARD = Kind(shard_schema, ("id", "source"), f"{_AGAIN}the shard is made again", ("face_score",))
+INDEX = Kind(
+    index_schema,
+    ("ordinal", "id", "source", "split", "shard", "members"),
+    f"{_AGAIN}it is merged again",
+    SHARD.added,
+)
+FAILURES = Kind(failure_schema, ("id", "source", "stage", "kind", "message", "rejected"), f"{_AGAIN}it is merged again")
+_PAIRS = Kind(index_schema, INDEX.filled, SHARD.remedy, SHARD.added)
+_FAILED = Kind(failure_schema, FAILURES.filled, SHARD.remedy)

@@ -16,7 +16,7 @@ from sketchprep.datasets import plan
 from sketchprep.datasets.layout import UNMERGED, Totals, complete_shards, plan_path
 from sketchprep.datasets.remote import view
 from sketchprep.datasets.reports import read_reports
-from sketchprep.datasets.schema import failure_schema, split_pairs
+from sketchprep.datasets.schema import FAILURES, INDEX, PLAN, SHARD, failure_schema, failures_of
 from sketchprep.errors import UserError
 from sketchprep.io import tables
 from sketchprep.io.files import atomic
@@ -96,7 +96,7 @@ def status(folder: str | Path, totals: Totals | None = None) -> Status:
     path = plan_path(out)
     sizes = plan.shard_sizes(path)
     finished = set(complete_shards(out)) & sizes.keys()
-    result = Status(location(folder), listed=tables.rows_of(path), planned=sum(sizes.values()), shards=len(sizes))
+    result = Status(location(folder), listed=tables.rows_of(path, PLAN), planned=sum(sizes.values()), shards=len(sizes))
     result.complete, result.splits = len(finished), plan.split_counts(path)
     result.done = sum(sizes[name] for name in finished)
     kept = None if totals is not None or len(finished) < len(sizes) else _kept_totals(out)
@@ -107,7 +107,7 @@ def status(folder: str | Path, totals: Totals | None = None) -> Status:
         _add_reports(result, out, finished)
     result.pairs, result.bytes, result.failures = result.pairs + totals.pairs, totals.bytes, totals.failures
     for error in (out / "log" / "slurm").glob("*.error"):
-        result.refused[error.read_text(encoding="utf-8").strip()] += 1
+        result.refused[error.read_text(encoding="utf-8", errors="replace").strip()] += 1
     return result
 
 
@@ -163,38 +163,33 @@ def save_totals(out: Path, status: Status) -> None:
 
 def _kept_totals(out: Path) -> tuple[Totals, dict[str, float], int] | None:
     """The cached sums, seconds by stage and the photos that these cover; None if they are missing or outdated."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError):
         values = json.loads((out / TOTALS).read_text())
-        if (out / UNMERGED).exists() or tables.rows_of(out / "index.parquet") != values["pairs"]:
+        if (out / UNMERGED).exists() or tables.rows_of(out / "index.parquet", INDEX) != values["pairs"]:
             return None
-        totals = Totals(values["pairs"], values["bytes"])
-        totals.failures.update({(rejected, kind): count for rejected, kind, count in values["failures"]})
-        return totals, dict(values["seconds"]), int(values["measured"])
+        totals = Totals(int(values["pairs"]), int(values["bytes"]))
+        totals.failures.update({(bool(rejected), str(kind)): int(n) for rejected, kind, n in values["failures"]})
+        return totals, {str(k): float(v) for k, v in values["seconds"].items()}, int(values["measured"])
     return None
 
 
 def shard_failures(out: Path, names: Iterable[str]) -> Iterator[pa.Table]:
     """Yield the rejected and failed rows of the given shards.  Those without any are known by their footer alone."""
-    import pyarrow.parquet as pq
-
-    schema = failure_schema()
     for name in names:
-        with pq.ParquetFile(out / "shards" / f"{name}.parquet") as file:
-            meta = shard_meta(file.metadata)
+        path = out / "shards" / f"{name}.parquet"
+        with tables.TableFile(path, SHARD) as file:
+            meta = shard_meta(file.metadata, path)
             if meta["pairs"] < meta["photos"]:
-                rows = file.read(columns=schema.names, use_threads=False)
-                yield split_pairs(rows)[1].select(schema.names).cast(schema)
+                yield failures_of(file.read_all(failure_schema().names), path)
 
 
 def read_failures(out: Path) -> Iterator[pa.Table]:
     """Yield everything that became no pair: what planning dropped, then the rows of the complete shards."""
     merged = out / "failures.parquet"
     if merged.is_file() and _kept_totals(out) is not None:
-        yield from tables.tables(merged)
+        yield from tables.tables(merged, kind=FAILURES)
         return
-    schema = failure_schema()
-    for table in plan.failure_tables(plan_path(out)):
-        yield table.select(schema.names).cast(schema)
+    yield from plan.failure_tables(plan_path(out))
     yield from shard_failures(out, complete_shards(out))
 
 

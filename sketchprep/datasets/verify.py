@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 from sketchprep.datasets import plan
 from sketchprep.datasets.layout import MERGE_STAGE, complete_shards, plan_path
 from sketchprep.datasets.remote import tar, view
+from sketchprep.datasets.schema import FAILURES, INDEX, SHARD, failures_of, pairs_of
 from sketchprep.errors import UserError
 from sketchprep.io import shards as store
-from sketchprep.io.tables import tables
+from sketchprep.io.tables import TableFile, tables
 
 __all__ = ["Extent", "extent", "verify"]
 
@@ -75,17 +76,19 @@ def verify(folder: str | os.PathLike[str], *, checked: Callable[[int], Any] = la
 
 
 def _check_shard(out: Path, name: str, planned: plan.ShardPlan) -> Iterator[str]:
-    import pyarrow.parquet as pq
-
     remedy = f"delete shards/{name}.parquet and run the same build command: the shard is made again"
     path = out / "shards" / f"{name}.tar"
+    marker = path.with_suffix(".parquet")
     try:
-        meta = store.read_shard_meta(out / "shards" / f"{name}.parquet")
-        rows = pq.read_table(out / "shards" / f"{name}.parquet").to_pylist()
-    except (OSError, ValueError, KeyError, TypeError, UserError):
+        with TableFile(marker, SHARD) as file:
+            meta, table = store.shard_meta(file.metadata, marker), file.read_all()
+        rows, failed = pairs_of(table, marker).to_pylist(), failures_of(table, marker)
+    except (OSError, UserError):
         yield f"shards/{name}.parquet: is damaged; {remedy}"
         return
-    if [row["id"] for row in rows] != [sample.id for sample in planned.samples]:
+    if (meta["photos"], meta["pairs"]) != (len(rows) + len(failed), len(rows)):
+        yield f"shards/{name}.parquet: counts other rows than it holds; {remedy}"
+    if table["id"].to_pylist() != [sample.id for sample in planned.samples]:
         yield f"shards/{name}.parquet: its rows are not the planned ones; {remedy}"
     try:
         size, digest = path.stat().st_size, _sha256(path)
@@ -100,24 +103,28 @@ def _check_shard(out: Path, name: str, planned: plan.ShardPlan) -> Iterator[str]
 
 def _check_members(path: Path, rows: list[dict[str, Any]], remedy: str) -> Iterator[str]:
     with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
         for row in rows:
-            for member in row["members"] or []:
-                data = os.pread(file.fileno(), member["size"], member["offset"])
-                if hashlib.sha256(data).hexdigest() != member["sha256"]:
+            for member in row["members"]:
+                inside = 0 <= member["offset"] <= size and 0 <= member["size"] <= size
+                data = os.pread(file.fileno(), member["size"], member["offset"]) if inside else b""
+                if not inside or hashlib.sha256(data).hexdigest() != member["sha256"]:
                     name = f"{store.key(row['ordinal'])}.{member['name']}"
                     yield f"shards/{path.name}: member {name} of {row['id']!r} is not what was written; {remedy}"
 
 
 def _check_index(out: Path, names: list[str]) -> Iterator[str]:
     """The merged index must hold the rows of the shards."""
-    import pyarrow.parquet as pq
-
     pairs = sum(store.read_shard_meta(out / "shards" / f"{name}.parquet")["pairs"] for name in names)
-    pairs -= _merged_duplicates(out)
     remedy = "delete it and run the same build command: it is merged again"
     try:
-        rows = pq.read_metadata(out / "index.parquet").num_rows
-    except (OSError, ValueError):
+        pairs -= _merged_duplicates(out)
+    except UserError:
+        yield f"failures.parquet: is damaged; {remedy}"
+        return
+    try:
+        rows = sum(len(table) for table in tables(out / "index.parquet", kind=INDEX))
+    except (OSError, UserError):
         yield f"index.parquet: is missing or damaged; {remedy}"
         return
     if rows != pairs:
@@ -131,7 +138,7 @@ def _merged_duplicates(out: Path) -> int:
     path = out / "failures.parquet"
     if not path.is_file():
         return 0
-    return sum(pc.sum(pc.equal(table["stage"], MERGE_STAGE)).as_py() or 0 for table in tables(path, ["stage"]))
+    return sum(pc.sum(pc.equal(table["stage"], MERGE_STAGE)).as_py() or 0 for table in tables(path, kind=FAILURES))
 
 
 def _sha256(path: Path) -> str:

@@ -134,13 +134,23 @@ def read_shard_meta(path: Path) -> dict[str, Any]:
     import pyarrow.parquet as pq
 
     try:
-        return shard_meta(pq.read_metadata(path))
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(
-            f"{path}: is damaged; delete it and run the same build command: the shard is made again"
-        ) from None
+        return shard_meta(pq.read_metadata(path), path)
+    except (OSError, ValueError):
+        raise _damaged(path) from None
 
 
-def shard_meta(footer: Any) -> dict[str, Any]:
-    """Return the same from a footer that was read already."""
-    return json.loads(footer.metadata[META])
+def shard_meta(footer: Any, path: Path) -> dict[str, Any]:
+    """Return the same from the footer of `path` that was read already."""
+    try:
+        meta = json.loads(footer.metadata[META])
+        counts = [meta[name] for name in ("photos", "pairs", "tar_bytes")]
+        sound = all(type(count) is int and 0 <= count < 2**63 for count in counts) and counts[1] <= counts[0]
+    except (ValueError, LookupError, TypeError):
+        sound = False
+    if not sound or not isinstance(meta.get("tar_sha256"), str):
+        raise _damaged(path)
+    return meta
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError(f"{path}: is damaged; delete it and run the same build command: the shard is made again")

@@ -1,20 +1,175 @@
-"""Parquet read and written a row group at a time."""
+"""Parquet read and written a row group at a time; what is read is checked against the kind it should be of."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sketchprep.errors import UserError
 from sketchprep.io.files import atomic
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
-__all__ = ["ParquetStream", "RowGroups", "mapped", "row_at", "rows_of", "spread_rows", "tables"]
+__all__ = [
+    "Kind",
+    "ParquetStream",
+    "RowGroups",
+    "TableFile",
+    "mapped",
+    "row_at",
+    "rows_of",
+    "spread_rows",
+    "tables",
+]
 
 
-def tables(where: pa.Table | Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+@dataclass(frozen=True)
+class Kind:
+    """A kind of Parquet file.
+
+    Attributes
+    ----------
+    columns : callable
+        Returns the schema.
+    filled : tuple of str
+        Columns without nulls.
+    remedy : str
+        What to do about a damaged one.
+    added : tuple of str
+        Columns that files of earlier versions lack; they are null there.
+    """
+
+    columns: Callable[[], pa.Schema]
+    filled: tuple[str, ...]
+    remedy: str
+    added: tuple[str, ...] = ()
+
+    def checked(self, rows: pa.Table, path: Path, names: Sequence[str] | None = None) -> pa.Table:
+        """Bring rows to the schema, or to some of its columns; UserError where they do not fit."""
+        import pyarrow as pa
+
+        schema = self.columns()
+        with self.damage(path):
+            names = schema.names if names is None else list(names)
+            present = [name for name in names if name in rows.column_names or name not in self.added]
+            rows = _with_columns(rows.select(present), pa.schema([schema.field(name) for name in names]))
+            rows.validate(full=True)  # for instance whether text is UTF-8
+            for name, column in zip(names, rows.columns, strict=True):
+                if (name in self.filled and column.null_count) or _inner_nulls(column):
+                    raise ValueError(f"'{name}' has gaps")
+        return rows
+
+    @contextlib.contextmanager
+    def damage(self, path: Path) -> Iterator[None]:
+        """Turn what reading a damaged file raises into one sentence; errors of the system pass."""
+        import pyarrow as pa
+
+        try:
+            yield
+        except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, ArithmeticError, MemoryError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            reason = str(error).partition("\n")[0].strip("'\"")[:200]
+            raise UserError(f"{path}: is damaged ({reason}); {self.remedy}") from None
+
+
+def _inner_nulls(column: pa.ChunkedArray) -> bool:
+    """Whether a list or struct that is there lacks a value inside."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type):
+        inner = pc.list_flatten(column)
+        return bool(inner.null_count) or _inner_nulls(inner)
+    if pa.types.is_struct(column.type):
+        return any(pc.struct_field(column, at).null_count for at in range(column.type.num_fields))
+    return False
+
+
+class TableFile:
+    """A Parquet file, open for the block.
+
+    Parameters
+    ----------
+    path : Path
+    kind : Kind, optional
+        What it should be; None for files that this process has written itself.
+
+    Raises
+    ------
+    UserError
+        On entry and on reading, if it is damaged or of another kind.
+    """
+
+    def __init__(self, path: Path, kind: Kind | None = None) -> None:
+        self.path, self.kind = path, kind
+
+    def __enter__(self) -> TableFile:
+        import pyarrow.parquet as pq
+
+        with self._damage():
+            self._file = pq.ParquetFile(self.path)
+            if self.metadata.num_rows != sum(self.groups):
+                raise ValueError("its row groups do not add up")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    @property
+    def metadata(self) -> pq.FileMetaData:
+        """The footer."""
+        return self._file.metadata
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The kind's, else its own."""
+        return self._file.schema_arrow if self.kind is None else self.kind.columns()
+
+    @property
+    def groups(self) -> list[int]:
+        """Rows of each row group."""
+        return [self.metadata.row_group(number).num_rows for number in range(self.metadata.num_row_groups)]
+
+    def bounds(self, group: int, column: str) -> tuple[Any, Any] | None:
+        """Least and largest value of a plain column in a row group, where the footer has them and no value is null."""
+        with self._damage():
+            facts = self.metadata.row_group(group).column(self.metadata.schema.names.index(column)).statistics
+            known = facts is not None and facts.has_min_max and not facts.null_count
+            return (facts.min, facts.max) if known else None
+
+    def read(self, group: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """Rows of a row group, on one thread; only some columns, in this order, if asked."""
+        with self._damage():
+            names = self.schema.names if columns is None else list(columns)
+            rows = self._file.read_row_group(group, columns=names, use_threads=False)
+            if len(rows) != self.groups[group]:
+                raise ValueError("rows are missing")
+        return rows.select(names) if self.kind is None else self.kind.checked(rows, self.path, names)
+
+    def read_all(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """All row groups as one table."""
+        import pyarrow as pa
+
+        return pa.concat_tables([self.empty(columns), *(self.read(at, columns) for at in range(len(self.groups)))])
+
+    def empty(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """No rows, in the right columns."""
+        table = self.schema.empty_table()
+        return table if columns is None else table.select(list(columns))
+
+    def _damage(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext() if self.kind is None else self.kind.damage(self.path)
+
+
+def tables(
+    where: pa.Table | Path, columns: Sequence[str] | None = None, *, kind: Kind | None = None
+) -> Iterator[pa.Table]:
     """Yield the rows of a table, or of a Parquet file one row group after the other; only some columns if asked.
 
     Parameters
@@ -23,27 +178,26 @@ def tables(where: pa.Table | Path, columns: Sequence[str] | None = None) -> Iter
         Held by the caller, or on the disk: then one row group is in memory.
     columns : sequence of str, optional
         In this order.
+    kind : Kind, optional
+        What the file should be.
     """
-    import pyarrow.parquet as pq
-
     if not isinstance(where, Path):
         yield where if columns is None else where.select(list(columns))
         return
-    with pq.ParquetFile(where) as file:
-        for number in range(file.num_row_groups):
-            yield file.read_row_group(number, columns=columns, use_threads=False)
-        if not file.num_row_groups:
-            yield file.schema_arrow.empty_table() if columns is None else file.read(columns=columns)
+    with TableFile(where, kind) as file:
+        for number in range(len(file.groups)):
+            yield file.read(number, columns)
+        if not file.groups:
+            yield file.empty(columns)
 
 
-def rows_of(path: Path) -> int:
+def rows_of(path: Path, kind: Kind | None = None) -> int:
     """Number of rows of a Parquet file, from its footer."""
-    import pyarrow.parquet as pq
+    with TableFile(path, kind) as file:
+        return int(file.metadata.num_rows)
 
-    return int(pq.read_metadata(path).num_rows)
 
-
-def mapped(path: Path, copy: Path) -> pa.Table:
+def mapped(path: Path, copy: Path, kind: Kind | None = None) -> pa.Table:
     """Memory-map a Parquet file's rows through an uncompressed Arrow copy, which is made where it is missing.
 
     Any row is then read in well under a millisecond, and none of them counts as this process' own memory; decoding the
@@ -54,52 +208,46 @@ def mapped(path: Path, copy: Path) -> pa.Table:
     path : Path
     copy : Path
         Another one for other content.
+    kind : Kind, optional
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     if not copy.is_file():
         copy.parent.mkdir(parents=True, exist_ok=True)
         with (
             atomic(copy) as temporary,
-            pq.ParquetFile(path) as file,
+            TableFile(path, kind) as file,
             pa.OSFile(str(temporary), "wb") as sink,
-            pa.ipc.new_file(sink, file.schema_arrow) as writer,
+            pa.ipc.new_file(sink, file.schema) as writer,
         ):
-            for number in range(file.num_row_groups):
-                writer.write_table(file.read_row_group(number, use_threads=False))
+            for number in range(len(file.groups)):
+                writer.write_table(file.read(number))
     return pa.ipc.open_file(pa.memory_map(str(copy))).read_all()
 
 
-def row_at(path: Path, number: int) -> pa.Table:
+def row_at(path: Path, number: int, kind: Kind | None = None) -> pa.Table:
     """One row of a Parquet file by its number, reading no row group but its own."""
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(path) as file:
-        for group in range(file.num_row_groups):
-            rows = file.metadata.row_group(group).num_rows
+    with TableFile(path, kind) as file:
+        for group, rows in enumerate(file.groups):
             if number < rows:
-                return file.read_row_group(group, use_threads=False).slice(number, 1)
+                return file.read(group).slice(number, 1)
             number -= rows
     raise IndexError(f"{path} has fewer rows")
 
 
-def spread_rows(path: Path, count: int) -> pa.Table:
+def spread_rows(path: Path, count: int, kind: Kind | None = None) -> pa.Table:
     """Rows spread evenly over a Parquet file, reading no row group but theirs."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
-        footer = file.metadata
-        total = footer.num_rows
+    with TableFile(path, kind) as file:
+        total = sum(file.groups)
         last = max(1, min(count, total) - 1)
         wanted = sorted({round(i * (total - 1) / last) for i in range(min(count, total))})
-        parts, first = [file.schema_arrow.empty_table()], 0
-        for number in range(footer.num_row_groups):
-            size = footer.row_group(number).num_rows
+        parts, first = [file.empty()], 0
+        for number, size in enumerate(file.groups):
             inside = [row - first for row in wanted if first <= row < first + size]
             if inside:
-                parts.append(file.read_row_group(number).take(inside))
+                parts.append(file.read(number).take(inside))
             first += size
         return pa.concat_tables(parts)
 

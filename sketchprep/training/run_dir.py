@@ -14,7 +14,7 @@ import yaml
 from sketchprep.core import workdir
 from sketchprep.core.config import differing_keys
 from sketchprep.core.version import VERSION
-from sketchprep.core.yaml_values import parse_yaml
+from sketchprep.core.yaml_values import read_values
 from sketchprep.errors import UserError
 from sketchprep.training import checkpoint, devices
 from sketchprep.training.logs import STATS, hours
@@ -86,8 +86,8 @@ class Account:
 def account(path: Path, images: int | None = None) -> Account:
     """Read the account of a run, up to so many images if given."""
     try:
-        marker = parse_yaml((path / MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+        marker = read_values(path / MARKER)
+    except (OSError, yaml.YAMLError):
         marker = None
     if not isinstance(marker, dict):
         return Account(hours(path / STATS, images))
@@ -141,14 +141,14 @@ def _marker(path: Path) -> dict[str, Any] | None:
         If it is damaged or cannot be read.
     """
     try:
-        marker = parse_yaml((path / MARKER).read_text(encoding="utf-8"))
+        marker = read_values(path / MARKER)
         dict(marker["settings"])
         return marker
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise UserError(f"--run {path}: cannot be read ({error.strerror}); choose another folder") from None
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError):
+    except (yaml.YAMLError, KeyError, TypeError, ValueError):
         raise UserError(f"{path / MARKER}: is damaged; choose a new folder with --run") from None
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sketchprep.datasets import plan
 from sketchprep.datasets.build.near_duplicates import MOST_PHOTOS
 from sketchprep.datasets.left_out import LeftOut, Reason
+from sketchprep.datasets.schema import PLAN
 from sketchprep.io.tables import tables
 from sketchprep.sketching import selection
 
@@ -121,7 +122,7 @@ def _lacking(recipe: Recipe, planned: Path) -> Counter[str]:
     asked = {"attributes": rules.exclude_attributes or rules.require_attributes, "pose": rules.pose.limits}
     names = [name for name, wanted in asked.items() if wanted]
     counts: Counter[str] = Counter()
-    for table in tables(planned, ["path", *names]) if names else ():
+    for table in tables(planned, ["path", *names], kind=PLAN) if names else ():
         photos = table.filter(table["path"].is_valid())
         counts.update({name: photos[name].null_count for name in names})
     return counts
@@ -130,13 +131,13 @@ def _lacking(recipe: Recipe, planned: Path) -> Counter[str]:
 def _alike(planned: Path) -> list[str]:
     """Sentences on near-duplicates that are in the plan: pairs within a split, and across splits."""
     followers: dict[str, tuple[str, str]] = {}
-    for table in tables(planned, ["id", "alike", "split"]):
+    for table in tables(planned, ["id", "alike", "split"], kind=PLAN):
         if table["alike"].null_count < len(table):
             rows = table.filter(table["alike"].is_valid()).to_pylist()
             followers |= {row["id"]: (row["alike"], row["split"]) for row in rows if row["split"]}
     firsts = {first for first, _ in followers.values()}
     splits: dict[str, str] = {}
-    for table in tables(planned, ["id", "split"]) if firsts else ():
+    for table in tables(planned, ["id", "split"], kind=PLAN) if firsts else ():
         ids = zip(plan.column(table, "id"), plan.column(table, "split"), strict=True)
         splits |= {id_: split for id_, split in ids if id_ in firsts and split}
     together, apart = Reason(), Reason()

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from sketchprep.datasets import plan
 from sketchprep.datasets.layout import MERGE_STAGE, Totals
-from sketchprep.datasets.schema import failure_schema, index_schema, split_pairs
+from sketchprep.datasets.schema import PLAN, SHARD, failure_schema, failures_of, index_schema, pairs_of
 from sketchprep.io import query, shards
 from sketchprep.io.files import atomic
-from sketchprep.io.tables import RowGroups, tables
+from sketchprep.io.tables import RowGroups, TableFile, tables
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,7 +22,7 @@ GROUP_ROWS = 4096
 # Digests are grouped by their first eight bytes; whole ones are compared only within a group.
 DUPLICATES = """
     WITH pairs AS (
-        SELECT ordinal, id, sha256, ('0x' || sha256[:16])::UBIGINT AS prefix FROM rows WHERE kind IS NULL
+        SELECT ordinal, id, sha256, TRY_CAST('0x' || sha256[:16] AS UBIGINT) AS prefix FROM rows WHERE kind IS NULL
     ), repeated AS (
         SELECT prefix FROM pairs GROUP BY prefix HAVING count(*) > 1
     )
@@ -63,8 +63,9 @@ def merge(out: Path, planned: pa.Table | Path, names: Iterable[str]) -> Totals:
             failures.add(dropped)
             totals.count(dropped)
         for name in names:
-            rows = mark_duplicates(_read_shard(out, name, totals), duplicates)
-            pairs, failed = split_pairs(rows)
+            path = out / "shards" / f"{name}.parquet"
+            rows = mark_duplicates(_read_shard(path, totals), duplicates)
+            pairs, failed = pairs_of(rows, path), failures_of(rows, path)
             totals.pairs += len(pairs)
             if len(pairs):
                 index.add(pairs)
@@ -74,14 +75,11 @@ def merge(out: Path, planned: pa.Table | Path, names: Iterable[str]) -> Totals:
     return totals
 
 
-def _read_shard(out: Path, name: str, totals: Totals) -> pa.Table:
-    """Rows of a shard; its size is added to the totals.  One thread: a shard's file is too small to share."""
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(out / "shards" / f"{name}.parquet") as file:
-        meta = shards.shard_meta(file.metadata)
-        totals.bytes += meta["tar_bytes"]
-        return file.read(use_threads=False)
+def _read_shard(path: Path, totals: Totals) -> pa.Table:
+    """Rows of a shard; its size is added to the totals."""
+    with TableFile(path, SHARD) as file:
+        totals.bytes += shards.shard_meta(file.metadata, path)["tar_bytes"]
+        return file.read_all()
 
 
 def find_duplicates(out: Path, planned: pa.Table | Path, names: Sequence[str]) -> dict[int, str]:
@@ -98,10 +96,17 @@ def find_duplicates(out: Path, planned: pa.Table | Path, names: Sequence[str]) -
     """
     if not names or not _lacks_digests(planned):
         return {}
-    files = [str(out / "shards" / f"{name}.parquet") for name in names]
+    import duckdb
+
+    files = [out / "shards" / f"{name}.parquet" for name in names]
     with query.connect() as connection:
-        connection.read_parquet(files).create_view("rows")
-        return dict(connection.execute(DUPLICATES).fetchall())
+        try:
+            connection.read_parquet([str(path) for path in files]).create_view("rows")
+            return dict(connection.execute(DUPLICATES).fetchall())
+        except duckdb.Error:
+            for path in files:  # one of them is damaged: reading it says so
+                _read_shard(path, Totals())
+            raise
 
 
 def mark_duplicates(rows: pa.Table, duplicates: Mapping[int, str]) -> pa.Table:
@@ -131,6 +136,6 @@ def _lacks_digests(planned: pa.Table | Path) -> bool:
 
     return any(
         pc.any(pc.and_(pc.is_null(table["sha256"]), pc.is_valid(table["shard"]))).as_py()
-        for table in tables(planned, ["sha256", "shard"])
+        for table in tables(planned, ["sha256", "shard"], kind=PLAN)
         if table["sha256"].null_count
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sketchprep.datasets.schema import plan_schema
+from sketchprep.datasets.schema import PLAN, plan_schema
 from sketchprep.datasets.sources.tables import samples_of
 from sketchprep.errors import SampleError
 from sketchprep.io.perceptual import MIRRORED, likeness
@@ -61,7 +61,7 @@ class NearDuplicates:
 
         self._sources = sources
         columns = ["id", "source", "path", "sketch_path", "phash", "split", "shard"]
-        planned = [] if before is None else [table.select(columns) for table in tables(before, columns)]
+        planned = [] if before is None else [table.select(columns) for table in tables(before, columns, kind=PLAN)]
         rows = pa.concat_tables([plan_schema().empty_table().select(columns), *planned]).combine_chunks()
         self._before = rows.filter(pc.and_(pc.is_valid(rows["shard"]), pc.is_valid(rows["phash"])))
 

@@ -21,6 +21,7 @@ from sketchprep.datasets.build.planner import (
 )
 from sketchprep.datasets.build.request import Request
 from sketchprep.datasets.layout import UNMERGED, complete_shards
+from sketchprep.datasets.schema import PLAN
 from sketchprep.datasets.sources.tables import samples_of
 from sketchprep.datasets.status import shard_failures
 from sketchprep.errors import UserError
@@ -141,15 +142,22 @@ def check_listing(
     UserError
         If samples vanished or changed their size, or if new ones came and `extend` is not set.
     """
+    import duckdb
     import pyarrow as pa
 
+    failed: list[UserError] = []  # DuckDB would wrap them
     keys = pa.schema([("source", pa.string()), ("id", pa.string())])
     with query.connect() as connection:
-        connection.register("planned", _numbered(_planned(planned)))
-        connection.register("listed", _numbered(batch for _, batch in listing.batches()))
+        connection.register("planned", _numbered(_planned(planned), failed))
+        connection.register("listed", _numbered((batch for _, batch in listing.batches()), failed))
         connection.register("mended", pa.Table.from_pylist([{"source": s, "id": i} for s, i in mended], schema=keys))
         connection.register("own", _own_pictures(planned))
-        row = connection.execute(DIFFERENCES).fetchall()[0]
+        try:
+            row = connection.execute(DIFFERENCES).fetchall()[0]
+        except duckdb.Error:
+            if failed:
+                raise failed[0] from None
+            raise
     gone, first_gone, changed, first_changed, new, first_new = row
     if gone or changed:
         what = f"{gone} planned photos are gone" if gone else f"{changed} photos changed their size"
@@ -177,7 +185,7 @@ def rehash(path: Path, sources: Sequence[Source], keys: Collection[tuple[str, st
     listing = Listing(tuple(source for source in sources if source.name in wanted))
     now = {(s.source, s.id): s for s in _picked(listing, keys)}
     with atomic(path) as temporary, plan.row_groups(temporary) as groups:
-        for table in tables(path):
+        for table in tables(path, kind=PLAN):
             found = [now.get(key) for key in zip(plan.column(table, "source"), plan.column(table, "id"), strict=True)]
             if any(found):
                 columns = {name: plan.column(table, name) for name in ("size", "sha256", "phash")}
@@ -196,7 +204,7 @@ def rehash(path: Path, sources: Sequence[Source], keys: Collection[tuple[str, st
 def _planned(planned: pa.Table | Path) -> Iterator[pa.Table]:
     import pyarrow.compute as pc
 
-    for table in tables(planned, ["source", "id", "size", "path", "kind"]):
+    for table in tables(planned, ["source", "id", "size", "path", "kind"], kind=PLAN):
         own = pc.fill_null(pc.equal(table["kind"], OWN_PICTURE[1]), fill_value=False)
         yield table.filter(pc.and_not(pc.is_valid(table["path"]), own))
 
@@ -207,7 +215,8 @@ def _own_pictures(planned: pa.Table | Path) -> pa.Table:
     import pyarrow.compute as pc
 
     rows = [
-        table.filter(pc.equal(table["kind"], OWN_PICTURE[1])) for table in tables(planned, ["source", "id", "kind"])
+        table.filter(pc.equal(table["kind"], OWN_PICTURE[1]))
+        for table in tables(planned, ["source", "id", "kind"], kind=PLAN)
     ]
     return pa.concat_tables(rows).select(["source", "id"])
 
@@ -224,8 +233,8 @@ def _all_are_drawn(planned: pa.Table | Path, listing: Listing, new: int) -> bool
     return True
 
 
-def _numbered(batches: Iterable[pa.Table]) -> pa.RecordBatchReader:
-    """Source, id, size and position of samples, as a stream."""
+def _numbered(batches: Iterable[pa.Table], failed: list[UserError]) -> pa.RecordBatchReader:
+    """Source, id, size and position of samples, as a stream; what stops it is appended to `failed`."""
     import pyarrow as pa
 
     names = ("source", "id", "size")
@@ -233,11 +242,15 @@ def _numbered(batches: Iterable[pa.Table]) -> pa.RecordBatchReader:
 
     def stream() -> Iterator[pa.RecordBatch]:
         at = 0
-        for batch in batches:
-            columns = [batch[name] for name in names]
-            numbers = pa.array(range(at, at + len(batch)), pa.int64())
-            at += len(batch)
-            yield from pa.table([*columns, numbers], schema=schema).to_batches()
+        try:
+            for batch in batches:
+                columns = [batch[name] for name in names]
+                numbers = pa.array(range(at, at + len(batch)), pa.int64())
+                at += len(batch)
+                yield from pa.table([*columns, numbers], schema=schema).to_batches()
+        except UserError as error:
+            failed.append(error)
+            raise
 
     return pa.RecordBatchReader.from_batches(schema, stream())
 

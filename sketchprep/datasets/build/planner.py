@@ -12,7 +12,7 @@ from sketchprep.datasets import plan
 from sketchprep.datasets.build.near_duplicates import MOST_PHOTOS, NearDuplicates
 from sketchprep.datasets.build.plan_builder import PlanBuilder
 from sketchprep.datasets.left_out import LeftOut
-from sketchprep.datasets.schema import FAILURE_COLUMNS, plan_schema
+from sketchprep.datasets.schema import FAILURE_COLUMNS, PLAN, plan_schema
 from sketchprep.datasets.sources.tables import samples_of
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import tables
@@ -158,7 +158,7 @@ def looks_for_near_duplicates(recipe: Recipe, listing: Listing) -> bool:
 def write_plan(path: Path, builder: PlanBuilder, before: Path | None = None) -> None:
     """Write planned samples as ``plan.parquet``, after the rows of `before`."""
     with atomic(path) as temporary, plan.row_groups(temporary) as groups:
-        for table in () if before is None else tables.tables(before):
+        for table in () if before is None else tables.tables(before, kind=PLAN):
             groups.add(table)
         for table in builder.tables(*_continued(before)):
             groups.add(table)
@@ -193,7 +193,7 @@ def known_samples(before: pa.Table | Path | None) -> tuple[set[tuple[str, str]],
     """(source, id) of everything in a plan, and who had which bytes first."""
     planned: set[tuple[str, str]] = set()
     owners: dict[str, str] = {}
-    for table in () if before is None else tables.tables(before, ["source", "id", "sha256"]):
+    for table in () if before is None else tables.tables(before, ["source", "id", "sha256"], kind=PLAN):
         columns = [plan.column(table, name) for name in ("source", "id", "sha256")]
         planned |= set(zip(*columns[:2], strict=True))
         for _, id_, digest in zip(*columns, strict=True):
@@ -207,7 +207,7 @@ def _continued(before: pa.Table | Path | None) -> tuple[int, dict[str, int]]:
     import pyarrow.compute as pc
 
     first, counts = 0, dict[str, int]()
-    for table in () if before is None else tables.tables(before, ["ordinal"]):
+    for table in () if before is None else tables.tables(before, ["ordinal"], kind=PLAN):
         first = max(first, 1 + (-1 if (last := pc.max(table["ordinal"]).as_py()) is None else last))
     for name in () if before is None else plan.shard_names(before):
         split, number = name.rsplit("-", 1)

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sketchprep.datasets.layout import read_recipe
+from sketchprep.datasets.layout import is_shard_name, read_recipe
+from sketchprep.datasets.schema import INDEX, SHARD
 from sketchprep.datasets.sources.base import Fingerprint, Scan, Source
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io.object_store import is_url
@@ -78,7 +79,7 @@ class DatasetSource(Source):
         """Return the attributes that are true of any photo, and those that its recipe selected by."""
         rules = self.recipe["select"]
         names = {*rules["exclude_attributes"], *rules["require_attributes"]}
-        for table in tables(self.root / "index.parquet", ["attributes"]):
+        for table in tables(self.root / "index.parquet", ["attributes"], kind=INDEX):
             names |= set(table["attributes"].combine_chunks().flatten().unique().to_pylist())
         return tuple(sorted(names))
 
@@ -90,11 +91,14 @@ class DatasetSource(Source):
 
     def _scan(self) -> Scan:
         several = len(self.recipe["sources"]) > 1
-        return Scan([self._sample(row, several=several) for row in self._index()])
+        try:
+            return Scan([self._sample(row, several=several) for row in self._index()])
+        except SampleError as error:
+            raise UserError(f"{self.root / 'index.parquet'}: is damaged ({error}); {INDEX.remedy}") from None
 
     def _index(self) -> Iterator[dict[str, Any]]:
         columns = ["ordinal", "id", "source", "split", "shard", "members", "pose", "attributes"]
-        for table in tables(self.root / "index.parquet", columns):
+        for table in tables(self.root / "index.parquet", columns, kind=INDEX):
             yield from table.to_pylist()
 
     def _sample(self, row: dict[str, Any], *, several: bool) -> Sample:
@@ -150,17 +154,19 @@ class DatasetSource(Source):
 
     def _row(self, sample: Sample) -> dict[str, Any]:
         shard, _, ordinal = sample.path.partition("/")
+        if not is_shard_name(shard):
+            raise SampleError("unreadable", f"index.parquet names a shard {shard!r}")
         if shard not in self._rows:
             columns = ["ordinal", "shard", "members", "landmarks", "kind"]
             try:
                 rows = [
                     row
-                    for table in tables(self.root / "shards" / f"{shard}.parquet", columns)
+                    for table in tables(self.root / "shards" / f"{shard}.parquet", columns, kind=SHARD)
                     for row in table.to_pylist()
                 ]
-            except (OSError, ValueError) as error:
+            except (OSError, UserError) as error:
                 raise SampleError("unreadable", f"shards/{shard}.parquet cannot be read ({error})") from None
-            self._rows[shard] = {row["ordinal"]: row for row in rows if row["kind"] is None}
+            self._rows[shard] = {row["ordinal"]: row for row in rows if row["kind"] is None and row["members"]}
             while len(self._rows) > HELD_SHARDS:
                 self._rows.popitem(last=False)
         try:
@@ -180,23 +186,27 @@ class DatasetSource(Source):
         path = f"shards/{row['shard']}.tar"
         try:
             with (self.root / path).open("rb") as file:
-                data = os.pread(file.fileno(), member["size"], member["offset"])
+                inside = member["offset"] >= 0 and 0 <= member["size"] <= os.fstat(file.fileno()).st_size
+                data = os.pread(file.fileno(), member["size"], member["offset"]) if inside else b""
         except OSError as error:
             raise SampleError("unreadable", f"{path} cannot be read ({error.strerror})") from None
-        if len(data) != member["size"]:
+        if not inside or len(data) != member["size"]:
             raise SampleError("truncated", f"{path} is cut short; see `sketchprep verify`")
         return data
 
 
 def _photo(row: Mapping[str, Any]) -> dict[str, Any]:
-    return next(member for member in row["members"] if member["name"].startswith("photo."))
+    photo = next((member for member in row["members"] or [] if member["name"].startswith("photo.")), None)
+    if photo is None:
+        raise SampleError("unreadable", f"pair {row['ordinal']} holds no photo")
+    return photo
 
 
 def _definition(stages: Mapping[str, Any], name: str) -> list[Any]:
     """A stage and all that it reads, down to the photo; empty if there is no such stage."""
     chain: list[Any] = []
     while name != "photo":
-        if name not in stages:
+        if name not in stages or stages[name] in chain:
             return []
         chain.append(stages[name])
         name = stages[name]["input"]

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from sketchprep.core import cards
-from sketchprep.core.yaml_values import parse_yaml
+from sketchprep.core.yaml_values import read_values
 from sketchprep.errors import UserError
 from sketchprep.evaluation.report import table
 from sketchprep.models.deepfacedrawing.training.stage1_weights import WEAK
@@ -33,8 +33,8 @@ def read_notes(path: str | Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        found = parse_yaml(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        found = read_values(Path(path))
+    except (OSError, yaml.YAMLError) as error:
         raise UserError(f"--notes {path}: cannot be read as YAML ({' '.join(str(error).split())})") from None
     if not isinstance(found, dict):
         raise UserError(f"--notes {path}: must have keys of {', '.join(NOTES)}")
@@ -122,7 +122,7 @@ def _training(run: Path, task: Mapping[str, Any], notes: Mapping[str, Any]) -> I
 def _stage(folder: Path) -> list[str] | None:
     """Row of the table of budgets for one stage of a run; None if it never trained."""
     try:
-        options = parse_yaml((folder / "run.yaml").read_text(encoding="utf-8"))["settings"]["options"]
+        options = read_values(folder / "run.yaml")["settings"]["options"]
         lines = (folder / "stats.jsonl").read_text(encoding="utf-8").splitlines()
         entries = [(entry["images"], entry.get("images_per_second")) for entry in map(json.loads, lines)]
         step, precision, seed = options["batch × accumulate × processes"], options["precision"], options["seed"]

@@ -63,6 +63,8 @@ class DecodedPhoto:
         In pixels of the photo, where the source knows them.
     stages : mapping of str to ndarray of uint8, shape (H, W)
         Results of stages that the source brings along.
+    notes : tuple of str
+        What was done to make a pair of it; counted in the summary of a build.
     """
 
     photo: np.ndarray
@@ -70,6 +72,7 @@ class DecodedPhoto:
     encoded: bytes | None = None
     landmarks: np.ndarray | None = None
     stages: Mapping[str, np.ndarray] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ class Meter:
         self.path = path
         self.total = total
         self.counts: Counter[str] = Counter()
+        self.notes: Counter[str] = Counter()
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self._written = 0.0
         self._started = time.time()
@@ -60,6 +61,7 @@ class Meter:
         values = {
             "total": self.total,
             "counts": dict(self.counts),
+            "notes": dict(self.notes),
             "seconds": {k: round(v, 4) for k, v in self.seconds.items()},
             "started": self._started,
             "updated": time.time(),

@@ -49,6 +49,8 @@ class Status:
         Time spent by stage, summed over workers, of the shards whose figures are there.
     measured : int
         Photos that these seconds cover.
+    notes : Counter
+        What was done to ready-made pairs to number of pairs, of the shards whose figures are there.
     refused : Counter
         Sentence with which tasks of the last job array ended to number of tasks.
     """
@@ -66,6 +68,7 @@ class Status:
     failures: Counter[tuple[bool, str]] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=dict)
     measured: int = 0
+    notes: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -101,7 +104,7 @@ def status(folder: str | Path, totals: Totals | None = None) -> Status:
     result.done = sum(sizes[name] for name in finished)
     kept = None if totals is not None or len(finished) < len(sizes) else _kept_totals(out)
     if kept is not None:
-        totals, result.seconds, result.measured = kept
+        totals, result.seconds, result.measured, result.notes = kept
     else:
         totals = totals or _totals(out, path, sorted(finished))
         _add_reports(result, out, finished)
@@ -144,6 +147,7 @@ def _add_reports(result: Status, out: Path, finished: set[str]) -> None:
         for stage, value in report["seconds"].items():
             seconds[stage] += value
         result.measured += sum(counts.values())
+        result.notes.update(report.get("notes", {}))
     result.seconds = dict(seconds)
 
 
@@ -155,21 +159,23 @@ def save_totals(out: Path, status: Status) -> None:
         "failures": [[rejected, kind, count] for (rejected, kind), count in status.failures.items()],
         "seconds": status.seconds,
         "measured": status.measured,
+        "notes": status.notes,
     }
     (out / "log").mkdir(exist_ok=True)
     with atomic(out / TOTALS) as temporary:
         temporary.write_text(json.dumps(values))
 
 
-def _kept_totals(out: Path) -> tuple[Totals, dict[str, float], int] | None:
-    """The cached sums, seconds by stage and the photos that these cover; None if they are missing or outdated."""
+def _kept_totals(out: Path) -> tuple[Totals, dict[str, float], int, Counter[str]] | None:
+    """The cached sums, seconds by stage, the photos that these cover, and notes; None if missing or outdated."""
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError):
         values = json.loads((out / TOTALS).read_text())
         if (out / UNMERGED).exists() or tables.rows_of(out / "index.parquet", INDEX) != values["pairs"]:
             return None
         totals = Totals(int(values["pairs"]), int(values["bytes"]))
         totals.failures.update({(bool(rejected), str(kind)): int(n) for rejected, kind, n in values["failures"]})
-        return totals, {str(k): float(v) for k, v in values["seconds"].items()}, int(values["measured"])
+        seconds = {str(k): float(v) for k, v in values["seconds"].items()}
+        return totals, seconds, int(values["measured"]), Counter({str(k): int(n) for k, n in values["notes"].items()})
     return None
 
 
@@ -207,6 +213,7 @@ def summary(status: Status, *, kinds: bool = True) -> str:
         f"  failed           {status.failed:>9,}",
         *(_kind_lines(status, rejected=False) if kinds else ()),
     ]
+    lines += [f"  {n:,} pairs: {note}" for note, n in status.notes.most_common()]
     lines += [f"  {n} tasks ended: {sentence}" for sentence, n in status.refused.most_common()]
     if status.seconds:
         lines.append(f"  seconds by stage (summed over workers, {status.measured:,} photos)")

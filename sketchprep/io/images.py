@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from sketchprep.errors import SampleError
-from sketchprep.io.color import convert_profile, is_srgb, over_white
+from sketchprep.io.color import convert_profile, is_srgb, over, visible_ink
 from sketchprep.io.decoder_output import caught_output
 from sketchprep.io.header import MAX_PIXELS, Header, check_budget
 from sketchprep.io.jpeg import checked_jpeg, jpeg_essentials
@@ -27,6 +27,7 @@ __all__ = [
     "MAX_PIXELS",
     "Header",
     "decode",
+    "decode_drawing",
     "decode_gray",
     "decode_labels",
     "decode_small",
@@ -77,6 +78,36 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         (the message names the budget that it breaks) or ``"out-of-memory"``.
     """
     return _decode(*_checked(data, max_pixels), max_pixels)
+
+
+@_memory_is_a_budget()
+def decode_drawing(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Decode a drawing in the colours it has: as `decode`, but light ink on a transparent page is seen.
+
+    Parameters
+    ----------
+    data : bytes
+        The encoded file.
+    max_pixels : int
+        Larger pictures are refused by their header.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W, 3) or (H, W)
+        RGB; grey where the file is, its values kept as by `decode_gray`.
+
+    Raises
+    ------
+    SampleError
+        As `decode`.
+    """
+    header, data = _checked(data, max_pixels)
+    if header.mode in ("1", "L") and not header.transparent:
+        return decode_gray(data, max_pixels=max_pixels)
+    on_white = _decode(header, data, max_pixels)
+    if header.format == "JPEG" or (header.format == "PNG" and not header.transparent):
+        return on_white
+    return visible_ink(on_white, _decode(header, data, max_pixels, ground=0))
 
 
 @_memory_is_a_budget()
@@ -223,15 +254,15 @@ def _checked(data: bytes, max_pixels: int) -> tuple[Header, bytes]:
     return header, png_essentials(data) if header.format == "PNG" else data
 
 
-def _decode(header: Header, data: bytes, max_pixels: int) -> np.ndarray:
-    """Decode to upright sRGB what `_checked` returned."""
+def _decode(header: Header, data: bytes, max_pixels: int, *, ground: int = 255) -> np.ndarray:
+    """Decode to upright sRGB what `_checked` returned; `ground` is the grey under what is transparent."""
     if header.format == "JPEG":
         return _decode_jpeg(data, header, max_pixels)
     if _opencv_reads(header) and not (header.icc and not is_srgb(header.icc, header.mode)):
         return _upright(_opencv(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION), header.orientation)
     if header.format == "PNG" and header.bits == 16:
-        return _upright(_decode_16(data, header), header.orientation)
-    return decode_pillow(data, header, max_pixels)
+        return _upright(_decode_16(data, header, ground), header.orientation)
+    return decode_pillow(data, header, max_pixels, ground=ground)
 
 
 def _opencv_reads(header: Header) -> bool:
@@ -265,7 +296,7 @@ def _decode_jpeg(data: bytes, header: Header, max_pixels: int) -> np.ndarray:
     return _upright(photo, header.orientation)
 
 
-def _decode_16(data: bytes, header: Header) -> np.ndarray:
+def _decode_16(data: bytes, header: Header, ground: int) -> np.ndarray:
     """Decode a 16-bit PNG; Pillow would cut the low bytes off instead of rounding."""
     deep = _opencv(data, cv2.IMREAD_UNCHANGED)
     image = cv2.convertScaleAbs(deep, alpha=1 / 257)
@@ -278,7 +309,7 @@ def _decode_16(data: bytes, header: Header) -> np.ndarray:
     photo = image[:, :, :3]
     if header.icc and header.mode in ("RGB", "RGBA"):
         photo = convert_profile(photo, header.icc)
-    return photo if image.shape[2] == 3 else over_white(photo, image[:, :, 3])
+    return photo if image.shape[2] == 3 else over(photo, image[:, :, 3], ground=ground)
 
 
 def _upright(image: np.ndarray, orientation: int) -> np.ndarray:

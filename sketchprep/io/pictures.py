@@ -14,6 +14,7 @@ import numpy as np
 
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import files, images
+from sketchprep.io.color import visible_ink
 from sketchprep.io.pillow_decoder import to_srgb
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ Picture = Union[str, "Path", "Image", np.ndarray, "Tensor"]
 _TOLERANCE = 1e-3
 
 
-def as_image(picture: Picture, *, name: str = "image") -> np.ndarray:
+def as_image(picture: Picture, *, name: str = "image", drawing: bool = False) -> np.ndarray:
     """Read one picture.
 
     Parameters
@@ -41,6 +42,8 @@ def as_image(picture: Picture, *, name: str = "image") -> np.ndarray:
         a tensor (3, H, W), (1, H, W) or (H, W); uint8 from 0 to 255, or floating point from 0 to 1.
     name : str
         What to call it in a message.
+    drawing : bool
+        Whether it may be one: light ink on a transparent page is then composed over black.
 
     Returns
     -------
@@ -53,9 +56,9 @@ def as_image(picture: Picture, *, name: str = "image") -> np.ndarray:
         For a file that cannot be read, another type, shape or range; one sentence that says which.
     """
     if isinstance(picture, str | os.PathLike):
-        return _from_file(os.fspath(picture), name)
+        return _from_file(os.fspath(picture), name, drawing)
     if _is_pil(picture):
-        return _from_pil(picture, name)  # type: ignore[arg-type]
+        return _from_pil(picture, name, drawing)  # type: ignore[arg-type]
     array = _channels_last(picture, name)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
@@ -89,23 +92,29 @@ def is_batch(pictures: Any) -> bool:
     )
 
 
-def _from_file(path: str, name: str) -> np.ndarray:
+def _from_file(path: str, name: str, drawing: bool) -> np.ndarray:
     try:
         data = files.read(files.expanded(path))
+        if drawing:
+            return images.decode_drawing(data)
         grey = images.probe(data).mode in ("1", "L")
         return images.decode_gray(data) if grey else images.decode(data)
     except SampleError as error:
         raise UserError(f"{name} {path}: {error.message}") from None
 
 
-def _from_pil(image: Image, name: str) -> np.ndarray:
+def _from_pil(image: Image, name: str, drawing: bool) -> np.ndarray:
     from PIL import ImageOps
 
     upright = ImageOps.exif_transpose(image)
     if upright.mode in ("1", "L"):
         return np.array(upright.convert("L"))
     try:
-        return to_srgb(upright, upright.info.get("icc_profile"))
+        icc = upright.info.get("icc_profile")
+        on_white = to_srgb(upright, icc)
+        if drawing and upright.has_transparency_data:
+            return visible_ink(on_white, to_srgb(upright, icc, ground=0))
+        return on_white
     except SampleError as error:
         raise UserError(f"{name}: {error.message}") from None
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from sketchprep.errors import SampleError
-from sketchprep.io.color import convert_profile, over_white
+from sketchprep.io.color import convert_profile, over
 from sketchprep.io.decoder_output import caught_output
 from sketchprep.io.header import Header, check_size
 from sketchprep.io.probe import open_pillow
@@ -23,16 +23,16 @@ _PHOTOMETRIC = 262  # the TIFF tag
 _BAND = 256  # rows
 
 
-def decode_pillow(data: bytes, header: Header, max_pixels: int) -> np.ndarray:
+def decode_pillow(data: bytes, header: Header, max_pixels: int, *, ground: int = 255) -> np.ndarray:
     """Decode to upright sRGB, (H, W, 3) uint8; raises as `sketchprep.io.images.decode`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         image = _load_pillow(data, header, max_pixels)
-        return to_srgb(image, header.icc or image.info.get("icc_profile"))
+        return to_srgb(image, header.icc or image.info.get("icc_profile"), ground=ground)
 
 
-def to_srgb(image: Image.Image, icc: bytes | None = None) -> np.ndarray:
-    """Bring a PIL image of any mode to sRGB: its profile applied, transparency over white, 16 bits rounded to 8.
+def to_srgb(image: Image.Image, icc: bytes | None = None, *, ground: int = 255) -> np.ndarray:
+    """Bring a PIL image of any mode to sRGB: its profile applied, transparency over a grey, 16 bits rounded to 8.
 
     Returns
     -------
@@ -50,11 +50,11 @@ def to_srgb(image: Image.Image, icc: bytes | None = None) -> np.ndarray:
         photo = np.empty((image.height, image.width, 3), np.uint8)
         for top in range(0, image.height, _BAND):  # the steps between would take several times the picture's memory
             bottom = min(top + _BAND, image.height)
-            photo[top:bottom] = _band_to_srgb(image.crop((0, top, image.width, bottom)), icc)
+            photo[top:bottom] = _band_to_srgb(image.crop((0, top, image.width, bottom)), icc, ground)
         return photo
 
 
-def _band_to_srgb(image: Image.Image, icc: bytes | None) -> np.ndarray:
+def _band_to_srgb(image: Image.Image, icc: bytes | None, ground: int) -> np.ndarray:
     if image.mode.startswith("I;16"):
         deep = np.asarray(image).astype(np.uint16)
         return cv2.cvtColor(cv2.convertScaleAbs(deep, alpha=1 / 257), cv2.COLOR_GRAY2RGB)
@@ -65,7 +65,7 @@ def _band_to_srgb(image: Image.Image, icc: bytes | None) -> np.ndarray:
     if image.mode not in ("L", "RGB", "CMYK"):
         image = image.convert("L" if image.mode in ("1", "LA") else "RGB")
     photo = convert_profile(image, icc) if icc else np.array(image.convert("RGB"))
-    return photo if alpha is None else over_white(photo, alpha)
+    return photo if alpha is None else over(photo, alpha, ground=ground)
 
 
 def decode_indices(data: bytes, header: Header, max_pixels: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Normalise drawings on any paper to black ink on white: polarity and uneven illumination."""
+"""Normalise drawings on any paper to black ink on white: colour, polarity and uneven illumination."""
 
 from typing import Literal
 
@@ -20,6 +20,11 @@ _DIMMEST = 0.3
 # Grain of the paper: as a share of its tone, and as what a page of one tone may vary by.
 _GRAIN, _GRAIN_LEVELS = 0.97, 6
 _BLACK_PAGE = 40
+# Paper from this level up is too light for light ink.
+_WHITE_PAGE = 215
+# Ink is seen by its colour where that differs from the paper's so many times more than its lightness does, on that
+# share of the page; and by how little colours vary on paper of one colour.
+_COLOURED, _COLOURED_SHARE, _COLOUR_GRAIN = 2.5, 0.002, 8
 
 
 def to_black_on_white(image: np.ndarray) -> np.ndarray:
@@ -42,15 +47,17 @@ def to_black_on_white(image: np.ndarray) -> np.ndarray:
 
     Notes
     -----
-    1. Each stroke is compared with the median of its surroundings: where more of the page's contrast is lighter than
-       its surroundings than darker, and the page is dark, the picture is inverted.
-    2. The tone of the paper is the 90th percentile in cells of about a fiftieth of the page, closed over areas of ink
+    1. Colours become luma, unless ink and paper differ in hue alone, as red on green may: then each pixel is as dark as
+       it is far from the paper's colour around it.
+    2. Each stroke is compared with the median of its surroundings: where more of the page's contrast is lighter than
+       its surroundings than darker, and the paper is not white, the picture is inverted.
+    3. The tone of the paper is the 90th percentile in cells of about a fiftieth of the page, closed over areas of ink
        and smoothed; the picture is divided by it, which flattens uneven light.  Shading wider than a sixth of the page
        is taken for light rather than ink, if it is not too dark.
     A photograph has no paper; it comes back with its shadows lifted.
     """
     check_image(image)
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
+    grey = ink_grey(image)
     ink = polarity(grey)
     if ink == "blank":
         return np.full_like(grey, 255)
@@ -62,6 +69,37 @@ def to_black_on_white(image: np.ndarray) -> np.ndarray:
     height, width = grey.shape
     paper = cv2.resize(tone, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.clip(cv2.divide(grey.astype(np.float32), paper, scale=255 / _GRAIN), 0, 255).round().astype(np.uint8)
+
+
+def ink_grey(image: np.ndarray) -> np.ndarray:
+    """Grey picture in which ink differs from the paper: luma, or distance from the paper's colour if luma shows less.
+
+    Parameters
+    ----------
+    image : ndarray, (H, W, 3) RGB or (H, W) grey, uint8
+
+    Returns
+    -------
+    ndarray, (H, W) uint8
+        Black on white in the second case.
+    """
+    if image.ndim == 2:
+        return image
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    lab = cv2.cvtColor(_sample(image), cv2.COLOR_RGB2LAB)
+    lightness, *hues = (np.abs(lab[..., at].astype(np.int16) - _surroundings(lab[..., at])) for at in range(3))
+    colour = np.maximum(*hues)
+    strong = colour > _CONTRAST
+    if strong.mean() < _COLOURED_SHARE or colour[strong].sum() < _COLOURED * lightness[strong].sum():
+        return grey
+    full = float(np.percentile(np.hypot(*hues)[strong], 75))
+    distance = np.zeros(grey.shape, np.float32)
+    whole = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
+    for at in (1, 2):
+        paper = cv2.resize(_surroundings(lab[..., at]), grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        distance = np.hypot(distance, whole[..., at].astype(np.float32) - paper)
+    darkness = np.clip((distance - _COLOUR_GRAIN) * (255 / max(full - _COLOUR_GRAIN, 1)), 0, 255)
+    return 255 - darkness.round().astype(np.uint8)
 
 
 def polarity(grey: np.ndarray) -> Polarity:
@@ -77,16 +115,20 @@ def polarity(grey: np.ndarray) -> Polarity:
         In doubt dark-on-light.  Blank is a page of one tone, give or take 6 levels, and one that is black all over.
     """
     small = _sample(grey)
-    surroundings = cv2.medianBlur(_cells(small, 50).astype(np.uint8), 5)
-    height, width = small.shape
-    level = cv2.resize(surroundings, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.int16)
+    level = _surroundings(small)
     difference = small.astype(np.int16) - level
     lighter = int(difference[difference > _CONTRAST].sum())
     darker = -int(difference[difference < -_CONTRAST].sum())
-    if np.ptp(grey) <= _GRAIN_LEVELS or (lighter == darker == 0 and int(surroundings.max()) < _BLACK_PAGE):
+    if np.ptp(grey) <= _GRAIN_LEVELS or (lighter == darker == 0 and int(level.max()) < _BLACK_PAGE):
         return "blank"
-    dark_page = float(np.median(small)) < 128
-    return "light-on-dark" if dark_page and lighter > 2 * darker else "dark-on-light"
+    white_page = float(np.median(level)) >= _WHITE_PAGE
+    return "light-on-dark" if not white_page and lighter > 2 * darker else "dark-on-light"
+
+
+def _surroundings(plane: np.ndarray) -> np.ndarray:
+    """Median of the surroundings of each pixel: int16, of the plane's shape."""
+    cells = cv2.medianBlur(_cells(plane, 50).astype(np.uint8), 5)
+    return cv2.resize(cells, plane.shape[::-1], interpolation=cv2.INTER_LINEAR).astype(np.int16)
 
 
 def _paper_tone(grey: np.ndarray) -> np.ndarray | None:
@@ -102,7 +144,7 @@ def _paper_tone(grey: np.ndarray) -> np.ndarray | None:
 
 def _sample(grey: np.ndarray) -> np.ndarray:
     """Every n-th pixel of a large page: percentiles need no more, and averaging would thin the lines."""
-    step = -(-max(grey.shape) // _LARGEST)
+    step = -(-max(grey.shape[:2]) // _LARGEST)
     return np.ascontiguousarray(grey[::step, ::step])
 
 

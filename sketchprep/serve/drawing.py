@@ -180,7 +180,7 @@ class DrawingService:
         self, data: bytes, *, size: int, kind: str = "auto", align: str | None = None, clean: bool = False
     ) -> AlignedSketch:
         """Read a sketch or photo into a frame; see `sketchprep.models.deepfacedrawing.drawing.sketch_input`."""
-        image = images.decode(data, max_pixels=MOST_PIXELS)
+        image = images.decode_drawing(data, max_pixels=MOST_PIXELS)
         with self._lock:  # its networks are loaded once, and it is told what to do by its attributes
             reader = self._reader(size, clean)
             reader.kind, reader.align = kind, align

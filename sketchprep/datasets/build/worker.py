@@ -243,6 +243,7 @@ def _open(context: WorkerContext, number: int, sample: Sample, row: dict[str, An
         row |= {"stage": stage, "kind": error.kind, "message": error.message, "rejected": error.rejected}
         return WorkItem(number, row)
     row |= _describe(recipe, sample, framed)
+    meter.notes.update(picture.notes)
     item = WorkItem.from_framed(number, row, framed, recipe, meter)
     item.images.update(picture.stages)
     return item

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from sketchprep.datasets.sources.base import Fingerprint, Scan, Source
 from sketchprep.datasets.sources.pair_folders import PairFolders, find_pair_folders, with_splits
+from sketchprep.datasets.sources.pair_pictures import are_swapped, cut_halves, fit_sketch
 from sketchprep.errors import SampleError, UserError
 from sketchprep.records import DecodedPhoto, Sample
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from sketchprep.datasets.sources.tree import Entry, Listing
 
 __all__ = ["PairSource"]
-
-_ASPECT_TOLERANCE = 0.01
 
 
 class PairSource(Source):
@@ -33,8 +32,8 @@ class PairSource(Source):
     photos, sketches : str, optional
         The two sub-folders.  If neither is given, common names are tried: photos/sketches, photo/sketch, A/B,
         trainA/trainB and a few more, also one level down.
-    photo : {"left", "right"}
-        Which half of a side-by-side picture is the photo.
+    photo : {"left", "right"}, optional
+        Which half of a side-by-side picture is the photo; by default they are told apart by colours and greys.
     follow_links : bool
         In a folder, follow links that leave it.
 
@@ -56,19 +55,19 @@ class PairSource(Source):
         layout: str = "folders",
         photos: str | None = None,
         sketches: str | None = None,
-        photo: str = "left",
+        photo: str | None = None,
         follow_links: bool = False,
     ) -> None:
         super().__init__(root, follow_links)
         if layout not in ("folders", "side-by-side"):
             raise UserError(f"option layout of source pairs: {layout!r} is neither 'folders' nor 'side-by-side'")
-        if photo not in ("left", "right"):
+        if photo not in (None, "left", "right"):
             raise UserError(f"option photo of source pairs: {photo!r} is neither 'left' nor 'right'")
         if (photos is None) != (sketches is None):
             raise UserError("source pairs: give both options, photos and sketches, or neither")
         if layout == "side-by-side" and photos is not None:
             raise UserError("source pairs: with layout side-by-side, leave the options photos and sketches away")
-        self.layout, self.photo = layout, photo
+        self.layout, self.photo, self.named = layout, photo, photos is not None
         self.folders: list[PairFolders] = []
         if photos is not None and sketches is not None:
             self.folders = [self._named(photos, sketches)]
@@ -90,7 +89,8 @@ class PairSource(Source):
         listing = self.tree.files()
         scan = self._start(listing)
         scan.samples = [Sample(e.path, self.name, e.path, e.size, sketch_path=e.path) for e in listing.files]
-        scan.notes["layout"] = f"side by side, the photo on the {self.photo}"
+        where = "where colours and greys show it" if self.photo is None else f"on the {self.photo}"
+        scan.notes["layout"] = f"side by side, the photo {where}"
         return scan
 
     def _scan_folders(self) -> Scan:
@@ -122,14 +122,15 @@ class PairSource(Source):
     def _match(self, pair: PairFolders, photos: dict[str, Entry], sketches: dict[str, Entry], scan: Scan) -> None:
         # Pictures of another split may bear the same names as those of the first folder.
         cut = len(pair.photos) + 1 if pair is self.folders[0] else 0
+        matches = _matches(photos, sketches)
         for stem, photo in photos.items():
-            if stem in sketches:
-                where = {"sketch_path": sketches[stem].path, "split": pair.split}
+            if stem in matches:
+                where = {"sketch_path": sketches[matches[stem]].path, "split": pair.split}
                 scan.samples.append(Sample(photo.path[cut:], self.name, photo.path, photo.size, **where))  # type: ignore[arg-type]
             else:
                 message = f"no file of this name lies in {pair.sketches}"
                 scan.refused.append(self._refuse(photo.path, "no-sketch", message, rejected=True))
-        for stem in sketches.keys() - photos.keys():
+        for stem in sketches.keys() - set(matches.values()):
             message = f"no file of this name lies in {pair.photos}"
             scan.refused.append(self._refuse(sketches[stem].path, "no-photo", message, rejected=True))
 
@@ -139,17 +140,27 @@ class PairSource(Source):
         Raises
         ------
         SampleError
-            If a file cannot be read or decoded, or the two differ in shape by more than 1 %.
+            If a file cannot be read or decoded, the two differ in shape by more than 1 %, the drawing has no ink, or
+            photo and drawing cannot be told apart or lie elsewhere than the options say.
         """
         from sketchprep.io import images
 
         data, drawing = self._read_both(sample)
         if drawing is None:
-            photo, sketch = self._halves(images.decode(data))
-            return _digest(data, None), DecodedPhoto(photo, sketch)
-        photo = images.decode(data)
-        sketch = _fit(images.decode_gray(drawing), photo)
-        return _digest(data, drawing), DecodedPhoto(photo, sketch, data if images.stores_as_is(data) else None)
+            photo, sketch, right = cut_halves(images.decode(data), self.photo)
+            page = fit_sketch(sketch, photo)
+            notes = (*page.notes, "photo found in the right half") if right and self.photo is None else page.notes
+            return _digest(data, None), DecodedPhoto(photo, page.page, notes=notes)
+        digest = _digest(data, drawing)
+        photo, sketch = images.decode(data), images.decode_drawing(drawing)
+        swapped = are_swapped(photo, sketch)
+        if swapped and self.named:
+            raise SampleError("swapped", "the sketch is a photo and the photo a drawing; swap the two options")
+        if swapped:
+            data, photo, sketch = drawing, images.decode(drawing), images.decode_drawing(data)
+        page = fit_sketch(sketch, photo)
+        notes = (*page.notes, "photo and drawing swapped") if swapped else page.notes
+        return digest, DecodedPhoto(photo, page.page, data if images.stores_as_is(data) else None, notes=notes)
 
     def fingerprint(self, sample: Sample, *, perceptual: bool = False) -> Fingerprint:
         """See `Source.fingerprint`; the sha256 is that of the file, or of the two files' sha256 one after the other."""
@@ -163,16 +174,6 @@ class PairSource(Source):
             return self.read(sample.path), None
         return self.read(sample.path), self.read(sample.sketch_path)
 
-    def _halves(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        import cv2
-
-        width = picture.shape[1]
-        if width % 2:
-            raise SampleError("size-mismatch", f"{width} px wide: two pictures side by side need an even width")
-        halves = [picture[:, : width // 2].copy(), picture[:, width // 2 :].copy()]
-        photo, sketch = halves if self.photo == "left" else halves[::-1]
-        return photo, cv2.cvtColor(sketch, cv2.COLOR_RGB2GRAY)
-
 
 def _digest(photo: bytes, sketch: bytes | None) -> str:
     if sketch is None:
@@ -180,14 +181,15 @@ def _digest(photo: bytes, sketch: bytes | None) -> str:
     return hashlib.sha256(hashlib.sha256(photo).digest() + hashlib.sha256(sketch).digest()).hexdigest()
 
 
-def _fit(sketch: np.ndarray, photo: np.ndarray) -> np.ndarray:
-    from sketchprep.ops.resize import resize
+def _matches(photos: Collection[str], sketches: Collection[str]) -> dict[str, str]:
+    """Names of photos to those of their sketches: equal, or else equal in NFC and without case if that is unambiguous.
 
-    (h, w), (height, width) = sketch.shape, photo.shape[:2]
-    if (h, w) == (height, width):
-        return sketch
-    if abs(w * height / (h * width) - 1) > _ASPECT_TOLERANCE:
-        raise SampleError(
-            "size-mismatch", f"the sketch is {w}×{h} and the photo {width}×{height}: shapes may differ by 1 %"
-        )
-    return resize(sketch, (width, height))
+    Archives made on a Mac bring names in NFD, and cameras and scanners differ in case.
+    """
+    found = {name: name for name in photos if name in sketches}
+    alike: defaultdict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
+    for at, names in enumerate((photos, sketches)):
+        for name in names:
+            if name not in found:
+                alike[unicodedata.normalize("NFC", name).casefold()][at].append(name)
+    return found | {left[0]: right[0] for left, right in alike.values() if len(left) == len(right) == 1}

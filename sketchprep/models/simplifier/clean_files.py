@@ -98,13 +98,13 @@ def simplify_files(
 
 def _page(image: np.ndarray) -> tuple[np.ndarray, bool]:
     """Black ink on white paper, and whether there is nothing on it."""
-    from sketchprep.ops.paper import polarity, to_black_on_white
+    from sketchprep.sketching.drawing import normalize_drawing
 
     height, width = image.shape[:2]
     if min(height, width) < SMALLEST_SIDE:
         raise SampleError("too-small", f"{width}x{height} px; the shorter side must have {SMALLEST_SIDE} px")
-    page = to_black_on_white(image)
-    return page, polarity(page) == "blank"
+    drawing = normalize_drawing(image)
+    return drawing.page, drawing.blank
 
 
 def _decided(soft: np.ndarray, tidy: Mapping[str, Any] | None) -> np.ndarray:
@@ -135,7 +135,7 @@ class _Job:
     def read(self) -> None:
         from sketchprep.io import images as imageio
 
-        self.page, self.blank = _page(imageio.decode_gray(files.read(self.image)))
+        self.page, self.blank = _page(imageio.decode_drawing(files.read(self.image)))
         self.result = self.page if self.blank else None
 
     def write(self, tidy: Mapping[str, Any] | None) -> None:

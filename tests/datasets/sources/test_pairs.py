@@ -6,6 +6,9 @@ import pickle
 import cv2
 import numpy as np
 import pytest
+from papers import ALPHA, PAPERS, agreement
+from portraits import PORTRAITS
+from traced_strokes import sketches
 
 from sketchprep.datasets.sources import open_source
 from sketchprep.datasets.sources.describe import describe
@@ -186,3 +189,99 @@ def test_side_by_side_pictures_keep_the_splits_of_their_folders(plant):
 def test_folders_beside_the_pairs_are_named(plant):
     source = open_source("pairs", plant({"A/1.png": 1, "B/1.png": 1, "B2/1.png": 1}))
     assert source.left_out().reasons["folder beside the pairs"].names == ["B2"]
+
+
+def drawn(number):
+    """A bundled portrait with a bundled drawing: RGB (320, 320, 3) and grey (320, 320)."""
+    photo = cv2.imread(str(sorted(PORTRAITS.glob("*.jpg"))[number]), cv2.IMREAD_COLOR_RGB)
+    return (cv2.resize(picture, (320, 320), interpolation=cv2.INTER_AREA) for picture in (photo, page(number)))
+
+
+def page(number):
+    return cv2.imread(str(sketches()[number]), cv2.IMREAD_GRAYSCALE)
+
+
+@pytest.mark.parametrize("paper", ["negative", "white chalk on kraft", "blackboard", "scan edges", "red on green"])
+def test_sketches_on_any_paper_become_black_on_white_in_place(plant, paper):
+    face, ink = drawn(0)
+    picture = PAPERS[paper](ink, np.random.default_rng(0))
+    source = open_source("pairs", plant({"photos/a.png": png(face), "sketches/a.png": png(picture)}))
+    pair = source.load(source.samples()[0])[1]
+    assert agreement(pair.sketch, ink) > 0.95
+    assert len(pair.notes) == 1
+
+
+@pytest.mark.parametrize("ink", ALPHA)
+def test_ink_on_a_transparent_page_is_seen(plant, ink):
+    face, line = drawn(1)
+    data = cv2.imencode(".png", cv2.cvtColor(ALPHA[ink](line, np.random.default_rng(0)), cv2.COLOR_RGBA2BGRA))[1]
+    source = open_source("pairs", plant({"photos/a.png": png(face), "sketches/a.png": data.tobytes()}))
+    assert agreement(source.load(source.samples()[0])[1].sketch, line) > 0.9
+
+
+def test_a_sketch_without_ink_is_a_row(plant):
+    face, _ = drawn(0)
+    for empty in (np.full((320, 320), 255, np.uint8), np.full((320, 320), 90, np.uint8)):
+        source = open_source("pairs", plant({"photos/a.png": png(face), "sketches/a.png": png(empty)}))
+        with pytest.raises(SampleError, match="no ink") as caught:
+            source.load(source.samples()[0])
+        assert caught.value.kind == "blank"
+
+
+@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_halves_are_told_apart_wherever_the_drawing_is(plant, side, grey):
+    face, ink = drawn(2)
+    if grey:
+        face = np.repeat(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
+    line = np.repeat(ink[..., None], 3, 2)
+    root = plant({"train/a.png": png(np.hstack([line, face] if side == "left" else [face, line]))})
+    source = open_source("pairs", root, layout="side-by-side")
+    pair = source.load(source.samples()[0])[1]
+    assert (pair.photo == face).all()
+    assert (pair.sketch == ink).all()
+    assert pair.notes == (("photo found in the right half",) if side == "left" else ())
+    wrong = open_source("pairs", root, layout="side-by-side", photo=side)
+    with pytest.raises(SampleError, match=f"the {side} half is the drawing"):
+        wrong.load(wrong.samples()[0])
+
+
+def test_halves_that_are_alike_are_asked_about(plant):
+    face, _ = drawn(0)
+    source = open_source("pairs", plant({"a.png": png(np.hstack([face, face]))}), layout="side-by-side")
+    with pytest.raises(SampleError, match="option photo: left or right") as caught:
+        source.load(source.samples()[0])
+    assert caught.value.kind == "ambiguous"
+
+
+def test_folders_the_other_way_round_are_swapped_and_named_ones_refused(plant):
+    face, ink = drawn(0)
+    root = plant({"train_A/a.png": png(ink), "train_B/a.png": png(face)})
+    guessed = open_source("pairs", root)
+    pair = guessed.load(guessed.samples()[0])[1]
+    assert (pair.photo == face).all()
+    assert (pair.sketch == ink).all()
+    assert "photo and drawing swapped" in pair.notes
+    named = open_source("pairs", root, photos="train_A", sketches="train_B")
+    with pytest.raises(SampleError, match="swap the two options"):
+        named.load(named.samples()[0])
+
+
+def test_names_match_in_nfc_and_without_case_where_that_is_unambiguous(plant):
+    composed, parted = "Ren\u00e9", "Rene\u0301"
+    files = {"A/Anna.JPG": 1, "B/anna.png": 1, f"A/{parted}.jpg": 2, f"B/{composed}.png": 2}
+    files |= {
+        "A/x.jpg": 3,
+        "A/X.jpg": 4,
+        "B/x.png": 3,
+        "A/y.jpg": 5,
+        "A/Y.png": 6,
+        "B/\u1ef3.png": 5,
+        "B/z.png": 7,
+        "B/Z.png": 8,
+    }
+    source = open_source("pairs", plant(files))
+    found = {sample.id: sample.sketch_path for sample in source.samples()}
+    assert found == {"Anna.JPG": "B/anna.png", f"{parted}.jpg": f"B/{composed}.png", "x.jpg": "B/x.png"}
+    unmatched = {failure.id for failure in source.refused()}
+    assert unmatched == {"A/X.jpg", "A/y.jpg", "A/Y.png", "B/\u1ef3.png", "B/z.png", "B/Z.png"}

@@ -14,23 +14,23 @@ from sketchprep.errors import SampleError, UserError
 from sketchprep.io.pictures import Picture, as_image
 from sketchprep.models.deepfacedrawing.drawing.ink_placement import LINE_512, ink_matrix
 from sketchprep.ops import align as alignment
-from sketchprep.ops.ink import INK, broaden, darkened
-from sketchprep.ops.paper import to_black_on_white
+from sketchprep.ops.ink import broaden, darkened
 from sketchprep.ops.resize import resize
 from sketchprep.ops.warp import warp
+from sketchprep.sketching.drawing import normalize_drawing, require_ink
+from sketchprep.sketching.faces_in_photo import only_face
+from sketchprep.sketching.picture_kind import picture_kind
 from sketchprep.sketching.sketcher import Sketcher, face_sketcher
 
 if TYPE_CHECKING:
     from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer
 
-__all__ = ["KINDS", "AlignedSketch", "SketchReader", "looks_like_photo", "parse_align"]
+__all__ = ["KINDS", "AlignedSketch", "SketchReader", "parse_align"]
 
 Kind = Literal["auto", "sketch", "photo"]
 KINDS = ("auto", "sketch", "photo")
 
 SMALLEST_SIDE = 32
-# Grey between ink and paper, as a share of the page: at most .07 in line drawings, at least .22 in photos.
-PHOTO_SHARE = 0.2
 CLEANED_SIDE = 1024
 
 
@@ -64,13 +64,14 @@ class SketchReader:
     size : int
         Height and width of the frame in pixels.
     align : {None, "ink", "face"} or ndarray, shape (5, 2)
-        None: the whole picture is the frame, with paper added to make it square.  ``"ink"``: its ink is moved to where
+        None: the whole sheet is the frame, with paper added to make it square.  ``"ink"``: its ink is moved to where
         a head is.  ``"face"``: by the landmarks that dlib finds in the drawing.  Points, (x, y) in pixels of the
         picture: left eye, right eye, nose, left and right corner of the mouth, left in the picture.
     clean : bool
         Simplify drawings first, by the bundled network.
     kind : {"auto", "sketch", "photo"}
-        Auto takes a picture with many greys in which a face is found for a photo.
+        Auto tells them apart, see `sketchprep.sketching.picture_kind`; a shaded drawing in which a face is found counts
+        as a photo.
     sketcher : Sketcher, optional
         Turns photos into sketches and cleans drawings, see `sketchprep.sketching.sketcher.face_sketcher`.
     synthesizer : Synthesizer, optional
@@ -118,41 +119,47 @@ class SketchReader:
         UserError
             For a picture of another type, shape or range.
         SampleError
-            ``"too-small"`` under 32 px; ``"blank"`` without ink; ``"no-face"`` if one is needed and none is found;
-            ``"landmarks"`` if the points span no face or lie outside.
+            ``"too-small"`` under 32 px; ``"blank"`` without ink; ``"no-face"`` if one is needed and none is found, or
+            ``"faces"`` if there are several; ``"landmarks"`` if the points span no face or lie outside.
         """
-        image = as_image(picture, name="picture")
+        image = as_image(picture, name="picture", drawing=True)
         height, width = image.shape[:2]
         if min(height, width) < SMALLEST_SIDE:
             raise SampleError("too-small", f"{width}×{height} px; the shorter side must have {SMALLEST_SIDE} px")
-        if self.kind == "photo" or (self.kind == "auto" and looks_like_photo(image)):
-            points = self._points(image) if not isinstance(self.align, str) else None
-            points = self.sketcher.landmarks(_colour(image)) if points is None else points
+        kind = self.kind if self.kind != "auto" else picture_kind(image)
+        if kind in ("photo", "unsure"):
+            photo = _colour(image)
+            points = self._points(image)
+            if points is None:
+                points = only_face(photo, self.sketcher.landmarker, required=kind == "photo")
             if points is not None:
-                sketch, matrix = self.sketcher.sketch_face(_colour(image), points, self.size)
+                sketch, matrix = self.sketcher.sketch_face(photo, points, self.size)
                 return AlignedSketch(sketch, "photo", matrix)
-            if self.kind == "photo":
-                raise SampleError("no-face", "no face was found in the photo; give its points with --align x,y,…")
-            unsure = ("looks like a photo, but no face was found in it, so it is taken for a drawing",)
-            return self._drawing(image, unsure)
+            return self._drawing(
+                image, ("might be a photo, but no face was found in it, so it is taken for a drawing",)
+            )
         return self._drawing(image, ())
 
     def _drawing(self, image: np.ndarray, notes: tuple[str, ...]) -> AlignedSketch:
-        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
-        page = darkened(to_black_on_white(grey))
-        if not (page < INK).any():
-            raise SampleError("blank", "there is no ink on the page; draw a face, or raise its contrast")
-        matrix = self._matrix(page)
+        drawing = require_ink(normalize_drawing(image))
+        left, top, right, bottom = drawing.box
+        page = darkened(drawing.page[top:bottom, left:right])
+        points = self._points(image)
+        matrix = self._matrix(page, None if points is None else points - (left, top))
         needed = LINE_512 * self.size / 512 / float(np.hypot(matrix[0, 0], matrix[1, 0]))
         page = broaden(page, needed)
         if self.clean:
             page = broaden(self._cleaned(page), needed)
         if self.align is None:
-            return AlignedSketch(resize(_square(page), (self.size, self.size)), "sketch", matrix, notes)
-        return AlignedSketch(warp(page, matrix, self.size, border="white"), "sketch", matrix, notes)
+            sketch = resize(_square(page), (self.size, self.size))
+        else:
+            sketch = warp(page, matrix, self.size, border="white")
+        matrix = np.column_stack([matrix[:, :2], matrix[:, 2] - matrix[:, :2] @ (left, top)])
+        return AlignedSketch(sketch, "sketch", matrix, (*notes, *drawing.notes))
 
     def _points(self, image: np.ndarray) -> np.ndarray | None:
-        if self.align is None:
+        """The five points of the user, in pixels of the picture."""
+        if self.align is None or isinstance(self.align, str):
             return None
         points = np.asarray(self.align, np.float64)
         height, width = image.shape[:2]
@@ -160,21 +167,19 @@ class SketchReader:
             raise SampleError("landmarks", f"the points of --align do not lie in the picture of {width}×{height} px")
         return points
 
-    def _matrix(self, page: np.ndarray) -> np.ndarray:
+    def _matrix(self, page: np.ndarray, points: np.ndarray | None) -> np.ndarray:
+        if points is not None:
+            return alignment.ffhq_matrix(points, self.size)
         if self.align is None:
             return _square_matrix(page.shape, self.size)
-        if isinstance(self.align, str) and self.align == "ink":
+        if self.align == "ink":
             return ink_matrix(page, self.size, self.synthesizer)
-        if isinstance(self.align, str):
-            points = self.sketcher.landmarks(page)
-            if points is None:
-                raise SampleError(
-                    "no-face", "no face was found in the drawing; use --align ink, or name five points with --align"
-                )
-        else:
-            points = self._points(page)
-            assert points is not None
-        return alignment.ffhq_matrix(points, self.size)
+        found = self.sketcher.landmarks(page)
+        if found is None:
+            raise SampleError(
+                "no-face", "no face was found in the drawing; use --align ink, or name five points with --align"
+            )
+        return alignment.ffhq_matrix(found, self.size)
 
     def _cleaned(self, page: np.ndarray) -> np.ndarray:
         """The page simplified to decided strokes, at a bounded size, and as large again as it was."""
@@ -219,19 +224,6 @@ def parse_align(text: str | None) -> str | np.ndarray | None:
     if (points[3:].mean(axis=0) - eyes) @ down <= 0 or (points[4] - points[3]) @ across <= 0:
         raise UserError(f"--align {text}: these points are no upright face; their order is {order}")
     return points
-
-
-def looks_like_photo(image: np.ndarray) -> bool:
-    """Tell whether a picture has more greys than a line drawing on any paper.
-
-    Parameters
-    ----------
-    image : ndarray of uint8, shape (H, W, 3) or (H, W)
-    """
-    step = max(1, max(image.shape[:2]) // 512)
-    small = np.ascontiguousarray(image[::step, ::step])
-    page = to_black_on_white(small)
-    return bool(((page > 50) & (page < 230)).mean() > PHOTO_SHARE)
 
 
 def _colour(image: np.ndarray) -> np.ndarray:

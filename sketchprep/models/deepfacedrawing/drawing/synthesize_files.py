@@ -136,7 +136,7 @@ def read_sketch(path: Path, reader: SketchReader) -> tuple[np.ndarray, tuple[str
     SampleError
         If it cannot be used.
     """
-    found = reader.read(images.decode(files.read(path)))
+    found = reader.read(images.decode_drawing(files.read(path)))
     return found.sketch, found.notes
 
 

@@ -12,11 +12,12 @@ from drawn_faces import draw
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import images
 from sketchprep.models.deepfacedrawing.drawing.ink_placement import BOTTOMS, TOPS
-from sketchprep.models.deepfacedrawing.drawing.sketch_input import SketchReader, looks_like_photo, parse_align
+from sketchprep.models.deepfacedrawing.drawing.sketch_input import SketchReader, parse_align
 from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer
 from sketchprep.ops.ink import INK, broaden, ink_box
 from sketchprep.ops.resize import resize
 from sketchprep.ops.warp import transform_points
+from sketchprep.sketching.picture_kind import picture_kind
 from sketchprep.sketching.sketcher import face_sketcher
 
 POINTS = np.array([(193, 247), (319, 247), (256, 325), (226, 378), (286, 378)], float)
@@ -51,6 +52,17 @@ def test_paper_polarity_and_colour_make_no_difference(page: np.ndarray) -> None:
         assert found.kind == "sketch", name
         assert overlap(found.sketch, expected) > 0.9, name
         assert found.sketch.min() < 60, name
+
+
+def test_a_sheet_is_cut_from_the_desk_it_lies_on(page: np.ndarray) -> None:
+    desk = np.empty((640, 900, 3), np.uint8)
+    desk[:] = (92, 62, 40)
+    desk[60:572, 300:812] = np.clip(page, 20, 235)[..., None]
+    found = SketchReader(128).read(desk)
+    assert "cut out of its surroundings" in found.notes[0]
+    assert overlap(found.sketch, resize(page, (128, 128))) > 0.9
+    corner = transform_points(found.matrix, np.array([300.0 + 256, 60.0 + 256]))
+    assert np.abs(corner - 63.5).max() < 1.5
 
 
 def test_a_sketch_in_the_frame_is_only_shrunk(page: np.ndarray) -> None:
@@ -199,7 +211,7 @@ def test_unknown_words_are_refused() -> None:
 
 def test_a_photo_is_sketched_in_the_frame(frontal: list[Path]) -> None:
     photo = images.decode(frontal[0].read_bytes())
-    assert looks_like_photo(photo)
+    assert picture_kind(photo) == "photo"
     reader = SketchReader(256)
     found = reader.read(photo)
     assert found.kind == "photo"
@@ -227,8 +239,48 @@ def test_a_photo_without_a_face_is_said_so() -> None:
     rng = np.random.default_rng(0)
     noise = cv2.GaussianBlur(rng.integers(0, 255, (300, 300, 3), dtype=np.uint8), (0, 0), 6)
     scene = cv2.normalize(noise, None, 0, 255, cv2.NORM_MINMAX)
-    with pytest.raises(SampleError, match="no face was found in the photo"):
-        SketchReader(128, kind="photo").read(scene)
-    found = SketchReader(128).read(scene)
+    for kind in ("photo", "auto"):
+        with pytest.raises(SampleError, match=r"no face was found in the photo.*--input sketch") as error:
+            SketchReader(128, kind=kind).read(scene)
+        assert error.value.kind == "no-face"
+    assert SketchReader(128, kind="sketch").read(scene).kind == "sketch"
+
+
+def test_a_shaded_drawing_without_a_face_is_drawn_with_a_note() -> None:
+    page = np.full((300, 300), 255, np.uint8)
+    page[80:220, 60:240] = cv2.resize(np.linspace(80, 200, 180).astype(np.uint8)[None], (180, 140))
+    page[::12, 60:240] = 40
+    found = SketchReader(128).read(page)
     assert found.kind == "sketch"
     assert "no face was found" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("turns", "words"),
+    [(1, "lies with its top to the left"), (2, "is upside down"), (3, "lies with its top to the right")],
+)
+def test_a_photo_that_is_turned_is_asked_back(frontal: list[Path], turns: int, words: str) -> None:
+    photo = reduced(frontal[0])
+    with pytest.raises(SampleError, match=f"the photo {words}; turn it upright"):
+        SketchReader(128).read(np.ascontiguousarray(np.rot90(photo, turns)))
+
+
+def test_of_several_faces_none_is_chosen_in_silence(frontal: list[Path]) -> None:
+    both = np.hstack([reduced(path) for path in frontal[:2]])
+    with pytest.raises(
+        SampleError, match=r"2 faces were found, about \d+,\d+, \d+,\d+ px; cut one out, or name its points"
+    ) as e:
+        SketchReader(128).read(both)
+    assert e.value.kind == "several-faces"
+
+
+def test_a_dark_photo_and_a_wide_one_are_photos_too(frontal: list[Path]) -> None:
+    photo = reduced(frontal[0])
+    assert SketchReader(128).read((photo * 0.08).astype(np.uint8)).kind == "photo"
+    wide = cv2.resize(cv2.GaussianBlur(photo, (0, 0), 30), (4500, 1000))
+    with pytest.raises(SampleError, match="no face was found in the photo"):
+        SketchReader(128).read(wide)
+
+
+def reduced(path: Path) -> np.ndarray:
+    return cv2.resize(images.decode(path.read_bytes()), (512, 512), interpolation=cv2.INTER_AREA)

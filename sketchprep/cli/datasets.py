@@ -107,6 +107,7 @@ def pull(url: str, out: Path) -> None:
     help="Parts and windows of deepfacedrawing, apdrawing or mask-guided.",
 )
 @click.option("--centre", help="fixed, landmarks or mask; default: the layout's own way.")
+@click.option("--align", help="For a folder: face, by landmarks (photos), or none, as they are (sketches).")
 @click.option("--split", help="Only this split of a dataset.")
 @click.option("--size", type=int, help="Side of the frame in pixels; default: the dataset's, 512 for a folder.")
 @click.option("--images", is_flag=True, help="Write PNGs too.")

@@ -26,6 +26,7 @@ __all__ = ["crop_components"]
 
 MARKER = "meta.json"
 KINDS = ("sketch", "photo")
+ALIGNMENTS = ("face", "none")
 
 
 def crop_components(
@@ -34,6 +35,7 @@ def crop_components(
     *,
     layout: str = "deepfacedrawing",
     centre: str | None = None,
+    align: str | None = None,
     size: int | None = None,
     kinds: Sequence[str] | None = None,
     images: bool = False,
@@ -50,13 +52,16 @@ def crop_components(
     Parameters
     ----------
     data : path
-        A built dataset, or any folder of square photos or sketches.
+        A built dataset, or any folder of photos or sketches.
     out : path
         A new folder, or one begun by the same call.
     layout : {"deepfacedrawing", "apdrawing", "mask-guided"}
         See `sketchprep.datasets.components.layouts`.
     centre : {"fixed", "landmarks", "mask"}, optional
         How the windows are centred; by default the layout's own way.
+    align : {"face", "none"}, optional
+        For a folder: align photos to the layout's frame by their largest face, the default, or cut square ones as they
+        are, as sketches always.
     size : int, optional
         Height and width of the frame, a multiple of 64; default the dataset's, 512 for a folder.
     kinds : sequence of {"sketch", "photo"}, optional
@@ -78,10 +83,11 @@ def crop_components(
         For a wrong argument, a folder that holds something else, or a full disk.
     """
     chosen, centring = _layout(layout, centre)
-    source = _open(Path(data), Path(out), chosen, centring, size, kinds, split)
+    source = _open(Path(data), Path(out), chosen, centring, align, size, kinds, split)
     settings = {
         "layout": layout,
         "centre": centring,
+        "align": source.align,
         "size": source.size,
         "kinds": list(source.kinds),
         "images": images,
@@ -108,20 +114,31 @@ def _layout(name: str, centre: str | None) -> tuple[Layout, str]:
 
 
 def _open(
-    data: Path, out: Path, layout: Layout, centre: str, size: int | None, kinds: Sequence[str] | None, split: str | None
+    data: Path,
+    out: Path,
+    layout: Layout,
+    centre: str,
+    align: str | None,
+    size: int | None,
+    kinds: Sequence[str] | None,
+    split: str | None,
 ) -> DatasetInput | FolderInput:
     from sketchprep.datasets.components.inputs import DatasetInput, FolderInput, is_dataset
 
     for kind in kinds or ():
         if kind not in KINDS:
             raise UserError(f"--kinds {kind}: unknown; known: {', '.join(KINDS)}")
+    if align not in (None, *ALIGNMENTS):
+        raise UserError(f"--align {align}: unknown; known: {', '.join(ALIGNMENTS)}")
     source: DatasetInput | FolderInput
     if is_dataset(data):
+        if align == "face":
+            raise UserError(f"--align face: {data} is a dataset, whose frame is its recipe's; leave the option out")
         source = DatasetInput(data, split, size, kinds)
     else:
         _check_folder(data, out, split, kinds)
         only = kinds[0] if kinds else None
-        source = FolderInput(data, size, only, find_landmarks=centre == "landmarks")
+        source = FolderInput(data, size, only, layout.frame, align, find_landmarks=centre == "landmarks")
     if layout.needs_labels and not source.has_labels:
         raise UserError(
             f"--layout {layout.name}: needs a dataset with label maps; build one from a source with part masks and "

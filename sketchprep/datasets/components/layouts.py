@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -13,7 +13,9 @@ from sketchprep.errors import SampleError
 from sketchprep.ops import align, face_parts, helen_labels
 from sketchprep.ops.face_parts import Window
 
-__all__ = ["LAYOUTS", "Layout", "Subject"]
+__all__ = ["LAYOUTS", "Frame", "Layout", "Subject"]
+
+Frame = Literal["ffhq", "apdrawing"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Layout(ABC):
     name : str
     centres : tuple of str
         How its windows may be centred; the first is its own way.
-    frame : str or None
+    frame : {"ffhq", "apdrawing"}
         The alignment template its sizes were chosen for.
     needs_labels : bool
         Whether nothing can be cut without a label map.
@@ -55,7 +57,7 @@ class Layout(ABC):
 
     name: ClassVar[str]
     centres: ClassVar[tuple[str, ...]]
-    frame: ClassVar[str | None] = "ffhq"
+    frame: ClassVar[Frame] = "ffhq"
     needs_labels: ClassVar[bool] = False
 
     @abstractmethod
@@ -102,7 +104,7 @@ class APDrawing(Layout):
 
     name = "apdrawing"
     centres = ("landmarks", "fixed")
-    frame = "apdrawing"
+    frame: ClassVar[Frame] = "apdrawing"
 
     def windows(self, subject: Subject, centre: str) -> dict[str, Window]:
         points = _landmarks(subject) if centre == "landmarks" else _template(subject.size)

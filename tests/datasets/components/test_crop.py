@@ -195,7 +195,7 @@ def folder(tmp_path: Path, draw: type) -> Path:
 
 
 def test_any_folder_can_be_cut(folder: Path, tmp_path: Path) -> None:
-    report = crop_components(folder, tmp_path / "out", size=128, images=True)
+    report = crop_components(folder, tmp_path / "out", align="none", size=128, images=True)
     out = tmp_path / "out"
     usable = {"a b.jpg", "new\nline.jpg", "deep er/a b.jpg", "é.png"}  # "..jpg" is hidden
     assert {r["id"] for r in rows(out)} == usable
@@ -216,6 +216,29 @@ def test_any_folder_can_be_cut(folder: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(stored, load(out, "nose.photo")[row["row"]])
 
 
+def test_photos_of_a_folder_are_aligned_before_they_are_cut(built: Path, tmp_path: Path) -> None:
+    """The windows of unaligned portraits show what those of the dataset built from them show."""
+    photos, out = built.parent / "photos", tmp_path / "out"
+    report = crop_components(photos, out, size=128)
+    assert report.failed == 0
+    pairs = open_pairs(built)
+    mouths = load(out, "mouth.photo").astype(float)
+    window = face_parts.windows(128)["mouth"]
+    for row in (row for row in rows(out) if row["part"] == "mouth"):
+        expected = face_parts.crop(pairs.find(row["id"]).photo, window)
+        assert np.abs(mouths[row["row"]] - expected).mean() < 6
+    # What lies in the frame already stays as it is; a photo without a face is a row.
+    aligned = tmp_path / "aligned"
+    aligned.mkdir()
+    (aligned / "0.png").write_bytes(imageio.encode_png(pairs[0].photo))
+    (aligned / "grey.png").write_bytes(imageio.encode_png(np.full((200, 300, 3), (90, 120, 150), np.uint8)))
+    crop_components(aligned, tmp_path / "kept", size=128)
+    np.testing.assert_array_equal(load(tmp_path / "kept", "mouth.photo")[0], face_parts.crop(pairs[0].photo, window))
+    (failure,) = rows(tmp_path / "kept", "failures")
+    assert (failure["id"], failure["kind"]) == ("grey.png", "no-face")
+    assert "--align none" in failure["message"]
+
+
 def test_a_folder_of_sketches_is_seen_to_be_one(tmp_path: Path, draw: type) -> None:
     (tmp_path / "sketches").mkdir()
     for number in range(2):
@@ -223,7 +246,7 @@ def test_a_folder_of_sketches_is_seen_to_be_one(tmp_path: Path, draw: type) -> N
         (tmp_path / "sketches" / f"{number}.jpg").write_bytes(imageio.encode_jpeg(three))
     crop_components(tmp_path / "sketches", tmp_path / "out")
     assert load(tmp_path / "out", "mouth.sketch").shape == (2, 192, 192)
-    crop_components(tmp_path / "sketches", tmp_path / "as-photos", kinds=["photo"])
+    crop_components(tmp_path / "sketches", tmp_path / "as-photos", kinds=["photo"], align="none")
     assert load(tmp_path / "as-photos", "mouth.photo").shape == (2, 192, 192, 3)
 
 
@@ -297,6 +320,8 @@ def test_what_is_no_folder_is_said_to_be_so(tmp_path: Path) -> None:
         ({"size": 512}, r"size=512.*128 px"),
         ({"split": "dev"}, r"no split 'dev'"),
         ({"kinds": ["drawing"]}, r"kinds='drawing'"),
+        ({"align": "face"}, r"align='face'.*is a dataset"),
+        ({"align": "eyes"}, r"align='eyes'.*face, none"),
     ],
 )
 def test_mistakes_are_named(drawn: Make, tmp_path: Path, options: dict, words: str) -> None:

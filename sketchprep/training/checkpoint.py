@@ -8,6 +8,7 @@ of random generators is no part: every step seeds them from the run's seed and i
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-__all__ = ["Checkpoint", "fill", "load_latest", "path_of", "prune", "read", "save"]
+__all__ = ["Checkpoint", "fill", "load_latest", "path_of", "prune", "read", "save", "smallest"]
 
 FOLDER, STATE, FORMAT = "checkpoints", "state.json", "sketchprep-checkpoint-1"
 
@@ -230,15 +231,22 @@ def load_latest(run: Path) -> Checkpoint | None:
     return read(folders[-1]) if folders else None
 
 
+def smallest(run: Path, score: str) -> Checkpoint | None:
+    """The checkpoint of a run in which a score was smallest; None if none has it.  Partial ones are skipped."""
+    found = []
+    for folder in _folders(run):
+        with contextlib.suppress(UserError):
+            found.append(read(folder))
+    return min((one for one in found if score in one.scores), key=lambda one: one.scores[score], default=None)
+
+
 def prune(run: Path, *, keep: int, best: str | None = None) -> None:
     """Remove all but the newest `keep` checkpoints and the one whose score `best` is smallest."""
-    folders = _folders(run)
-    old = folders[:-keep]
-    if best is not None and old:
-        scores = {path: read(path).scores.get(best, float("inf")) for path in folders}
-        old = [path for path in old if path != min(scores, key=lambda p: scores[p])]
+    old = _folders(run)[:-keep]
+    kept = smallest(run, best) if best is not None and old else None
     for path in [*old, *(run / FOLDER).glob(".*.tmp")]:
-        shutil.rmtree(path, ignore_errors=True)
+        if kept is None or path != kept.path:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:

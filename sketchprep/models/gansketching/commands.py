@@ -104,7 +104,35 @@ def train_stylegan2(data: Path, run: Path, **options: Any) -> None:
     sys.exit(getattr(result, "exit_code", 0))
 
 
+@click.command("gansketching")
+@click.option(
+    "--sketches", required=True, type=click.Path(path_type=Path), help="A folder of drawings, or one drawing."
+)
+@click.option(
+    "--base", required=True, type=click.Path(path_type=Path), help="Run with a StyleGAN2, trained here or imported."
+)
+@click.option("--photos", type=click.Path(path_type=Path), help="What the base was trained on: dataset, folder or zip.")
+@click.option(
+    "--run", type=click.Path(path_type=Path), default="runs/gansketching", show_default=True, help="Folder of the run."
+)
+@click.option("--preset", default="default", show_default=True, help="default, or original for the paper's arithmetic.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the preset.")
+@click.option("--max-minutes", type=float, help="Fit the number of images to this time.")
+@trains
+def train_gansketching(sketches: Path, run: Path, **options: Any) -> None:
+    """Customise a generator with a handful of sketches: its pictures come to look like them when drawn.
+
+    It makes a generator whose random pictures follow the sketches; it does not turn one drawing into one photo, which
+    is what `synthesize` does.
+    """
+    from sketchprep.models.gansketching.training.train_gansketching import train_gansketching as fit
+
+    result = fit(sketches, run, **options)
+    click.echo(result.text)
+    sys.exit(getattr(result, "exit_code", 0))
+
+
 COMMANDS = (generate,)
-TRAIN = (train_stylegan2,)
+TRAIN = (train_stylegan2, train_gansketching)
 EVALUATE = ()
 IMPORT = (import_stylegan2,)

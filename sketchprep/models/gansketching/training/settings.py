@@ -105,6 +105,10 @@ class SketchSettings(BaseSettings):
         The part of the generator that changes.
     drawer : {"simplifier", "photocopy", "hed", "photosketch"}
         The network that draws the generator's pictures, see `sketchprep.models.gansketching.drawer`.
+    drawer_weights : str, optional
+        File of PhotoSketch's weights.
+    clean : bool
+        Whether the sketches go through the simplifier, so that they share line width and style with what is drawn.
     fake, real : str
         Transforms of generated pictures and of sketches, see `sketchprep.models.gansketching.transforms.chain`.
     image : float
@@ -117,6 +121,8 @@ class SketchSettings(BaseSettings):
 
     trained: Literal["mapping", "w_shift", "all"] = "mapping"
     drawer: Literal["simplifier", "photocopy", "hed", "photosketch"] = "simplifier"
+    drawer_weights: str | None = None
+    clean: bool = True
     fake: str = "toSketch,to3ch"
     real: str = "to3ch"
     image: Weight = 0.7

@@ -15,9 +15,10 @@ import torch
 
 from sketchprep.models.gansketching import losses
 from sketchprep.models.gansketching.diffaugment import DiffAugment
+from sketchprep.models.gansketching.sketch_distance import nearest
 from sketchprep.models.gansketching.training.phases import Draws, draw_latents, gan_phases
 from sketchprep.models.gansketching.transforms import chain
-from sketchprep.nn.blocks import from_pixels
+from sketchprep.nn.blocks import from_pixels, to_pixels
 from sketchprep.training.task import Batch, Phase, Task
 
 if TYPE_CHECKING:
@@ -29,11 +30,18 @@ if TYPE_CHECKING:
 __all__ = ["Pictures", "SketchTask"]
 
 
+COLUMNS, GRID_PSI = 8, 0.7
+SCORED, CHUNK = 32, 8
+
+
 class Pictures(Protocol):
     """Pictures in training order."""
 
     def batch(self, visits: Sequence[int]) -> np.ndarray:
         """Those of these visit numbers: uint8, shape (B, C, S, S)."""
+
+    def fixed(self, count: int) -> np.ndarray:
+        """The first ones, or as many as there are, as they are: uint8, shape (count, C, S, S)."""
 
     def describe(self) -> dict[str, Any]:
         """What decides them, as plain values."""
@@ -55,6 +63,8 @@ class SketchTask(Task):
         One channel, black on white.
     photos : Pictures, optional
         Needed unless ``settings.image`` is 0.
+    mean : Tensor, shape (1, style_dim), optional
+        Of w, for the sample grid; computed if not given.
     about : mapping
         What decides base, critic and drawer, as plain values.
     """
@@ -70,10 +80,12 @@ class SketchTask(Task):
         sketches: Pictures,
         photos: Pictures | None = None,
         *,
+        mean: Tensor | None = None,
         about: Mapping[str, Any] | None = None,
     ) -> None:
         self.settings, self.sketches, self.photos = settings, sketches, photos if settings.image else None
         self._base, self._critic, self._drawer, self._about = base, critic, drawer, dict(about or {})
+        self._mean = base.mean_w(generator=torch.Generator().manual_seed(0)) if mean is None else mean
         self._augment = DiffAugment(settings.augment, fill=settings.fill)
         self._real = chain(settings.real)
 
@@ -176,6 +188,41 @@ class SketchTask(Task):
         begun = dict(self._base.named_parameters())
         trained = {name: p for name, p in generator.named_parameters() if self._is_trained(name)}
         return losses.weight_distance(trained.values(), (begun[name].to(p) for name, p in trained.items()))
+
+    def samples(self, modules: Mapping[str, nn.Module]) -> np.ndarray:
+        """Rows: pictures of the base, of the same latents now, what the drawer draws of these, and the sketches."""
+        base, now, drawn = self._compared(modules, COLUMNS, psi=GRID_PSI)
+        sketches = self.sketches.fixed(COLUMNS)[:, 0]
+        blank = [np.full_like(sketches[0], 255)] * (COLUMNS - len(sketches))
+        rows = [base, now, *(np.stack([grey] * 3, -1) for grey in (drawn, np.stack([*sketches, *blank])))]
+        return np.vstack([np.hstack(list(row)) for row in rows])
+
+    def scores(self, modules: Mapping[str, nn.Module]) -> dict[str, float]:
+        """Mean distance of fresh samples' drawings from the nearest sketch, in percent of the side."""
+        _, _, drawn = self._compared(modules, SCORED, psi=1)
+        sketches = self.sketches.fixed(SCORED)[:, 0]
+        return {"sketch_distance": float(np.mean([nearest(one, sketches) for one in drawn]))}
+
+    def _compared(
+        self, modules: Mapping[str, nn.Module], count: int, *, psi: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Pictures of the base and of the trained generator for the same latents, and drawings of the latter."""
+        device = next(modules["generator"].parameters()).device
+        drawing = torch.Generator().manual_seed(0)
+        z = torch.randn(count, self._base.architecture.style_dim, generator=drawing).to(device)
+        base = self._base.to(device)
+        made: list[list[np.ndarray]] = [[], [], []]
+        for some in z.split(CHUNK):
+            options: dict[str, Any] = {"psi": psi, "mean": self._mean.to(device), "noise": "fixed"}
+            now = modules["generator"](some, **options)
+            drawn = modules["drawer"](now)
+            for place, pictures in zip(made, (base(some, **options), now, drawn), strict=True):
+                place.append(to_pixels(pictures))
+        return tuple(np.concatenate(parts) for parts in made)  # type: ignore[return-value]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Processes that make batches need no networks.
+        return {key: value for key, value in self.__dict__.items() if key not in ("_base", "_critic", "_drawer")}
 
     def describe(self) -> dict[str, Any]:
         photos = {} if self.photos is None else {"photos": self.photos.describe()}

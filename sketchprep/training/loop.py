@@ -123,6 +123,8 @@ def fit(
         log.line(f"{task.name}: {'resumes' if first else 'starts'} at {first:,} of {total:,} images, {run_dir}")
         watch, images, signal = LossMonitor(), first, 0
         if first == 0:
+            if fabric.is_global_zero:
+                task.show_inputs(run_dir)
             _draw(task, state, fabric, log, images)
 
         while images < total and not signal:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
@@ -78,6 +80,9 @@ class Task(ABC):
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """All settings that decide the result, as plain JSON values; another description is another run."""
+
+    def show_inputs(self, run: Path) -> None:  # noqa: B027 (most tasks have nothing to show)
+        """Write into the folder of a run that begins what a person should look at before it has gone far."""
 
     def samples(self, modules: Mapping[str, nn.Module]) -> np.ndarray | None:
         """Draw a picture of fixed inputs and what becomes of them: uint8, (H, W) or (H, W, 3) RGB.

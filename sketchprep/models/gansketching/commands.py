@@ -82,6 +82,16 @@ def import_stylegan2(weights: Path, out: Path, discriminator: Path | None) -> No
     click.echo(bring(weights, out, discriminator=discriminator).text())
 
 
+@click.command("photosketch")
+@click.argument("weights", type=click.Path(path_type=Path))
+@OUT_NEEDED
+def import_photosketch(weights: Path, out: Path) -> None:
+    """PhotoSketch, which draws contours: its authors' latest_net_G.pth."""
+    from sketchprep.models.gansketching.import_weights import import_photosketch as bring
+
+    click.echo(bring(weights, out).text())
+
+
 @click.command("stylegan2")
 @click.option(
     "--data", required=True, type=click.Path(path_type=Path), help="A built dataset, or a folder or zip with pictures."
@@ -135,4 +145,4 @@ def train_gansketching(sketches: Path, run: Path, **options: Any) -> None:
 COMMANDS = (generate,)
 TRAIN = (train_stylegan2, train_gansketching)
 EVALUATE = ()
-IMPORT = (import_stylegan2,)
+IMPORT = (import_stylegan2, import_photosketch)

@@ -1,17 +1,19 @@
-"""Other authors' StyleGAN2 files as a run of ours, with a report of what was taken."""
+"""Other authors' StyleGAN2 and PhotoSketch files as files of ours, with a report of what was taken."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from sketchprep.core.workdir import disk_errors
 from sketchprep.errors import UserError
+from sketchprep.io.files import atomic
 from sketchprep.models.gansketching import FILE
 from sketchprep.models.gansketching.model import save_stylegan2
 from sketchprep.models.gansketching.stylegan2.discriminator import Discriminator
-from sketchprep.models.gansketching.stylegan2.foreign import Imported, read_weights
+from sketchprep.models.gansketching.stylegan2.foreign import Imported, open_entries, read_weights
 
-__all__ = ["ImportReport", "import_stylegan2"]
+__all__ = ["ImportReport", "import_photosketch", "import_stylegan2"]
 
 
 @dataclass(frozen=True)
@@ -95,3 +97,42 @@ def _lines(found: Imported, critic: Discriminator | None) -> list[str]:
     if found.w_mean is None:
         lines.append("no mean of w: computed from 4,096 z")
     return lines + [f"left: {name}, {reason}" for name, reason in found.left.items()]
+
+
+def import_photosketch(weights: str | Path, out: str | Path) -> ImportReport:
+    """Bring the weights of PhotoSketch's generator (``latest_net_G.pth``) into a safetensors file.
+
+    Parameters
+    ----------
+    weights : path
+        A state dict of its authors or of GANSketching's.
+    out : path
+        The file to be written, or a folder for ``photosketch.safetensors``.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, holds another network, or the result cannot be written.
+    """
+    from sketchprep.nn.photosketch import PhotoSketch, width_of
+    from sketchprep.training.checkpoint import fill
+
+    path, out = Path(weights), Path(out)
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file")
+    tensors = open_entries(path).get("", {})
+    width = width_of(tensors)
+    if width is None:
+        raise UserError(f"{path}: holds no PhotoSketch; its first tensor is model.1.weight, of 7×7×3")
+    net = PhotoSketch(width)
+    fill(net, tensors, str(path))
+    out = out if out.suffix == ".safetensors" else out / "photosketch.safetensors"
+    if out.exists():
+        raise UserError(f"-o {out}: is there already; choose another file")
+    from safetensors.torch import save
+
+    with disk_errors(out.parent):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(out) as temporary:
+            temporary.write_bytes(save(net.state_dict()))
+    return ImportReport(out, (f"PhotoSketch of width {width}, {len(tensors)} tensors taken",))

@@ -14,6 +14,7 @@ from sketchprep.errors import UserError
 from sketchprep.io import files, images
 from sketchprep.models.gansketching import diffaugment, losses
 from sketchprep.models.gansketching.drawer import open_drawer
+from sketchprep.models.gansketching.import_weights import import_photosketch
 from sketchprep.models.gansketching.transforms import chain
 from sketchprep.nn.photocopy import Photocopy
 from sketchprep.nn.photosketch import PhotoSketch
@@ -128,3 +129,21 @@ def test_photosketch_needs_its_weights() -> None:
         open_drawer("photosketch", size=128)
     with pytest.raises(UserError, match="drawer=crayon: is unknown; known: simplifier"):
         open_drawer("crayon", size=128)
+
+
+def test_photosketch_weights_are_imported_and_others_refused(tmp_path: Path) -> None:
+    net = fill_photosketch(PhotoSketch(8), "PS8/")
+    torch.save(net.state_dict(), tmp_path / "latest_net_G.pth")
+    report = import_photosketch(tmp_path / "latest_net_G.pth", tmp_path / "out")
+    assert "PhotoSketch of width 8, 140 tensors taken" in report.text()
+    drawer = open_drawer("photosketch", size=64, weights_file=report.path)
+    x = torch.from_numpy(REFERENCE["ps_x"])
+    assert np.abs(drawer(x).numpy() - REFERENCE["ps_ngf8_train_b2"]).max() < 1e-5
+    with pytest.raises(UserError, match="is there already"):
+        import_photosketch(tmp_path / "latest_net_G.pth", tmp_path / "out")
+    torch.save({"conv.weight": torch.zeros(3)}, tmp_path / "other.pth")
+    with pytest.raises(UserError, match="holds no PhotoSketch"):
+        import_photosketch(tmp_path / "other.pth", tmp_path / "new")
+    torch.save({**net.state_dict(), "model.1.weight": torch.zeros(9, 3, 7, 7)}, tmp_path / "odd.pth")
+    with pytest.raises(UserError, match="belongs to another network: model"):
+        import_photosketch(tmp_path / "odd.pth", tmp_path / "new")

@@ -23,7 +23,7 @@ from sketchprep.models.gansketching.stylegan2.architecture import SIZES, Archite
 from sketchprep.models.gansketching.stylegan2.discriminator import Discriminator
 from sketchprep.models.gansketching.stylegan2.generator import Generator
 
-__all__ = ["Imported", "infer_architecture", "read_weights"]
+__all__ = ["Imported", "infer_architecture", "open_entries", "read_weights"]
 
 GENERATORS = ("g_ema", "params_ema", "G_ema", "g", "G")  # in the order of preference
 DISCRIMINATORS = ("d", "D")
@@ -62,7 +62,7 @@ def read_weights(path: str | Path) -> Imported:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: there is no such file")
-    entries, found = _open(path), Imported()
+    entries, found = open_entries(path), Imported()
     generator = next((name for name in ("", *GENERATORS) if name in entries and _is_generator(entries[name])), None)
     discriminator = next(
         (name for name in ("", *DISCRIMINATORS) if name in entries and _is_discriminator(entries[name])), None
@@ -89,8 +89,14 @@ def read_weights(path: str | Path) -> Imported:
     return found
 
 
-def _open(path: Path) -> dict[str, Any]:
-    """The file's entries: name to state dict, tensor or whatever else; a bare state dict is the entry ''."""
+def open_entries(path: Path) -> dict[str, Any]:
+    """The entries of a foreign file: name to state dict, tensor or whatever else; a bare state dict is the entry ''.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read without running what lies in it.
+    """
     start = path.open("rb").read(4)
     if path.suffix == ".safetensors":
         from safetensors import SafetensorError

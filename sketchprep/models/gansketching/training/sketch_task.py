@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,29 +22,20 @@ from sketchprep.nn.blocks import from_pixels, to_pixels
 from sketchprep.training.task import Batch, Phase, Task
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor, nn
 
     from sketchprep.models.gansketching.stylegan2 import Discriminator, Generator
+    from sketchprep.models.gansketching.training.photos import Photos
     from sketchprep.models.gansketching.training.settings import SketchSettings
+    from sketchprep.models.gansketching.training.sketches import Sketches
 
-__all__ = ["Pictures", "SketchTask"]
+__all__ = ["SketchTask"]
 
 
 COLUMNS, GRID_PSI = 8, 0.7
 SCORED, CHUNK = 32, 8
-
-
-class Pictures(Protocol):
-    """Pictures in training order."""
-
-    def batch(self, visits: Sequence[int]) -> np.ndarray:
-        """Those of these visit numbers: uint8, shape (B, C, S, S)."""
-
-    def fixed(self, count: int) -> np.ndarray:
-        """The first ones, or as many as there are, as they are: uint8, shape (count, C, S, S)."""
-
-    def describe(self) -> dict[str, Any]:
-        """What decides them, as plain values."""
 
 
 class SketchTask(Task):
@@ -59,9 +50,8 @@ class SketchTask(Task):
         Pre-trained with it; both discriminators start from it.
     drawer : Module
         Differentiable, frozen: pictures (B, 3, S, S) to drawings (B, 1, S, S), both -1 to 1.
-    sketches : Pictures
-        One channel, black on white.
-    photos : Pictures, optional
+    sketches : Sketches
+    photos : Photos, optional
         Needed unless ``settings.image`` is 0.
     mean : Tensor, shape (1, style_dim), optional
         Of w, for the sample grid; computed if not given.
@@ -77,8 +67,8 @@ class SketchTask(Task):
         base: Generator,
         critic: Discriminator,
         drawer: nn.Module,
-        sketches: Pictures,
-        photos: Pictures | None = None,
+        sketches: Sketches,
+        photos: Photos | None = None,
         *,
         mean: Tensor | None = None,
         about: Mapping[str, Any] | None = None,
@@ -88,6 +78,7 @@ class SketchTask(Task):
         self._mean = base.mean_w(generator=torch.Generator().manual_seed(0)) if mean is None else mean
         self._augment = DiffAugment(settings.augment, fill=settings.fill)
         self._real = chain(settings.real)
+        chain(settings.fake, drawer)  # a mistake in it is better told now
 
     def modules(self) -> dict[str, nn.Module]:
         generator = deepcopy(self._base).requires_grad_(False)
@@ -188,6 +179,12 @@ class SketchTask(Task):
         begun = dict(self._base.named_parameters())
         trained = {name: p for name, p in generator.named_parameters() if self._is_trained(name)}
         return losses.weight_distance(trained.values(), (begun[name].to(p) for name, p in trained.items()))
+
+    def show_inputs(self, run: Path) -> None:
+        """Write ``sheet.png``: the sketches as they were read, above what the discriminator sees."""
+        from sketchprep.io.contact_sheet import save_picture
+
+        save_picture(self.sketches.sheet(), run / "sheet.png", option="--run")
 
     def samples(self, modules: Mapping[str, nn.Module]) -> np.ndarray:
         """Rows: pictures of the base, of the same latents now, what the drawer draws of these, and the sketches."""

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["export_gansketching", "train_gansketching"]
 
 PRESETS = "gansketching"
-SHEET = "sheet.png"
 
 
 def train_gansketching(
@@ -105,8 +104,8 @@ def train_gansketching(
         from sketchprep.training import budget
 
         return budget.dry_run(task, options)
-    if devices.first_process():
-        _show(drawings, Path(run), quiet=quiet)
+    if devices.first_process() and not quiet:
+        _report(drawings)
     from sketchprep.training.loop import fit
 
     result = fit(task, run, options, init_from=init_from, quiet=quiet)
@@ -132,17 +131,10 @@ def _checksum(base: str | Path) -> str:
     return sha256_of(in_run(base, FILE))
 
 
-def _show(drawings: Sketches, run: Path, *, quiet: bool) -> None:
-    """Write the sheet of the sketches, and say what was done to them and what was left out."""
-    from sketchprep.io.contact_sheet import save_picture
-
-    with run_dir.disk_errors(run):
-        run.mkdir(parents=True, exist_ok=True)
-    save_picture(drawings.sheet(), run / SHEET, option="--run")
-    if quiet:
-        return
-    lines = [*drawings.notes, *(f"{name}: left out: {reason}" for name, reason in drawings.refused)]
-    for line in [f"{len(drawings)} sketches, see {run / SHEET}", *lines]:
+def _report(drawings: Sketches) -> None:
+    """Say what was done to the sketches, and what was left out."""
+    refused = (f"{name}: left out: {reason}" for name, reason in drawings.refused)
+    for line in (f"{len(drawings)} sketches, shown in sheet.png of the run", *drawings.notes, *refused):
         print(line)
 
 

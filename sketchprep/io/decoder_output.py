@@ -16,6 +16,15 @@ _PRINTED = re.compile(
 _turn = threading.Lock()
 
 
+def _free_turn() -> None:
+    global _turn
+    _turn = threading.Lock()
+
+
+# A process forked while another thread decodes would wait for that thread for ever.
+os.register_at_fork(after_in_child=_free_turn)
+
+
 class caught_output:
     """Context manager: gives a list that holds, at its end, the lines that a decoder has printed meanwhile.
 
@@ -26,7 +35,8 @@ class caught_output:
     def __enter__(self) -> list[str]:
         self.lines: list[str] = []
         self._kept = self._file = -1
-        _turn.acquire()
+        self._turn = _turn
+        self._turn.acquire()
         with suppress(OSError):  # no stderr, or no descriptor is left: then nothing is caught
             self._file = os.memfd_create("decoder", os.MFD_CLOEXEC)
             self._kept = os.dup(2)
@@ -40,7 +50,7 @@ class caught_output:
                 os.close(self._kept)
                 self._sort()
         finally:
-            _turn.release()
+            self._turn.release()
             if self._file >= 0:
                 os.close(self._file)
 

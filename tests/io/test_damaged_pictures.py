@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import struct
+import time
 import zlib
 
 import numpy as np
@@ -159,6 +161,20 @@ def test_what_others_write_to_stderr_meanwhile_is_printed(capfd: pytest.CaptureF
         os.write(2, b"libpng warning: IDAT: odd\nbuilding: 4/4 photos\n")
     assert lines == ["libpng warning: IDAT: odd"]
     assert capfd.readouterr().err == "building: 4/4 photos\n"
+
+
+def test_fork_while_another_thread_decodes_does_not_wait() -> None:
+    with caught_output():
+        child = os.fork()
+        if child == 0:
+            with caught_output():
+                os._exit(7)
+    deadline = time.monotonic() + 20
+    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+        time.sleep(0.01)
+    assert os.waitstatus_to_exitcode(ended[1]) == 7
 
 
 def test_white_is_zero_of_16_bits_is_inverted() -> None:

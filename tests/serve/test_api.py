@@ -6,6 +6,7 @@ import http.client
 import json
 import re
 import struct
+import time
 import zlib
 from pathlib import Path
 from urllib.parse import urljoin
@@ -13,6 +14,7 @@ from urllib.parse import urljoin
 import numpy as np
 import pytest
 from drawn_faces import draw
+from hostile_pictures import many_scans
 from page_clients import call, refusal
 
 from sketchprep.io import images
@@ -117,6 +119,20 @@ def test_what_is_no_picture_is_refused_and_the_server_goes_on(port: int, canvase
         assert status == 422, name
         assert text
     assert call(port, path, canvases[0])[0].status == 200
+
+
+@pytest.mark.parametrize("progressive", [True, False])
+def test_small_files_that_take_long_are_refused_at_once(port: int, progressive: bool) -> None:
+    data = many_scans(2000, 7071, 7071, progressive=progressive)
+    assert len(data) < 200_000
+    start = time.perf_counter()
+    for path in ("/api/picture", "/api/synthesize"):
+        status, text = refusal(port, path, data)
+        assert status == 422
+        assert "scans" in text
+    assert time.perf_counter() - start < 2
+    sketch = images.encode_png(draw(3, 128)[1])
+    assert call(port, "/api/picture", sketch)[0].status == 200
 
 
 def test_too_many_bytes_are_refused_before_they_are_read(port: int) -> None:

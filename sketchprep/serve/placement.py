@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from sketchprep.models.deepfacedrawing.drawing.face_search import LINE_512, scale_of
 from sketchprep.models.deepfacedrawing.drawing.frame_check import advice, distances, ink_fault
-from sketchprep.models.deepfacedrawing.drawing.ink_placement import LINE_512, best_placement, head_matrices
+from sketchprep.models.deepfacedrawing.drawing.ink_placement import ink_matrix
 from sketchprep.ops.face_parts import PARTS
-from sketchprep.ops.ink import INK, broaden, ink_box
+from sketchprep.ops.ink import INK, broaden
 from sketchprep.ops.resize import resize
 from sketchprep.ops.warp import warp
 
@@ -57,7 +58,7 @@ def beside(synthesizer: Synthesizer, sketch: np.ndarray, codes: Tensor, projecti
 
 
 def in_place(synthesizer: Synthesizer, page: np.ndarray) -> np.ndarray:
-    """Move and scale a drawing so that it fills the frame as a face does.
+    """Move, turn and scale a drawing so that it fills the frame as a face does, if it does not do so already.
 
     Parameters
     ----------
@@ -70,10 +71,7 @@ def in_place(synthesizer: Synthesizer, page: np.ndarray) -> np.ndarray:
     -------
     ndarray of uint8, shape (512, 512)
     """
-    tried = [_moved(page, matrix) for matrix in head_matrices(ink_box(page), len(page))]
-    if synthesizer.bank is None:
-        return tried[0]
-    return tried[best_placement(synthesizer, np.stack([for_model(one, synthesizer.size) for one in tried]))]
+    return _moved(page, ink_matrix(page, len(page), synthesizer))
 
 
 def for_model(page: np.ndarray, size: int) -> np.ndarray:
@@ -85,7 +83,7 @@ def for_model(page: np.ndarray, size: int) -> np.ndarray:
 
 def _moved(page: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     moved = warp(page, matrix, len(page), border="white")
-    return _fine(moved) if matrix[0, 0] > THICKER else moved
+    return _fine(moved) if scale_of(matrix) > THICKER else moved
 
 
 def _fine(page: np.ndarray) -> np.ndarray:

@@ -12,7 +12,8 @@ import numpy as np
 
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io.pictures import Picture, as_image
-from sketchprep.models.deepfacedrawing.drawing.ink_placement import LINE_512, ink_matrix
+from sketchprep.models.deepfacedrawing.drawing.face_search import LINE_512
+from sketchprep.models.deepfacedrawing.drawing.ink_placement import ink_matrix, square_matrix
 from sketchprep.ops import align as alignment
 from sketchprep.ops.ink import broaden, darkened
 from sketchprep.ops.resize import resize
@@ -64,9 +65,10 @@ class SketchReader:
     size : int
         Height and width of the frame in pixels.
     align : {None, "ink", "face"} or ndarray, shape (5, 2)
-        None: the whole sheet is the frame, with paper added to make it square.  ``"ink"``: its ink is moved to where
-        a head is.  ``"face"``: by the landmarks that dlib finds in the drawing.  Points, (x, y) in pixels of the
-        picture: left eye, right eye, nose, left and right corner of the mouth, left in the picture.
+        None: the whole sheet is the frame, with paper added to make it square.  ``"ink"``: the drawing is moved,
+        turned and scaled if its features are clearly more like a face's elsewhere.  ``"face"``: by the landmarks that
+        dlib finds in the drawing.  Points, (x, y) in pixels of the picture: left eye, right eye, nose, left and right
+        corner of the mouth, left in the picture.
     clean : bool
         Simplify drawings first, by the bundled network.
     kind : {"auto", "sketch", "photo"}
@@ -75,7 +77,7 @@ class SketchReader:
     sketcher : Sketcher, optional
         Turns photos into sketches and cleans drawings, see `sketchprep.sketching.sketcher.face_sketcher`.
     synthesizer : Synthesizer, optional
-        Of this size: its bank tells where the ink goes, whether or not it has a neck and high hair.
+        Of this size: its bank tells where a face lies, whatever else is drawn.
 
     Raises
     ------
@@ -171,7 +173,7 @@ class SketchReader:
         if points is not None:
             return alignment.ffhq_matrix(points, self.size)
         if self.align is None:
-            return _square_matrix(page.shape, self.size)
+            return square_matrix(page.shape, self.size)
         if self.align == "ink":
             return ink_matrix(page, self.size, self.synthesizer)
         found = self.sketcher.landmarks(page)
@@ -235,13 +237,3 @@ def _square(page: np.ndarray) -> np.ndarray:
     side = max(height, width)
     top, left = (side - height) // 2, (side - width) // 2
     return cv2.copyMakeBorder(page, top, side - height - top, left, side - width - left, cv2.BORDER_CONSTANT, value=255)
-
-
-def _square_matrix(shape: tuple[int, ...], size: int) -> np.ndarray:
-    height, width = shape[:2]
-    side = max(height, width)
-    scale = size / side
-    shift = (scale - 1) / 2
-    return np.array(
-        [[scale, 0, shift + scale * ((side - width) // 2)], [0, scale, shift + scale * ((side - height) // 2)]]
-    )

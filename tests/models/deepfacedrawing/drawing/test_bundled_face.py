@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -17,8 +18,11 @@ from sketchprep.core import resources, weights
 from sketchprep.core.weights_manifest import manifest
 from sketchprep.io import images
 from sketchprep.models.deepfacedrawing.drawing import pretrained
+from sketchprep.models.deepfacedrawing.drawing.ink_placement import ink_matrix
+from sketchprep.models.deepfacedrawing.drawing.sketch_input import SketchReader
 from sketchprep.models.deepfacedrawing.drawing.synthesizer import Synthesizer, open_synthesizer
 from sketchprep.ops.face_parts import PARTS
+from sketchprep.ops.resize import resize
 from sketchprep.ops.warp import transform_points
 from sketchprep.sketching.landmarks import Landmarker
 from sketchprep.sketching.sketcher import face_recipe, face_sketcher
@@ -132,3 +136,37 @@ def test_a_second_time_gives_the_same_bytes(synthesizer: Synthesizer, portraits:
     sketches = np.stack([one.sketch for one in portraits[:2]])
     again = open_synthesizer(device="cpu").synthesize(sketches).faces
     assert np.array_equal(synthesizer.synthesize(sketches).faces, again)
+
+
+@pytest.fixture(scope="module")
+def pages(portraits: list[Portrait]) -> list[np.ndarray]:
+    """Sketches in the frame: two freehand drawings and two of photos."""
+    return [images.decode_gray(DRAWINGS[at].read_bytes()) for at in (0, -1)] + [one.sketch for one in portraits[:20:10]]
+
+
+def test_alignment_leaves_a_drawing_in_the_frame_where_it_lies(
+    synthesizer: Synthesizer, pages: list[np.ndarray]
+) -> None:
+    for page in pages:
+        reader = SketchReader(synthesizer.size, align="ink", kind="sketch", synthesizer=synthesizer)
+        corners = np.array([(0.0, 0.0), (len(page) - 1.0, len(page) - 1.0)])
+        moved = (transform_points(reader.read(page).matrix, corners) + 0.5) * len(page) / synthesizer.size - 0.5
+        assert np.abs(moved - corners).max() <= 4 * len(page) / 512
+
+
+@pytest.mark.parametrize(("turn", "scale", "right"), [(12, 0.65, 40), (0, 1.0, 45)])
+def test_alignment_finds_a_drawing_that_is_displaced(
+    synthesizer: Synthesizer, pages: list[np.ndarray], turn: float, scale: float, right: float
+) -> None:
+    features = np.array([(193.0, 247.0), (319.0, 247.0), (256.0, 378.0)])
+    off = []
+    for page in pages:
+        large = resize(page, (512, 512))
+        away = cv2.getRotationMatrix2D((255.5, 255.5), turn, scale)
+        away[0, 2] += right
+        sheet = cv2.warpAffine(large, away, (512, 512), borderValue=255)
+        there = ink_matrix(sheet, 512, synthesizer)
+        found = transform_points(there, transform_points(away, features))
+        off.append(np.linalg.norm(found - features, axis=1).max())
+    assert max(off) < 20
+    assert np.median(off) < 12

@@ -86,12 +86,16 @@ def build(dry_run: bool, max_failures: str | None, roots: tuple[str, ...], **opt
         click.echo(f"  follow it: sketchprep status --watch {result.out}\n  end it:    sketchprep cancel {result.out}")
         click.echo(result.closing.text())
         return
-    click.echo(status.summary(status.status(result.out), kinds=False))
+    found = status.status(result.out)
+    click.echo(status.summary(found, kinds=False))
     rate = f", {result.made / result.seconds:.1f} photos/s" if result.made else "; everything was there already"
     click.echo(f"  {result.seconds:.1f} s{rate}\n  look at {result.out / 'preview.jpg'}")
     click.echo(result.closing.text())
     if result.too_many_failures:
         click.echo(f"{result.failed} photos failed, more than --max-failures {max_failures}", err=True)
+        sys.exit(1)
+    if not found.pairs:
+        click.echo(f"no pair was made: {status.reasons(found)}; see `sketchprep failures {result.out}`", err=True)
         sys.exit(1)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from sketchprep.core.cli_options import DATA, DATA_OR_URL, OUT, OUT_NEEDED
+from sketchprep.core.workdir import Report
 
 __all__ = ["COMMANDS"]
 
@@ -117,7 +118,7 @@ def crop_components(data: Path, out: Path | None, **options: Any) -> None:
     from sketchprep.datasets.components import crop
 
     target = out or data.resolve().with_name(f"{data.resolve().name}-components")
-    click.echo(crop.crop_components(data, target, progress=progress.bar, **options).text())
+    _say(crop.crop_components(data, target, progress=progress.bar, **options))
 
 
 @click.command()
@@ -132,7 +133,14 @@ def export(data: Path, out: Path, **options: Any) -> None:
     from sketchprep.core import progress
     from sketchprep.datasets.export import export as exporting
 
-    click.echo(exporting.export(data, options.pop("to"), out, progress=progress.bar, **options).text())
+    _say(exporting.export(data, options.pop("to"), out, progress=progress.bar, **options))
+
+
+def _say(report: Report) -> None:
+    """Describe what is there now; the exit code is 1 if that is nothing."""
+    click.echo(report.text())
+    if not report.written + report.skipped:
+        sys.exit(1)
 
 
 COMMANDS = (preview, status, cancel, failures, verify, pull, crop_components, export)

@@ -14,6 +14,13 @@ from sketchprep.core.version import VERSION
 from sketchprep.errors import UserError
 from sketchprep.io.files import limit_sentence
 
+RESUMED = ("build", "export", "fetch", "pull", "train")
+
+
+def _goes_on(ctx: click.Context) -> bool:
+    """Whether the command that was running takes up what it left."""
+    return ctx.invoked_subcommand in RESUMED
+
 
 class Main(click.Group):
     """Turns a user's mistake, or a limit of the machine, into one sentence and exit code 2."""
@@ -28,7 +35,8 @@ class Main(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(0)
         except KeyboardInterrupt as interrupt:
-            click.echo(f"\nInterrupted: {interrupt}" if interrupt.args else "\nInterrupted", err=True)
+            said = str(interrupt) or ("run the same command again to go on" if _goes_on(ctx) else "")
+            click.echo(f"\nInterrupted: {said}" if said else "\nInterrupted", err=True)
             ctx.exit(130)
         except Exception as error:
             sentence = limit_sentence(error)

@@ -26,7 +26,7 @@ from sketchprep.io.shards import read_shard_meta, shard_meta
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Status", "failures_text", "read_failures", "save_totals", "shard_failures", "status", "summary"]
+__all__ = ["Status", "failures_text", "read_failures", "reasons", "save_totals", "shard_failures", "status", "summary"]
 
 STALE_SECONDS = 120
 OPEN_AT_ONCE = 16
@@ -221,6 +221,12 @@ def summary(status: Status, *, kinds: bool = True) -> str:
             per_photo = 1000 * value / max(status.measured, 1)
             lines.append(f"    {stage:<15}{value:>9.1f}   {per_photo:>7.1f} ms a photo")
     return "\n".join(lines)
+
+
+def reasons(status: Status) -> str:
+    """Why photos are no pairs, counted, the most frequent reason first."""
+    counted = [f"{n:,} {kind} ({'rejected' if r else 'failed'})" for (r, kind), n in status.failures.most_common()]
+    return ", ".join(counted) or "no photo was planned"
 
 
 def _kind_lines(status: Status, *, rejected: bool) -> list[str]:

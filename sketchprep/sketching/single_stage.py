@@ -12,7 +12,7 @@ import numpy as np
 from sketchprep.core.config import did_you_mean
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import files, images
-from sketchprep.io.marks import mark
+from sketchprep.io.marks import mark, stage_of
 from sketchprep.io.pictures import Picture, as_image, as_images, is_batch
 from sketchprep.records import Failure
 from sketchprep.sketching import recipe, stages
@@ -20,6 +20,8 @@ from sketchprep.sketching.recipe import Recipe, Stage
 from sketchprep.sketching.sketcher import Sketcher
 
 __all__ = ["sketch", "sketch_files"]
+
+MARKED_BYTES = 4096  # of a file, in which its mark lies
 
 
 @overload
@@ -126,7 +128,8 @@ def sketch_files(
         A stage of the recipe, or the name of an op, which then runs with its defaults: on the photo, or if it takes a
         sketch, on what the recipe gives this op elsewhere, else on the recipe's final sketch.
     out : Path
-        Folder for ``NAME.png``; two inputs of one name are refused before anything is written.
+        Folder for ``NAME.png``; two inputs of one name are refused before anything is written, and so is a file that
+        is there already, unless the same stage made it.
 
     Returns
     -------
@@ -136,24 +139,39 @@ def sketch_files(
     Raises
     ------
     UserError
-        For an unknown stage, a parameter out of range, two inputs of one name, or a folder that cannot be written.
+        For an unknown stage, a parameter out of range, two inputs of one name, files of other stages in their place, or
+        a folder that cannot be written.
     """
     rec = recipe.load(recipe_name, overrides)
     sketcher = Sketcher(rec, graph=_graph(rec, stage), device=device, offline=offline)
     targets = files.targets(photos, out)
+    _refuse_others(targets, stage)
     sketcher.load(landmarks=False)
     failures = []
     for photo, target in zip(photos, targets, strict=True):
         try:
             image = images.decode(files.read(photo))
             result = _run(sketcher, image)[stage]
-            files.write_named(mark(images.encode_png(result)), target)
+            files.write_named(mark(images.encode_png(result), stage), target)
         except SampleError as error:
             failures.append(Failure(str(photo), "file", stage, error.kind, error.message, error.rejected))
             continue
         except ValueError as error:  # an op's word on a picture: a side that is too long
             raise UserError(f"--stage {stage}: {error}") from None
     return failures
+
+
+def _refuse_others(targets: Iterable[Path], stage: str) -> None:
+    """Raise UserError if a result would overwrite a file that another stage or another program has made."""
+    for target in targets:
+        if target.is_file():
+            with target.open("rb") as file:
+                found = stage_of(file.read(MARKED_BYTES))
+            if found != stage:
+                maker = f"a result of --stage {found}" if found else "no result of `sketchprep sketch`"
+                raise UserError(
+                    f"--stage {stage}: {target} is {maker} and stays as it is; choose another folder with -o"
+                )
 
 
 def _graph(rec: Recipe, stage: str) -> Mapping[str, Stage]:

@@ -24,6 +24,8 @@ __all__ = ["claim"]
 def claim(out: Path, rec: Recipe, depends_on: dict[str, Any]) -> Iterator[None]:
     """Make the folder or resume it, and keep other builds out of it for the block.
 
+    If the block fails before there is a plan, what was made here is taken away again.
+
     Parameters
     ----------
     out : Path
@@ -39,6 +41,7 @@ def claim(out: Path, rec: Recipe, depends_on: dict[str, Any]) -> Iterator[None]:
         If the folder holds something else, was begun with another recipe, is at work already (here or in jobs), cannot
         be written, or if the disk fills up.
     """
+    new = [folder for folder in (out, *out.parents) if not folder.exists()]
     busy = f"another build is at work in this folder; see `sketchprep status {out}`"
     claimed = workdir.claim(
         out, "recipe.yaml", busy=busy, also_busy=lambda: refuse_if_active(out), lock="log/lock", parts=("shards",)
@@ -46,7 +49,22 @@ def claim(out: Path, rec: Recipe, depends_on: dict[str, Any]) -> Iterator[None]:
     with claimed as held, workdir.disk_errors(out):
         (out / "log" / "stop").unlink(missing_ok=True)
         _check_recipe(held, rec, depends_on)
-        yield
+        try:
+            yield
+        except BaseException:
+            if not (out / "plan.parquet").exists():
+                _remove(held, new)
+            raise
+
+
+def _remove(held: workdir.Claim, new: list[Path]) -> None:
+    """Take away a recipe without a plan, and folders that hold nothing else."""
+    held.marker.unlink(missing_ok=True)
+    for path in (held.folder / "log").glob("lock*"):
+        path.unlink(missing_ok=True)
+    for folder in (held.folder / "log", held.folder / "shards", *new):
+        with contextlib.suppress(OSError):  # something is in it
+            folder.rmdir()
 
 
 def _check_recipe(held: workdir.Claim, rec: Recipe, depends_on: dict[str, Any]) -> None:

@@ -90,8 +90,9 @@ def shard_schema() -> pa.Schema:
     """Columns of a shard's Parquet file: pairs, and photos that became none, in the plan's order.
 
     ``landmarks`` are 68 (x, y) pairs in pixels of the frame, one after the other; ``face_score`` is the evidence that
-    they are a face's (`sketchprep.sketching.face_evidence`); ``pose`` is (yaw, pitch, roll) in degrees; ``matrix`` maps
-    homogeneous photo pixels to the frame, row by row; ``windows`` are DeepFaceDrawing's.
+    they are a face's (`sketchprep.sketching.face_evidence`); ``unseen`` are features that the photo does not show;
+    ``pose`` is (yaw, pitch, roll) in degrees; ``matrix`` maps homogeneous photo pixels to the frame, row by row;
+    ``windows`` are DeepFaceDrawing's.
     """
     import pyarrow as pa
 
@@ -112,6 +113,7 @@ def shard_schema() -> pa.Schema:
             ("matrix", pa.list_(pa.float64(), 6)),
             ("landmarks", pa.list_(pa.float32(), 136)),
             ("face_score", pa.float32()),
+            ("unseen", pa.list_(text)),
             ("pose", pa.list_(pa.float32(), 3)),
             ("attributes", pa.list_(text)),
             ("windows", pa.list_(window)),

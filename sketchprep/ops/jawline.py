@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from sketchprep.ops._validation import Range, check_landmarks, check_sketch, checked
+from sketchprep.ops.visible_features import unseen_features
 
 _JAW = slice(0, 17)
 _STEPS = 12
@@ -14,7 +15,11 @@ _SHIFT = 4
 
 @checked
 def jawline(
-    image: np.ndarray, *, landmarks: np.ndarray, width: Annotated[float, Range(0, 100, above=True)] = 2.0
+    image: np.ndarray,
+    *,
+    landmarks: np.ndarray,
+    width: Annotated[float, Range(0, 100, above=True)] = 2.0,
+    photo: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draw a smooth black line through landmarks 0 to 16 of a face.
 
@@ -26,6 +31,9 @@ def jawline(
         x and y in pixels, in the 68-point order of iBUG 300-W; points may lie outside the picture.
     width : float, above 0, at most 100
         Width of the line in pixels.
+    photo : ndarray, (H, W, 3) uint8, optional
+        The photo that was drawn: where it shows no jaw at all, as in darkness, none is drawn either; see
+        `sketchprep.ops.visible_features`.
 
     Returns
     -------
@@ -43,8 +51,9 @@ def jawline(
     fine, along its bounding box only, and averaged down.
     """
     check_sketch(image)
-    result = image.copy()
-    draw_curve(result, catmull_rom(check_landmarks(landmarks)[_JAW]), width)
+    result, points = image.copy(), check_landmarks(landmarks)
+    if photo is None or "jaw" not in unseen_features(photo, points):
+        draw_curve(result, catmull_rom(points[_JAW]), width)
     return result
 
 

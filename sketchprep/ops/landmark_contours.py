@@ -5,9 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-__all__ = ["EYES", "JAW", "MOUTH", "NOSE", "dense", "runs", "snap"]
+__all__ = ["BROWS", "EYES", "JAW", "MOUTH", "NOSE", "dense", "runs", "snap"]
 
 # Polylines by the landmarks they run through, in the order of iBUG 300-W.
+BROWS = ((tuple(range(17, 22)),), (tuple(range(22, 27)),))
 EYES = (((36, 37, 38, 39, 40, 41, 36),), ((42, 43, 44, 45, 46, 47, 42),))
 NOSE = ((31, 32, 33, 34, 35),)
 MOUTH = ((48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 48), (60, 61, 62, 63, 64, 65, 66, 67, 60))

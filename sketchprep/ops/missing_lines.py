@@ -10,25 +10,20 @@ import numpy as np
 from sketchprep.ops._validation import Range, check_landmarks, check_sketch, checked
 from sketchprep.ops.jawline import catmull_rom, draw_curve
 from sketchprep.ops.landmark_contours import dense, runs, snap
+from sketchprep.ops.visible_features import unseen_features
 
 __all__ = ["complete"]
 
-# Brows, eyelids, base of the nose, outer and inner lips, jaw: each a curve through these landmarks.
-_CURVES = (
-    (17, 18, 19, 20, 21),
-    (22, 23, 24, 25, 26),
-    (36, 37, 38, 39),
-    (39, 40, 41, 36),
-    (42, 43, 44, 45),
-    (45, 46, 47, 42),
-    (31, 32, 33, 34, 35),
-    (48, 49, 50, 51, 52, 53, 54),
-    (54, 55, 56, 57, 58, 59, 48),
-    (60, 61, 62, 63, 64),
-    (64, 65, 66, 67, 60),
-    tuple(range(17)),
-)
-_BROWS = 2  # the first so many curves
+# Each feature's curves through landmarks: brows, eyelids, base of the nose, outer and inner lips, jaw.
+_CURVES: dict[str, tuple[tuple[int, ...], ...]] = {
+    "left_brow": ((17, 18, 19, 20, 21),),
+    "right_brow": ((22, 23, 24, 25, 26),),
+    "left_eye": ((36, 37, 38, 39), (39, 40, 41, 36)),
+    "right_eye": ((42, 43, 44, 45), (45, 46, 47, 42)),
+    "nose": ((31, 32, 33, 34, 35),),
+    "mouth": ((48, 49, 50, 51, 52, 53, 54), (54, 55, 56, 57, 58, 59, 48), (60, 61, 62, 63, 64), (64, 65, 66, 67, 60)),
+    "jaw": (tuple(range(17)),),
+}
 _BROW = 3.0  # times as near: the outline of a thick brow runs on both sides of its landmarks
 _EYE_DISTANCE = 128.0  # of the FFHQ/CelebA-HQ frame at 512 px, for which the lengths below are made
 
@@ -41,6 +36,7 @@ def complete(
     reach: Annotated[float, Range(0, 20)] = 2.5,
     width: Annotated[float, Range(0, 100, above=True)] = 2.0,
     landmarks: np.ndarray | None = None,
+    photo: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draw the brows, eyelids, nose base, lips and jaw where a sketch has no line near them.
 
@@ -60,6 +56,9 @@ def complete(
         Width of the drawn lines in pixels.
     landmarks : ndarray, (68, 2) float, optional
         (x, y) in pixels; without them the sketch comes back as it is.
+    photo : ndarray, (H, W, 3) uint8, optional
+        The photo that was drawn: features that it does not show are not drawn either, see
+        `sketchprep.ops.visible_features`.
 
     Returns
     -------
@@ -83,10 +82,12 @@ def complete(
     apart = float(np.linalg.norm(points[42:48].mean(axis=0) - points[36:42].mean(axis=0)))
     unit = max(apart, 1.0) / _EYE_DISTANCE
     ink = cv2.GaussianBlur((255 - image).astype(np.float32) / 255, (0, 0), max(0.3, unit))
-    for number, curve in enumerate(_CURVES):
-        line = dense(catmull_rom(points[list(curve)]), step=1.5 * unit)
-        enough = near * unit * (_BROW if number < _BROWS else 1.0)
-        _draw_missing(result, line, 1.5 * ink, enough, reach * unit, width * unit)
+    unseen = () if photo is None else unseen_features(photo, points)
+    for feature, curves in _CURVES.items():
+        enough = near * unit * (_BROW if feature.endswith("brow") else 1.0)
+        for curve in curves if feature not in unseen else ():
+            line = dense(catmull_rom(points[list(curve)]), step=1.5 * unit)
+            _draw_missing(result, line, 1.5 * ink, enough, reach * unit, width * unit)
     return result
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from sketchprep.errors import SampleError
 from sketchprep.ops import align, labels, pose
 from sketchprep.ops.resize import resize
+from sketchprep.ops.visible_features import unseen_features
 from sketchprep.ops.warp import outside_share, transform_points, warp
 from sketchprep.sketching import selection
 from sketchprep.sketching.face_evidence import gather_evidence
@@ -53,6 +54,8 @@ class FramedPhoto:
         A ready-made drawing, and the label map, both in the frame.
     face_score : float or None
         Evidence that there is a face, see `sketchprep.sketching.face_evidence`; None where nobody looked.
+    unseen : tuple of str or None
+        Features that the photo does not show, see `sketchprep.ops.visible_features`; None where nobody looked.
     context : ndarray of uint8, shape (size, size, 3), or None
         Where `photo` is white outside the original (APDrawing's frame), the same with the picture continued: sketch
         stages see this one, or they would draw the photo's edge.
@@ -68,6 +71,7 @@ class FramedPhoto:
     sketch: np.ndarray | None
     labels: np.ndarray | None
     face_score: float | None = None
+    unseen: tuple[str, ...] | None = None
     context: np.ndarray | None = None
 
 
@@ -140,6 +144,8 @@ def bring_into_frame(
     photo, matrix, points = bring(recipe, source_frame, picture, FaceFinder(recipe, landmarker, evidence), timer)
     angles = known_pose or (pose.estimate_pose(points) if points is not None else None)
     _demand(selection.check_pose(angles, recipe.select.pose.limits))
+    unseen = unseen_features(photo, points) if points is not None and recipe.select.min_face_score is not None else None
+    _demand(selection.check_unseen(unseen, recipe.select.max_unseen))
     height, width = picture.photo.shape[:2]
     untouched = photo is picture.photo
     bare = recipe.align.template == "apdrawing" and outside_share(matrix, picture.photo.shape, recipe.size) > 0
@@ -154,6 +160,7 @@ def bring_into_frame(
         sketch=None if picture.sketch is None else _warp(picture.sketch, matrix, recipe.size),
         labels=_labels(masks, matrix, picture.photo.shape, recipe.size) if masks and recipe.labels else None,
         face_score=None if evidence is None else evidence.score,
+        unseen=unseen,
         context=warp(picture.photo, matrix, recipe.size, border="fade") if bare else None,
     )
 

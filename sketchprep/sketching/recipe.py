@@ -49,6 +49,7 @@ class Select(FrozenModel):
     exclude_masks: dict[str, float] = Field(default_factory=dict)
     min_eye_distance: float = Field(default=0.0, ge=0)
     min_face_score: float | None = Field(default=10.0, ge=0, le=50)
+    max_unseen: int | None = Field(default=None, ge=0, le=7)
     one_face: bool = True
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "check_mask_names",
     "check_masks",
     "check_pose",
+    "check_unseen",
     "unjudged",
 ]
 
@@ -162,6 +163,14 @@ def check_face_size(
         if size is not None and not size >= least:
             return _reject("face-size", f"{what} {size:.1f} px {how}, under the limit of {least:g} px")
     return None
+
+
+def check_unseen(unseen: Collection[str] | None, most: int | None) -> SampleError | None:
+    """Judge by the number of the face's features that a photo does not show: kind ``"unseen"``."""
+    if unseen is None or most is None or len(unseen) <= most:
+        return None
+    names = ", ".join(name.replace("_", " ") for name in unseen)
+    return _reject("unseen", f"{len(unseen)} features are not seen ({names}), over the limit of {most}")
 
 
 def check_attribute_names(wanted: Iterable[str], known: Collection[str], *, key: str = "select") -> None:

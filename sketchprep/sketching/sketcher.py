@@ -140,10 +140,18 @@ class Sketcher:
                 raise SampleError("no-face", f"no face was found, and {stage.op} needs one")
             inputs = [images[stage.input] for images in results]
             with timer(name):
-                drawn = stages.run(stage.op, inputs, landmarks, stage.params, self.networks.get(name))
+                drawn = stages.run(
+                    stage.op, inputs, landmarks, stage.params, self.networks.get(name), self._evidence(results)
+                )
             for images, sketch in zip(results, drawn, strict=True):
                 images[name] = sketch
         return results
+
+    def _evidence(self, pictures: Sequence[Mapping[str, np.ndarray]]) -> list[np.ndarray] | None:
+        """The photos, for ops that draw only what these show; None where the landmarks are believed."""
+        if self.recipe.select.min_face_score is None or any("photo" not in images for images in pictures):
+            return None
+        return [images["photo"] for images in pictures]
 
     def sketch_face(self, photo: np.ndarray, landmarks: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
         """Align a photo to the FFHQ frame, draw it at the recipe's size and shrink the drawing; see `face_sketcher`.

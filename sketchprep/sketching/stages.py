@@ -44,6 +44,8 @@ class Op:
         ``"picture"``, a photo or a sketch, or ``"sketch"``, which another stage must have drawn.
     landmarks : str
         ``"no"``, ``"optional"`` or ``"required"``: whether the op takes the 68 landmarks.
+    evidence : bool
+        Whether the op takes the photo beside the sketch, to draw only what it shows.
     asset : str or None
         Weights without which it cannot run; such an op is a network and takes batches.
     loader : str
@@ -59,6 +61,7 @@ class Op:
     attribute: str
     takes: str = "picture"
     landmarks: str = "no"
+    evidence: bool = False
     asset: str | None = None
     loader: str = ""
     colour: bool = True
@@ -82,10 +85,10 @@ OPS: dict[str, Op] = {
         ),
         Op("tidy", "sketchprep.ops.stroke_cleanup", "tidy", takes="sketch", landmarks="optional"),
         Op("clean", "sketchprep.ops.clean", "clean", takes="sketch", landmarks="optional"),
-        Op("complete", "sketchprep.ops.missing_lines", "complete", takes="sketch", landmarks="optional"),
+        Op("complete", "sketchprep.ops.missing_lines", "complete", takes="sketch", landmarks="optional", evidence=True),
         Op("lines", "sketchprep.ops.lines", "lines"),
         Op("two_tone", "sketchprep.ops.two_tone", "two_tone", landmarks="optional"),
-        Op("jawline", "sketchprep.ops.jawline", "jawline", takes="sketch", landmarks="required"),
+        Op("jawline", "sketchprep.ops.jawline", "jawline", takes="sketch", landmarks="required", evidence=True),
     )
 }
 
@@ -99,14 +102,14 @@ def function(name: str) -> Callable[..., Any]:
 
 @cache
 def parameters(name: str) -> dict[str, Any]:
-    """Return an op's parameters with their defaults; the landmarks are not among them."""
+    """Return an op's parameters with their defaults; landmarks and photo are not among them."""
     if OPS[name].asset:
         return {"weights": None} if OPS[name].weights else {}
     signature = inspect.signature(function(name))
     return {
         p.name: p.default
         for p in signature.parameters.values()
-        if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name != "landmarks"
+        if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name not in ("landmarks", "photo")
     }
 
 
@@ -232,6 +235,7 @@ def run(
     landmarks: Sequence[np.ndarray | None],
     params: Mapping[str, Any],
     network: Any = None,
+    photos: Sequence[np.ndarray] | None = None,
 ) -> list[np.ndarray]:
     """Run one op over pictures of one size.
 
@@ -247,6 +251,8 @@ def run(
         The op's keyword parameters.
     network : torch module, optional
         The loaded network of an op that has weights.
+    photos : sequence of uint8 ndarrays, (H, W, 3), or None
+        The photos that were drawn, for ops that draw only what these show; without them the landmarks are believed.
 
     Returns
     -------
@@ -263,4 +269,7 @@ def run(
         return list(call(network, batch))
     if OPS[op].landmarks == "no":
         return [call(image, **params) for image in images]
+    if OPS[op].evidence and photos is not None:
+        triples = zip(images, landmarks, photos, strict=True)
+        return [call(image, landmarks=points, photo=photo, **params) for image, points, photo in triples]
     return [call(image, landmarks=points, **params) for image, points in zip(images, landmarks, strict=True)]

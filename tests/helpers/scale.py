@@ -31,7 +31,18 @@ SLURM = {
     "squeue": "#!/bin/sh\n",
     "scancel": "#!/bin/sh\n",
 }
-REPEATED = ("members", "width", "height", "matrix", "landmarks", "face_score", "pose", "attributes", "windows")
+REPEATED = (
+    "members",
+    "width",
+    "height",
+    "matrix",
+    "landmarks",
+    "face_score",
+    "unseen",
+    "pose",
+    "attributes",
+    "windows",
+)
 
 CHILD = """
 import json, sys, time

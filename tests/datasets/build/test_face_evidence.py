@@ -16,6 +16,7 @@ from portraits import FRONTAL, portrait
 import sketchprep
 from sketchprep.datasets import verify
 from sketchprep.errors import UserError
+from sketchprep.sketching.landmarks import open_landmarker
 
 RECIPE: dict[str, Any] = {
     "name": "faces",
@@ -158,7 +159,7 @@ def test_a_dataset_that_was_begun_without_the_check_goes_on_without(tmp_path: Pa
     del stored["recipe"]["select"]["min_face_score"]
     (out / "recipe.yaml").write_text(yaml.safe_dump(stored))
     first, second = sorted((out / "shards").glob("*.parquet"))
-    table = pq.read_table(first).drop_columns(["face_score"])
+    table = pq.read_table(first).drop_columns(["face_score", "unseen"])
     pq.write_table(table, first)
     tar = second.with_suffix(".tar").read_bytes()
     second.unlink()
@@ -169,3 +170,22 @@ def test_a_dataset_that_was_begun_without_the_check_goes_on_without(tmp_path: Pa
     assert verify.verify(out) == []
     with pytest.raises(UserError, match="min_face_score"):
         built(out, photos, {**RECIPE, "select": {"min_face_score": 10}})
+
+
+def test_features_that_are_not_seen_are_named_and_can_be_refused(tmp_path: Path) -> None:
+    picture = read("male-07")
+    points = open_landmarker().largest(picture[..., ::-1])
+    assert points is not None
+    apart = np.linalg.norm(points[42:48].mean(0) - points[36:42].mean(0))
+    covered = picture.copy()
+    for eye in (points[36:42], points[42:48]):
+        x, y = np.rint(eye.mean(axis=0)).astype(int).tolist()
+        cv2.ellipse(covered, (x, y), (int(0.42 * apart), int(0.3 * apart)), 0, 0, 360, (14, 14, 16), -1, cv2.LINE_AA)
+    pairs, rows = build(tmp_path, {"plain": picture, "covered": covered})
+    assert not rows
+    assert pairs["plain"]["unseen"] == []
+    assert pairs["covered"]["unseen"] == ["left_eye", "right_eye"]
+    (tmp_path / "more").mkdir()
+    pairs, rows = build(tmp_path / "more", {"plain": picture, "covered": covered}, select={"max_unseen": 1})
+    assert set(pairs) == {"plain"}
+    assert rows["covered"] == ("unseen", "2 features are not seen (left eye, right eye), over the limit of 1")

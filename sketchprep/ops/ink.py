@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-__all__ = ["INK", "broaden", "darkened", "ink_box"]
+__all__ = ["INK", "broaden", "darkened", "ink_box", "line_width"]
 
 INK = 200  # darker than this is ink
 PAPER, WHITE = 231, 242  # lighter than the first is paper, than the second white
@@ -46,7 +46,7 @@ def broaden(page: np.ndarray, width: float) -> np.ndarray:
     ndarray of uint8, shape (H, W)
         The page itself if its lines are broad enough.
     """
-    current = _line_width(page)
+    current = line_width(page)
     missing = round(width - current) if current else 0
     if missing < 1:
         return page
@@ -54,8 +54,14 @@ def broaden(page: np.ndarray, width: float) -> np.ndarray:
     return cv2.erode(page, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
 
 
-def _line_width(page: np.ndarray) -> float:
-    """Mean breadth of the lines in pixels: the darkness of the ink by the length of the lines; 0 without ink."""
+def line_width(page: np.ndarray) -> float:
+    """Mean breadth of the lines in pixels: the darkness of the ink by the length of the lines; 0 without ink.
+
+    Parameters
+    ----------
+    page : ndarray of uint8, shape (H, W)
+        Black on white.
+    """
     ink = (page < INK).view(np.uint8)
     outlines, _ = cv2.findContours(ink, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     length = sum(cv2.arcLength(outline, True) for outline in outlines) / 2

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["simplify_files"]
 
 SMALLEST_SIDE = 16
+# Before tidying, finer lines are enlarged to the breadth that the network draws, so that they neither thicken nor run
+# into each other; so many times at most, and to so many pixels of the longer side.
+_NETWORK_LINE, _LARGEST_SCALE, _LARGEST_SIDE = 3.0, 3.0, 2048
+# What is shorter is no stroke: in breadths of a line, and in longer sides of the drawing.
+_SHORTEST, _SHORTEST_SHARE = 2.5, 0.02
 
 
 def simplify_files(
@@ -29,12 +34,13 @@ def simplify_files(
     weights: Path | str | None = None,
     tidy: bool | Mapping[str, Any] = False,
     svg: bool = False,
+    strokes: bool = False,
     batch: int = 1,
     device: str = "auto",
     dtype: str = "auto",
     offline: bool = False,
 ) -> list[Failure]:
-    """Simplify drawings or photocopies of any size and kind; write ``NAME.png``, and ``NAME.svg`` if wanted.
+    """Simplify drawings or photocopies of any size and kind; write ``NAME.png``, and SVG if wanted.
 
     Parameters
     ----------
@@ -45,10 +51,13 @@ def simplify_files(
     weights : Path or str, optional
         Safetensors of the project's own network, or converted weights of Simo-Serra's; default: the bundled ones.
     tidy : bool or mapping
-        Turn the soft result into decided strokes, see `sketchprep.ops.stroke_cleanup.tidy`; a mapping gives its
-        parameters.
+        Turn the soft result into decided strokes about as broad as the drawing's, see
+        `sketchprep.ops.stroke_cleanup.tidy`; a mapping gives its parameters, in pixels of the drawing.  What counts as
+        too short follows from the breadth of the lines and the size of the drawing.
     svg : bool
-        Trace the result too; needs vtracer.
+        Trace the outlines of the result's ink too; needs vtracer.
+    strokes : bool
+        Write the result's middle lines too, as ``NAME.strokes.svg``.
     batch : int
         Pictures of one size that go through the network together, for a GPU; on a CPU it makes no difference.
     device : str
@@ -72,6 +81,7 @@ def simplify_files(
         raise UserError(f"batch {batch}: must be at least 1")
     pngs = files.targets(images, out)
     svgs = files.targets(images, out, suffix=".svg") if svg else [None] * len(images)
+    lines = files.targets(images, out, suffix=".strokes.svg") if strokes else [None] * len(images)
     if svg:
         from sketchprep.io.svg import require
 
@@ -82,11 +92,11 @@ def simplify_files(
     network = stages.load_network("simplify", params, device=device, dtype=dtype, offline=offline)
     tidying = dict(tidy) if isinstance(tidy, Mapping) else {} if tidy else None
     failures = []
-    jobs = [_Job(*paths) for paths in zip(images, pngs, svgs, strict=True)]
+    jobs = [_Job(*paths) for paths in zip(images, pngs, svgs, lines, strict=True)]
     for first in range(0, len(jobs), batch):
         some = jobs[first : first + batch]
         for job in some:
-            job.attempt(job.read)
+            job.attempt(partial(job.read, fine=tidying is not None))
         _run(network, some)
         for job in some:
             job.attempt(partial(job.write, tidying))
@@ -107,10 +117,19 @@ def _page(image: np.ndarray) -> tuple[np.ndarray, bool]:
     return drawing.page, drawing.blank
 
 
-def _decided(soft: np.ndarray, tidy: Mapping[str, Any] | None) -> np.ndarray:
+def _scale(page: np.ndarray) -> float:
+    """How many times a page is enlarged so that its lines are as broad as the network's."""
+    from sketchprep.ops.ink import line_width
+
+    wanted = _NETWORK_LINE / max(line_width(page), 1e-6)
+    return max(1.0, min(wanted, _LARGEST_SCALE, _LARGEST_SIDE / max(page.shape)))
+
+
+def _decided(soft: np.ndarray, tidy: Mapping[str, Any], scale: float, shortest: float) -> np.ndarray:
     from sketchprep.ops.stroke_cleanup import tidy as decide
 
-    return soft if tidy is None else decide(soft, **tidy)
+    lengths = {"min_length": shortest, **{n: v * scale for n, v in tidy.items() if n in ("width", "min_length") and v}}
+    return decide(soft, **{**tidy, **lengths})
 
 
 @dataclass(slots=True)
@@ -120,9 +139,13 @@ class _Job:
     image: Path
     png: Path
     traced: Path | None
+    strokes: Path | None
     page: np.ndarray | None = None
     result: np.ndarray | None = None
     blank: bool = False
+    shape: tuple[int, int] = (0, 0)
+    scale: float = 1.0
+    shortest: float = 0.0
     error: SampleError | None = None
 
     def attempt(self, step: Callable[[], None]) -> None:
@@ -132,22 +155,43 @@ class _Job:
             except SampleError as error:
                 self.error = error
 
-    def read(self) -> None:
+    def read(self, *, fine: bool) -> None:
         from sketchprep.io import images as imageio
 
         self.page, self.blank = _page(imageio.decode_drawing(files.read(self.image)))
         self.result = self.page if self.blank else None
+        if fine and not self.blank:
+            self._enlarge(self.page)
+
+    def _enlarge(self, page: np.ndarray) -> None:
+        """Get ready for tidying: fine lines as broad as the network draws, and the length of the shortest stroke."""
+        from sketchprep.ops.ink import ink_box, line_width
+        from sketchprep.ops.resize import resize
+
+        height, width = page.shape
+        self.shape, self.scale = (height, width), _scale(page)
+        if self.scale > 1:
+            self.page = page = resize(page, (round(width * self.scale), round(height * self.scale)))
+        left, top, right, bottom = ink_box(page)
+        self.shortest = min(_SHORTEST * line_width(page), _SHORTEST_SHARE * max(right - left, bottom - top))
 
     def write(self, tidy: Mapping[str, Any] | None) -> None:
         from sketchprep.io import images as imageio
+        from sketchprep.ops.resize import resize
 
         assert self.result is not None
-        result = self.result if self.blank else _decided(self.result, tidy)
+        result = self.result
+        if tidy is not None and not self.blank:
+            result = resize(_decided(result, tidy, self.scale, self.shortest), self.shape[::-1])
         files.write_named(mark(imageio.encode_png(result)), self.png)
         if self.traced is not None:
             from sketchprep.io.svg import trace
 
             files.write_named(trace(result).encode(), self.traced)
+        if self.strokes is not None:
+            from sketchprep.io.stroke_svg import trace_strokes
+
+            files.write_named(trace_strokes(result).encode(), self.strokes)
 
 
 def _run(network: Any, jobs: Sequence[_Job]) -> None:

@@ -21,7 +21,8 @@ _PAIRS = ("preset", "photos", "cache", "overrides", "seed", "device")
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @OUT_NEEDED
 @click.option("--tidy", is_flag=True, help="Turn the soft result into decided strokes.")
-@click.option("--svg", is_flag=True, help="Trace the result too.")
+@click.option("--svg", is_flag=True, help="Trace the outlines of the result too.")
+@click.option("--strokes", is_flag=True, help="Write its middle lines as SVG strokes too: NAME.strokes.svg.")
 @click.option(
     "--weights", type=click.Path(path_type=Path), help="Other weights, ours or converted ones of Simo-Serra's."
 )

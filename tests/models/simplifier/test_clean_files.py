@@ -17,8 +17,10 @@ from sketchprep.cli.main import main
 from sketchprep.core.resources import resource
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import svg as tracing
+from sketchprep.io.stroke_svg import trace_strokes
 from sketchprep.models.simplifier.clean_files import simplify_files
 from sketchprep.nn.simplifier import Simplifier, save_simplifier
+from sketchprep.ops.ink import line_width
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +130,51 @@ def test_tidying_removes_specks(weights: Path, tmp_path: Path) -> None:
     assert (tidied[195:210, 15:30] == 255).all()
     assert overlap(tidied, drawing()) > 0.85
     assert 0 < (thin < 128).sum() < 0.7 * (tidied < 128).sum()
+
+
+def small_face() -> np.ndarray:
+    """A head of 130 px on a large page, in lines of 1.3 px."""
+    large = np.full((1200, 1200), 255, np.uint8)
+    cv2.ellipse(large, (600, 600), (150, 195), 0, 0, 360, 0, 4, cv2.LINE_AA)
+    for x in (540, 660):
+        cv2.ellipse(large, (x, 560), (33, 16), 0, 0, 360, 0, 4, cv2.LINE_AA)
+        cv2.circle(large, (x, 560), 6, 0, -1, cv2.LINE_AA)
+    cv2.polylines(large, [np.array([(600, 570), (582, 640), (610, 642)])], False, 0, 4, cv2.LINE_AA)
+    cv2.ellipse(large, (600, 700), (48, 14), 0, 0, 180, 0, 4, cv2.LINE_AA)
+    return cv2.resize(large, (400, 400), interpolation=cv2.INTER_AREA)
+
+
+def test_tidying_keeps_small_details_and_the_breadth_of_lines(tmp_path: Path) -> None:
+    path = save(tmp_path / "page.png", small_face())
+    assert simplify_files([path], tmp_path / "out", tidy=True) == []
+    result = load(tmp_path / "out/page.png")
+    assert result.shape == (400, 400)
+    assert 0.8 < line_width(result) / line_width(small_face()) < 1.6
+    for x in (180, 220):
+        assert result[184:190, x - 3 : x + 4].min() < 128, "a pupil"
+        assert result[184:190, x - 8 : x - 5].max() > 200, "white of the eye"
+    assert result[205:217, 192:206].min() < 128, "the nose"
+    assert (result[230:242, 184:217] < 128).sum() > 20, "the mouth"
+
+
+def test_strokes_follow_the_middle_of_the_lines(weights: Path, tmp_path: Path) -> None:
+    import resvg_py as resvg
+
+    path = save(tmp_path / "page.png", drawing())
+    assert simplify_files([path], tmp_path / "out", weights=weights, strokes=True) == []
+    text = (tmp_path / "out/page.strokes.svg").read_text(encoding="utf-8")
+    root = ET.fromstring(text)
+    paths = [child for child in root.iter() if child.tag.endswith("path")]
+    assert 2 <= len(paths) <= 6
+    assert all(1 < float(path.get("stroke-width", "0")) < 5.5 for path in paths)
+    drawn = cv2.imdecode(np.frombuffer(bytes(resvg.svg_to_bytes(svg_string=text)), np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert overlap(drawn, load(tmp_path / "out/page.png")) > 0.75
+
+
+def test_noise_has_too_many_strokes() -> None:
+    noise = np.where(np.random.default_rng(0).random((1200, 1200)) < 0.1, 0, 255).astype(np.uint8)
+    with pytest.raises(SampleError, match="over 20,000 strokes"):
+        trace_strokes(noise)
 
 
 def test_bad_pictures_are_failures_and_the_rest_goes_on(weights: Path, tmp_path: Path) -> None:

@@ -85,7 +85,10 @@ class PairDataset:
         if split is not None and not self._count:
             parts = tables(self._index, ["split"], kind=INDEX)
             known = sorted({name for part in parts for name in part["split"].to_pylist()})
-            raise UserError(f"{self.folder}: has no split '{split}', only {', '.join(known) or 'none'}")
+            raise UserError(
+                f"{self.folder}: has no split '{split}', only {', '.join(known) or 'none'}; name one that is there, or "
+                "build a new folder that keeps one photo in ten for testing: --set split.test=1000 --set split.of=10000"
+            )
 
     @property
     def table(self) -> pa.Table:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Closing", "closing_of_build", "closing_of_plan"]
 
+PATTERN = set("[]*?")
 LACKING = {
     "attributes": "have no attributes: those rules do not apply to them",
     "pose": "have no pose annotation: it is estimated from the landmarks",
@@ -65,6 +66,10 @@ def closing_of_build(recipe: Recipe, sources: Sequence[Source], planned: Path, f
     """
     lacking = _lacking(recipe, planned)
     notes = [*_notes(recipe, sources, lacking, plan.split_counts(planned)), *_alike(planned)]
+    if PATTERN & set(str(planned.parent.absolute())):
+        notes.append(
+            "Hugging Face datasets takes [, ], * and ? in a folder's name for a pattern: rename it to load it there"
+        )
     return Closing(_left_out(sources, failures), tuple(notes))
 
 
@@ -108,7 +113,7 @@ def _notes(
             f"no photo is kept for testing: {split.test:,} of {split.of:,} is none of {count:,}; where an evaluation "
             f"needs some, ask for them in a new folder, with --set split.test={-(-count // 10)} --set split.of={count}"
         )
-    if split.method != "none" and split.near_duplicates != "ignore":
+    if split.near_duplicates == "drop" or (split.near_duplicates == "together" and splits.get("test")):
         if any(source.listed for source in sources):
             notes.append("near-duplicates were not looked for: photos of a list are not opened for the plan")
         elif count > MOST_PHOTOS:

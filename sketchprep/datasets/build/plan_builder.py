@@ -171,10 +171,7 @@ class PlanBuilder:
         self._alike = near.find(numbers[kept[numbers]], hashes[kept[numbers]], sample)
         if self._recipe.split.near_duplicates == "drop":
             for number, first in self._alike.items():
-                self._dropped[number] = (
-                    "near-duplicate",
-                    f"{first.id!r} shows the same; it was saved again or mirrored",
-                )
+                self._dropped[number] = ("near-duplicate", f"{first.id!r} shows the same, saved otherwise or mirrored")
             kept[list(self._alike)] = False
             self.reasons["near-duplicate"] += len(self._alike)
 

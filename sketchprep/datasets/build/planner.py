@@ -109,8 +109,7 @@ def plan_samples(
 
     Photos are hashed, exact duplicates dropped (the first wins), annotations checked, and what is left is split by
     the rank of sha256(seed, id) or as the corpus says.  Where there is more than one split, photos that show the same
-    go to the same one.  Photos of a list are not opened: their digests are those that
-    the list holds, if any.
+    go to the same one.  Photos of a list are not opened: their digests are those that the list holds, if any.
 
     Parameters
     ----------
@@ -125,11 +124,11 @@ def plan_samples(
     folder : Path, optional
         On whose disk the rows lie meanwhile.
     """
+    for source in listing.sources:
+        _check_attribute_rules(recipe, source)
     planned, owners = known_samples(before)
     builder = PlanBuilder(recipe, folder, owners)
     perceptual = hashing and looks_for_near_duplicates(recipe, listing)
-    for source in listing.sources:
-        _check_attribute_rules(recipe, source)
     for source, offered in listing.batches():
         batch = offered if before is None else unplanned(offered, planned)
         if recipe.split.method != "official" and not source.keeps_splits:

@@ -65,6 +65,7 @@ OTHERS = frozenset(
 )
 HEAD_BYTES = 64
 _READ = frozenset(("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIC"))
+_EXTENSION = re.compile(r"\.\w{1,12}")
 _PPM = re.compile(rb"P[1-6]\s+[\d#]")
 
 
@@ -99,8 +100,9 @@ class Listing:
 
     def ignore(self, path: str, reason: str = "") -> None:
         """Count a file that is no picture, by default under its extension."""
-        reason = reason or printable(PurePosixPath(path).suffix.lower()) or "no extension"
-        self.ignored.add(reason, printable(path))
+        suffix = PurePosixPath(path).suffix.lower()
+        by_name = "no extension" if not suffix else suffix if _EXTENSION.fullmatch(suffix) else "odd extension"
+        self.ignored.add(reason or by_name, printable(path))
 
     def sort(self) -> Listing:
         """Order by path, so that the order on disk has no influence; return itself."""

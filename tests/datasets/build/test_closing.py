@@ -102,6 +102,8 @@ def test_small_sets_are_told_how_to_keep_a_test_photo(photos: Path, tmp_path: Pa
     result = build(photos, tmp_path / "out", {**FAST, "split": {"method": "share"}})
     (note,) = result.closing.notes
     assert note.endswith("--set split.test=1 --set split.of=6")
+    with pytest.raises(UserError, match=r"no split 'test', only train; .*keeps one photo in ten"):
+        sketchprep.open_pairs(tmp_path / "out", "test")
     build(photos, tmp_path / "new", FAST, overrides=["split.method=share", "split.test=1", "split.of=6"])
     assert len(sketchprep.open_pairs(tmp_path / "new", "test")) == 1
 
@@ -111,9 +113,10 @@ def test_followed_links_are_kept_in_the_recipe(photos: Path, tmp_path: Path) -> 
     (tmp_path / "links/a.jpg").symlink_to(sorted(photos.iterdir())[0])
     with pytest.raises(UserError, match=r"no photo was found.*leaves-root"):
         build(tmp_path / "links", tmp_path / "out", FAST)
-    build(tmp_path / "links", tmp_path / "out2", FAST, follow_links=True)
-    assert [pair.id for pair in sketchprep.open_pairs(tmp_path / "out2")] == ["a.jpg"]
-    assert "follow_links: true" in (tmp_path / "out2/recipe.yaml").read_text()
+    result = build(tmp_path / "links", tmp_path / "out [2]", FAST, follow_links=True)
+    assert [pair.id for pair in sketchprep.open_pairs(tmp_path / "out [2]")] == ["a.jpg"]
+    assert "follow_links: true" in (tmp_path / "out [2]/recipe.yaml").read_text()
+    assert "takes [, ], * and ? in a folder's name for a pattern" in result.closing.text()
 
 
 @pytest.mark.parametrize(("side", "pairs"), [(122, 1), (121, 0)])

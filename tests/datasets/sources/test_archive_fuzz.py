@@ -1,6 +1,8 @@
-"""Damaged and hostile zips: a sentence, a row or a right picture, and nothing else."""
+"""Damaged and hostile zips, odd names and links in folders: a sentence, a row or a right picture, and nothing else."""
 
 import io
+import itertools
+import os
 import random
 import struct
 import warnings
@@ -100,3 +102,77 @@ def test_three_hundred_archives(tmp_path):
 @pytest.mark.slow
 def test_thousands_of_archives(tmp_path):
     run(tmp_path, range(1000, 6000))
+
+
+PIECES = [
+    "a",
+    "é",
+    "e\u0301",
+    "名",
+    "🙂",
+    " ",
+    ".",
+    "..",
+    "\\",
+    "\n",
+    "\x1b[31m",
+    "'",
+    '"',
+    "%s",
+    "{}",
+    "*",
+    "[",
+    "-",
+    "~",
+    "\udce9",
+]
+ENDINGS = ["", ".jpg", ".JFIF", ".jpe", ".png ", ".txt", ".jpg.", ".tar.gz", ".jpg!small", ".DNG"]
+
+
+def plant(root: str, rng: random.Random) -> dict[str, bytes]:
+    """Folders, files and links of odd names below a root; returns what the files hold, by path."""
+    folders, held = [root], {}
+    for _ in range(rng.randint(1, 25)):
+        name = "".join(rng.choices(PIECES, k=rng.randint(1, 60))) + rng.choice(ENDINGS)
+        path = os.path.join(
+            rng.choice(folders), name.encode("utf-8", "surrogateescape")[:250].decode("utf-8", "surrogateescape")
+        )
+        if os.path.lexists(path):
+            continue
+        kind = rng.random()
+        if kind < 0.2:
+            os.mkdir(path)
+            folders.append(path)
+        elif kind < 0.4:
+            os.symlink(rng.choice([*folders, *held, "..", "../..", "nothing", path, "/etc"]), path)
+        else:
+            held[path] = rng.choice((JPEG, b"", b"text", JPEG * 5))
+            with open(path, "wb") as file:
+                file.write(held[path])
+    return held
+
+
+@pytest.mark.parametrize("follow_links", [False, True])
+def test_folders_of_odd_names(tmp_path, follow_links):
+    for seed in range(150):
+        rng = random.Random(seed)
+        root = tmp_path / f"{seed}" / "root"
+        root.mkdir(parents=True)
+        held = {os.path.realpath(path): data for path, data in plant(str(root), rng).items()}
+        source = open_source("folder", root, follow_links=follow_links and "/etc" not in map(os.readlink, links(root)))
+        samples = source.samples()
+        assert len({sample.id for sample in samples}) == len(samples)
+        for sample in samples:
+            assert sample.id.encode()
+            real = os.path.realpath(root / sample.path)
+            assert real.startswith(str(tmp_path))
+            assert source.read(sample.path) == held[real]
+        text = source.left_out().text()
+        assert not set(text) & set("\x1b\udce9")
+        assert len(text.splitlines()) == 1 + len(source.left_out().reasons) or not text
+
+
+def links(root) -> list[str]:
+    """All links below a folder."""
+    found = (os.path.join(top, name) for top, *names in os.walk(root) for name in itertools.chain(*names))
+    return [path for path in found if os.path.islink(path)]

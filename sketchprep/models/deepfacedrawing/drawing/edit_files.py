@@ -13,6 +13,7 @@ from sketchprep.errors import SampleError, UserError
 from sketchprep.io import files
 from sketchprep.io import images as imageio
 from sketchprep.io.contact_sheet import contact_sheet, save_picture
+from sketchprep.io.marks import mark
 from sketchprep.models.deepfacedrawing.drawing import editing
 from sketchprep.models.deepfacedrawing.drawing.manifold import NEIGHBOURS
 from sketchprep.models.deepfacedrawing.drawing.sketch_input import SketchReader
@@ -153,7 +154,7 @@ def copy_paste_files(
     written = [out / "sheet.jpg", out / "face.png", out / "sketch.png"]
     save_picture(sheet, written[0])
     files.write(imageio.encode_png(face), written[1])
-    files.write(imageio.encode_png(sketch), written[2])
+    files.write(mark(imageio.encode_png(sketch)), written[2])
     return Made(written, notes)
 
 

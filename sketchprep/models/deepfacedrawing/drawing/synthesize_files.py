@@ -12,6 +12,7 @@ import numpy as np
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import files, images
 from sketchprep.io.contact_sheet import contact_sheet, save_picture
+from sketchprep.io.marks import mark
 from sketchprep.models.deepfacedrawing.drawing import frame_check
 from sketchprep.models.deepfacedrawing.drawing.manifold import NEIGHBOURS
 from sketchprep.models.deepfacedrawing.drawing.sketch_input import SketchReader
@@ -115,7 +116,7 @@ def synthesize_files(
             try:
                 files.write_named(images.encode_png(drawn.faces[at]), targets[path])
                 if extra is not None:
-                    files.write_named(images.encode_png(extra[at]), shades[path])
+                    files.write_named(mark(images.encode_png(extra[at])), shades[path])
             except SampleError as error:
                 result.failures.append(_failure(path, error))
                 continue

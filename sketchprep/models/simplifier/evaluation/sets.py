@@ -232,6 +232,7 @@ def _folder_faces(root: Path, count: int, offline: bool) -> list[Face]:
             f"--celebamask {root}: no such folder; give the root of CelebAMask-HQ, or a folder of its photos"
         )
     tree = open_tree(root)
+    tree.follow(_PHOTOS)
     under = _PHOTOS if tree.kind(_PHOTOS) == "folder" else ""
     paths = sorted((entry.path for entry in tree.files(under).files), key=_by_number)
     if not paths:

@@ -40,15 +40,17 @@ print(json.dumps({"seconds": seconds}))
 
 
 def draw_corpus(root: Path, count: int) -> None:
-    """Distinct 1024-px photos in CelebAMask-HQ's layout: portraits at slightly different sizes."""
+    """Distinct 1024-px photos in CelebAMask-HQ's layout: aligned portraits at slightly different sizes."""
     import cv2
 
+    import sketchprep
     from sketchprep.core.resources import resource as shipped
     from sketchprep.io import images
 
     folder = root / "CelebA-HQ-img"
     folder.mkdir(parents=True)
-    portraits = [images.decode(p.read_bytes()) for p in sorted(shipped("data/portraits").glob("*.jpg"))]
+    files = sorted(shipped("data/portraits").glob("*.jpg"))[:count]
+    portraits = [sketchprep.align(path, size=1024).image for path in files]
     for number in range(count):
         image = portraits[number % len(portraits)]
         shave = number // len(portraits) + 1

@@ -26,6 +26,13 @@ __all__ = ["COMMANDS", "EVALUATE", "IMPORT", "TRAIN"]
     "--psi", default=0.7, show_default=True, help="Truncation, 0 to 1: lower is more average, with fewer faults."
 )
 @click.option("--random-noise", is_flag=True, help="Noise given by the seed instead of the stored one.")
+@click.option(
+    "--edit",
+    "edits",
+    multiple=True,
+    metavar="FILE:N=STRENGTH",
+    help="Move w along a direction of `sketchprep directions`; @A-B at the end for rows A to B alone.",
+)
 @click.option("--batch", default=1, show_default=True, help="Pictures drawn at once.")
 @DEVICE
 @OFFLINE
@@ -36,6 +43,7 @@ def generate(
     latents: Path | None,
     psi: float,
     random_noise: bool,
+    edits: tuple[str, ...],
     batch: int,
     device: str,
     offline: bool,
@@ -47,6 +55,7 @@ def generate(
     from sketchprep.core import progress, runtime
     from sketchprep.errors import UserError
     from sketchprep.models.gansketching import generate as generating
+    from sketchprep.models.gansketching.edits import parse_edit
     from sketchprep.models.gansketching.model import open_sampler
 
     if seeds is not None and latents is not None:
@@ -63,9 +72,32 @@ def generate(
         psi=psi,
         batch=batch,
         random_noise=random_noise,
+        edits=[parse_edit(text, style_dim=sampler.style_dim) for text in edits],
         progress=partial(progress.bar, unit="picture"),
     )
     click.echo(f"{len(found.pictures)} pictures in {out}; look at {found.sheet}")
+
+
+@click.command()
+@click.option("--run", type=click.Path(path_type=Path), help="Generator; default: the fetched face generator.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="File for the result, .npz.")
+@click.option(
+    "--method",
+    type=click.Choice(["ganspace", "sefa"]),
+    default="ganspace",
+    show_default=True,
+    help="Principal components of w, or singular vectors of the modulation weights.",
+)
+@click.option("--components", default=80, show_default=True, help="How many.")
+@click.option("--samples", default=300_000, show_default=True, help="Of w, for ganspace.")
+@OFFLINE
+def directions(run: Path | None, out: Path, offline: bool, **options: Any) -> None:
+    """Find directions in which a generator's pictures change, for `generate --edit`."""
+    from sketchprep.models.gansketching.edits import fit_directions
+    from sketchprep.models.gansketching.model import open_sampler
+
+    found = fit_directions(open_sampler(run, offline=offline), out, **options)
+    click.echo(f"{len(found.components)} directions in {out}; try `sketchprep generate --edit {out}:0=3 -o DIR`")
 
 
 @click.command("stylegan2")
@@ -142,7 +174,7 @@ def train_gansketching(sketches: Path, run: Path, **options: Any) -> None:
     sys.exit(getattr(result, "exit_code", 0))
 
 
-COMMANDS = (generate,)
+COMMANDS = (generate, directions)
 TRAIN = (train_stylegan2, train_gansketching)
 EVALUATE = ()
 IMPORT = (import_stylegan2, import_photosketch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from torch import Tensor
 from sketchprep.errors import UserError
 from sketchprep.io import files, images
 from sketchprep.io.contact_sheet import contact_sheet, save_picture
+from sketchprep.models.gansketching.edits import Edit, apply_edits
 from sketchprep.models.gansketching.model import Sampler
 
 __all__ = ["LATENTS", "SHEET", "Generated", "generate", "parse_seeds", "read_latents"]
@@ -100,6 +101,7 @@ def generate(
     psi: float = 0.7,
     batch: int = 1,
     random_noise: bool = False,
+    edits: Sequence[Edit] = (),
     progress: Callable[[int, str], Any] | None = None,
 ) -> Generated:
     """Draw pictures; write ``seed000012.png`` or ``latent000003.png``, ``sheet.jpg`` and ``latents.npz``.
@@ -120,6 +122,8 @@ def generate(
         Pictures drawn at once.
     random_noise : bool
         Noise given by the seed instead of the stored one.
+    edits : sequence of Edit
+        Movements in W after truncation; ``latents.npz`` then holds the moved w+.
     progress : callable, optional
         See `sketchprep.core.progress.bar`.
 
@@ -137,6 +141,8 @@ def generate(
         raise UserError(f"--batch {batch}: must be at least 1")
     out, result = Path(out), Generated()
     w, names, z = _latents(sampler, seeds, latents, psi)
+    if edits:
+        w = apply_edits(sampler, w, list(edits))
     tiles: list[np.ndarray] = []
     bar = progress(len(w), "generating") if progress else None
     for at in range(0, len(w), batch):

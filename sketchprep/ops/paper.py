@@ -17,6 +17,8 @@ _LARGEST = 1536
 _WHITE, _WHITE_SHARE = 240, 0.4
 # Light falls off to this share of the brightest spot; what is darker still is ink.
 _DIMMEST = 0.3
+# Light is even where three quarters of the page's rim are at least so bright, as a share of its brightest part.
+_EVEN = 0.93
 # Grain of the paper: as a share of its tone, and as what a page of one tone may vary by.
 _GRAIN, _GRAIN_LEVELS = 0.97, 6
 _BLACK_PAGE = 40
@@ -52,8 +54,9 @@ def to_black_on_white(image: np.ndarray) -> np.ndarray:
     2. Each stroke is compared with the median of its surroundings: where more of the page's contrast is lighter than
        its surroundings than darker, and the paper is not white, the picture is inverted.
     3. The tone of the paper is the 90th percentile in cells of about a fiftieth of the page, closed over areas of ink
-       and smoothed; the picture is divided by it, which flattens uneven light.  Shading wider than a sixth of the page
-       is taken for light rather than ink, if it is not too dark.
+       and smoothed; the picture is divided by it, which flattens uneven light.  Then shading wider than a sixth of the
+       page is taken for light rather than ink, if it is not too dark; where the rim of the page is evenly bright, the
+       paper has that one tone, and all shading stays.
     A photograph has no paper; it comes back with its shadows lifted.
     """
     check_image(image)
@@ -136,6 +139,10 @@ def _paper_tone(grey: np.ndarray) -> np.ndarray | None:
     tone: np.ndarray = _cells(_sample(grey), 90).astype(np.float32)
     if (tone >= _WHITE).mean() >= _WHITE_SHARE:
         return None
+    around = np.concatenate([tone[0], tone[-1], tone[:, 0], tone[:, -1]])
+    dim, usual, bright = np.percentile(around, (25, 50, 95))
+    if dim >= _EVEN * bright:
+        return np.full_like(tone, max(usual, 1.0))
     side = max(min(tone.shape) // 6, 1) | 1
     tone = cv2.morphologyEx(tone, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8), borderType=cv2.BORDER_REPLICATE)
     tone = np.maximum(tone, max(_DIMMEST * float(tone.max()), 1.0))

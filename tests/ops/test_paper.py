@@ -91,6 +91,18 @@ def test_a_large_black_area_is_ink() -> None:
         assert np.percentile(result[page == 255], 5) > 225
 
 
+@pytest.mark.parametrize("paper", [0.9, 0.75, 0.6])
+def test_wide_shading_on_evenly_lit_toned_paper_stays(paper: float) -> None:
+    page = PAGE.astype(np.float32)
+    shaded = page.copy()
+    cv2.ellipse(shaded, (260, 150), (150, 100), 0, 0, 360, 70, -1)
+    cv2.ellipse(shaded, (260, 290), (100, 70), 0, 0, 360, 190, -1)
+    result = to_black_on_white((np.minimum(page, shaded) * paper).astype(np.uint8))
+    assert np.median(result[120:180, 200:320]) < 90
+    assert 170 < np.median(result[270:310, 220:300]) < 215
+    assert np.percentile(result[:, :80][PAGE[:, :80] == 255], 5) > 240
+
+
 def test_colour_paper_is_reduced_to_grey() -> None:
     kraft = (np.stack([180 * (PAGE / 255), 140 * (PAGE / 255), 90 * (PAGE / 255)], 2) + 20).astype(np.uint8)
     assert_black_on_white(to_black_on_white(kraft), PAGE)

@@ -75,7 +75,9 @@ def build(dry_run: bool, max_failures: str | None, roots: tuple[str, ...], **opt
         wanted = ("source", "out", "recipe", "overrides", "limit", "photo_list", "device", "follow_links")
         jobs = options["slurm"] if options["executor"] == "slurm" else None
         click.echo(_plan(roots, jobs, options["scratch"], **{key: options[key] for key in wanted}))
+        _note_scale(options)
         return
+    _note_scale(options)
     try:
         result = builder.build(root=_roots(roots), max_failures=max_failures, **options)
     except (builder.TooManyFailures, builder.Cancelled) as error:
@@ -97,6 +99,15 @@ def build(dry_run: bool, max_failures: str | None, roots: tuple[str, ...], **opt
     if not found.pairs:
         click.echo(f"no pair was made: {status.reasons(found)}; see `sketchprep failures {result.out}`", err=True)
         sys.exit(1)
+
+
+def _note_scale(options: dict[str, Any]) -> None:
+    """Say so where ``--set size=`` leaves filters that are meant for another size."""
+    from sketchprep.sketching.recipe import scale_note
+
+    name = options["recipe"] or options["source"]
+    if name is not None and (note := scale_note(name, options["overrides"])) is not None:
+        click.echo(note, err=True)
 
 
 def _roots(roots: tuple[str, ...]) -> str | dict[str, str] | None:
@@ -139,6 +150,7 @@ def _plan(
 def plan(**options: Any) -> None:
     """Show what a build would do: recipe, counts, shards, array jobs, hours by resource, disk, missing weights."""
     click.echo(_plan(**options))
+    _note_scale(options)
 
 
 @click.command()

@@ -56,6 +56,7 @@ def save_picture(image: np.ndarray, path: Path, *, option: str = "-o") -> None:
     """
     data = images.encode_png(image, level=6) if path.suffix.lower() == ".png" else images.encode_jpeg(image)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with atomic(path) as temporary:
             temporary.write_bytes(mark(data))
     except OSError as error:

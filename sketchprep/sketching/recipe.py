@@ -15,7 +15,7 @@ from sketchprep.core.config import Config, FrozenModel, did_you_mean, read_yaml,
 from sketchprep.core.resources import resource
 from sketchprep.sketching import stages
 
-__all__ = ["Recipe", "as_begun", "complete", "digest", "load", "names"]
+__all__ = ["Recipe", "as_begun", "complete", "digest", "load", "names", "scale_note"]
 
 SIZES = (32, 4096)
 
@@ -244,6 +244,20 @@ def load(recipe: str | Path | Mapping[str, Any], overrides: Iterable[str] = (), 
         config.override(text)
     config.set_options(values)
     return config.validate(Recipe)
+
+
+def scale_note(recipe: str | Path, overrides: Sequence[str]) -> str | None:
+    """A sentence where overrides change a recipe's size, but not its filters, whose lengths are in pixels."""
+    keys = [text.partition("=")[0].strip() for text in overrides]
+    if "size" not in keys or any(key.split(".")[0] == "stages" for key in keys):
+        return None
+    meant, size = load(recipe).size, load(recipe, overrides).size
+    if size == meant:
+        return None
+    return (
+        f"note: size={size}: the lengths of {recipe}'s filters are meant for {meant} px and stay as they are; scale "
+        "them with --set stages.STAGE.KEY=VALUE, as the recipe celebamask-hq-256 does"
+    )
 
 
 def _read(recipe: str | Path | Mapping[str, Any]) -> Config:

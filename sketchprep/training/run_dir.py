@@ -164,7 +164,7 @@ def make(path: Path) -> None:
 def claim(
     path: Path, settings: dict[str, Any], how: dict[str, Any], machine: dict[str, Any], init_from: Path | None = None
 ) -> Iterator[Run]:
-    """Lock a run's folder, new or started with the same settings.
+    """Lock a run's folder, new or started with the same settings; only `images` may have grown, see `_lengthened`.
 
     Parameters
     ----------
@@ -200,11 +200,23 @@ def claim(
 
 
 def _refuse_others(path: Path, before: dict[str, Any] | None, now: dict[str, Any]) -> None:
-    if before is not None and (differing := differing_keys(before, now)):
+    if before is not None and differing_keys(_lengthened(before, now), now):
         raise UserError(
-            f"{path}: was started with other settings ({differing}); use those again, or start a new run with --run, "
-            "from these weights with --init-from if you like"
+            f"{path}: was started with other settings ({differing_keys(before, now)}); use those again, or start a new "
+            "run with --run, from these weights with --init-from if you like"
         )
+
+
+def _lengthened(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """The settings that a run was started with, as those of a longer run if that is what it is resumed as.
+
+    From the checkpoint on the learning rate is the longer run's, so the result is not that of a run that was as long
+    from the start, unless the schedule is constant.
+    """
+    options, images = before.get("options"), now["options"]["images"]
+    if not isinstance(options, dict) or not isinstance(options.get("images"), int) or options["images"] >= images:
+        return before
+    return {**before, "options": {**options, "images": images}}
 
 
 def disk_errors(path: Path) -> contextlib.AbstractContextManager[None]:

@@ -4,39 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
-from doc_pages import PAGES, ROOT, blocks, name, prose
+from doc_pages import PAGES, ROOT, commands, name
 
 from sketchprep.cli.main import main
-
-ELLIPSIS = "…"
-
-
-def shell_lines(page: Path) -> Iterator[list[str]]:
-    """Words of each command line in a page's shell blocks, variables put in."""
-    for block in blocks(page, "bash"):
-        values: dict[str, str] = {}
-        for line in block.text.replace("\\\n", " ").splitlines():
-            found = re.fullmatch(r'(\w+)="(.*)"\s*(?:#.*)?', line)
-            expanded = re.sub(r"\$(\w+)", lambda use: values.get(use[1], use[0]), found[2] if found else line)  # noqa: B023
-            if found:
-                values[found[1]] = expanded
-            else:
-                yield shlex.split(expanded, comments=True)
-
-
-def commands(page: Path) -> Iterator[tuple[list[str], bool]]:
-    """Arguments after `sketchprep`, and whether they are all that the command needs."""
-    for words in shell_lines(page):
-        if "sketchprep" in words[:6] and words[0] != "pip":
-            arguments = words[words.index("sketchprep") + 1 :]
-            yield [word for word in arguments if word != ELLIPSIS], ELLIPSIS not in arguments
-    for text in re.findall(r"`sketchprep ([a-z][^`]*)`", prose(page)):
-        yield [word for word in shlex.split(text) if ELLIPSIS not in word], False
 
 
 def check(group: click.Group, parent: click.Context, arguments: list[str], *, whole: bool) -> None:

@@ -112,6 +112,16 @@ def test_yaml_cannot_run_code(tmp_path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+def test_another_size_without_other_filters_is_noted() -> None:
+    note = recipe.scale_note("folder", ["size=256"])
+    assert note is not None
+    assert "512 px" in note
+    assert "size=256" in note
+    assert recipe.scale_note("folder", ["size=512"]) is None
+    assert recipe.scale_note("folder", ["size=256", "stages.photocopy.mask_radius=7"]) is None
+    assert recipe.scale_note("folder", ["seed=1"]) is None
+
+
 def test_the_hash_knows_values_but_not_the_order_of_keys() -> None:
     one = recipe.load(MINIMAL).canonical()
     other = recipe.load(dict(reversed(MINIMAL.items()))).canonical()

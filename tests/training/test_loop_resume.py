@@ -16,6 +16,7 @@ from toy_tasks import QUICK, Invert, Rival, Slow
 from sketchprep.errors import UserError
 from sketchprep.training.checkpoint import load_latest
 from sketchprep.training.loop import fit
+from sketchprep.training.options import Schedule
 from sketchprep.training.task import Task
 
 SCRIPT = Path(__file__).resolve().parents[1] / "helpers" / "toy_tasks.py"
@@ -108,6 +109,21 @@ def test_a_finished_run_stays_as_it_is(tmp_path: Path) -> None:
     before = parts(tmp_path / "run" / "checkpoints" / "000000096"), stats(tmp_path / "run")
     assert fit(Invert(), tmp_path / "run", QUICK, quiet=True).images == 96
     assert (parts(tmp_path / "run" / "checkpoints" / "000000096"), stats(tmp_path / "run")) == before
+
+
+def test_a_run_is_lengthened_in_place_by_more_images(tmp_path: Path) -> None:
+    constant = QUICK.model_copy(update={"schedule": Schedule(kind="constant")})
+    longer = constant.model_copy(update={"images": 160})
+    fit(Invert(), tmp_path / "run", constant, quiet=True)
+    assert fit(Invert(), tmp_path / "run", longer, quiet=True).images == 160
+    fit(Invert(), tmp_path / "whole", longer, quiet=True)
+    last = "checkpoints/000000160"
+    tensors = [name for name in parts(tmp_path / "whole" / last) if name.endswith(".safetensors")]
+    assert tensors
+    for name in tensors:
+        assert parts(tmp_path / "run" / last)[name] == parts(tmp_path / "whole" / last)[name]
+    with pytest.raises(UserError, match=r"options\.images: 160 → 96"):
+        fit(Invert(), tmp_path / "run", constant, quiet=True)
 
 
 def test_batches_do_not_depend_on_the_processes_that_make_them(tmp_path: Path) -> None:

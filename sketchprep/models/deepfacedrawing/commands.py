@@ -60,7 +60,7 @@ def drawing_options(command: Any) -> Any:
             "--wb",
             multiple=True,
             metavar="NUMBER|PART=NUMBER",
-            help="From 0, plausible, to 1, as drawn; for all parts or by part, with commas.  "
+            help="From 0, plausible, to 1, as drawn; for all parts, the remainder too, or by part, with commas.  "
             "[default: 0.3,remainder=0.8]",
         ),
     ):
@@ -163,11 +163,16 @@ def _service(
     **model: Any,
 ) -> tuple[Synthesizer, SketchReader, dict[str, Any]]:
     """Model, reader of pictures, and the arguments of `Synthesizer.synthesize`, which are checked before loading."""
+    from sketchprep.models.deepfacedrawing.drawing.manifold import ALL
     from sketchprep.models.deepfacedrawing.drawing.sketch_input import SketchReader, parse_align
-    from sketchprep.models.deepfacedrawing.drawing.synthesizer import parse_wb
+    from sketchprep.models.deepfacedrawing.drawing.synthesizer import WB, parse_wb
     from sketchprep.sketching.sketcher import face_recipe, face_sketcher
 
-    words = {"wb": parse_wb(wb), "k": k}
+    shares = parse_wb(wb)
+    if ALL in shares and "remainder" not in shares:
+        hint = f"remainder={WB['remainder']:g} keeps its default"
+        click.echo(f"--wb {shares[ALL]:g} is for the remainder too; {hint}", err=True)
+    words = {"wb": shares, "k": k}
     place = parse_align(align)
     synthesizer = _synthesizer(device=device, **model)
     by = recipe or face_recipe(synthesizer.bank.facts if synthesizer.bank is not None else {})

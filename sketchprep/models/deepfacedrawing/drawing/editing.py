@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -190,8 +191,10 @@ def _walk(synthesizer: Synthesizer, first: Tensor, last: Tensor, frames: int) ->
 
 
 def _number(ids: list[str], name: str) -> int:
-    try:
+    if name in ids:
         return ids.index(name)
-    except ValueError:
-        close = difflib.get_close_matches(name, ids[:20_000], 3) or ids[:3]
-        raise UserError(f"the bank has no face '{name}'; it has for instance {', '.join(close)}") from None
+    alike = [number for number, known in enumerate(ids) if PurePosixPath(known).stem == PurePosixPath(name).stem]
+    if len(alike) == 1:  # 00012.jpg of a corpus whose ids are 00012, or the other way round
+        return alike[0]
+    close = difflib.get_close_matches(name, ids[:20_000], 3) or ids[:3]
+    raise UserError(f"the bank has no face '{name}'; it has for instance {', '.join(close)}")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sketchprep.errors import UserError
+from sketchprep.io.files import atomic
 
 if TYPE_CHECKING:
     from safetensors import safe_open
@@ -29,7 +30,8 @@ def write(tensors: Mapping[str, Tensor], path: str | Path, header: Mapping[str, 
     from safetensors.torch import save_file
 
     stored = {name: _half(tensor.detach().cpu()).contiguous() for name, tensor in tensors.items()}
-    save_file(stored, path, metadata={"sketchprep": json.dumps(header, sort_keys=True)})
+    with atomic(Path(path)) as temporary:
+        save_file(stored, temporary, metadata={"sketchprep": json.dumps(header, sort_keys=True)})
 
 
 def in_run(path: str | Path, name: str) -> Path:

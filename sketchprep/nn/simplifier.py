@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sketchprep.errors import UserError
+from sketchprep.io.files import atomic
 from sketchprep.nn.tiling import as_grey, run_batch
 
 __all__ = ["Simplifier", "fold", "load_simplifier", "save_simplifier", "simplify", "sketch"]
@@ -204,7 +205,8 @@ def save_simplifier(net: Simplifier, path: str | Path, *, notes: Mapping[str, An
     if bad:
         raise ValueError(f"the weights {bad} are not finite in float16 and were not saved to {path}")
     header = json.dumps({"network": NAME, "version": 1, **(notes or {})}, sort_keys=True)
-    save_file(tensors, path, metadata={"sketchprep": header})
+    with atomic(Path(path)) as temporary:
+        save_file(tensors, temporary, metadata={"sketchprep": header})
 
 
 def load_simplifier(path: str | Path, *, device: str = "cpu", dtype: str = "float32") -> Simplifier:

@@ -15,6 +15,7 @@ from sketchprep.core import weights
 from sketchprep.datasets import sources
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io import files
+from sketchprep.nn import checkpoint_file
 from sketchprep.sketching.single_stage import sketch_files
 
 LONGEST = "x" * 251 + ".png"
@@ -32,11 +33,12 @@ def test_every_file_has_the_mode_that_the_umask_leaves_also_where_safetensors_wr
 ) -> None:
     with files.atomic(tmp_path / "model.safetensors") as temporary:
         save_file({"w": torch.zeros(2)}, temporary)
+    checkpoint_file.write({"w": torch.zeros(2)}, tmp_path / "direct.safetensors", {})
     with files.atomic(tmp_path / "text") as temporary:
         temporary.write_text("plain")
     files.write_once(tmp_path / "once", b"")
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
-    assert modes == dict.fromkeys(("model.safetensors", "text", "once"), 0o666 & ~umask)
+    assert modes == dict.fromkeys(("model.safetensors", "direct.safetensors", "text", "once"), 0o666 & ~umask)
     assert os.umask(umask) == umask
 
 

@@ -161,10 +161,11 @@ def failures_of(rows: pa.Table, path: Path) -> pa.Table:
     return _FAILED.checked(rows.filter(pc.is_valid(rows["kind"])), path)
 
 
+# The last argument of a kind names the columns that were added since: older datasets are read without them.
 _AGAIN = "delete it and run the same build command: "
 PLAN = Kind(plan_schema, ("id", "source"), "build into a new folder with -o", ("phash", "alike"))
 PLANNED = Kind(plan_schema, ("ordinal", "id", "source", "path", "size", "split", "shard"), PLAN.remedy, PLAN.added)
-SHARD = Kind(shard_schema, ("id", "source"), f"{_AGAIN}the shard is made again", ("face_score",))
+SHARD = Kind(shard_schema, ("id", "source"), f"{_AGAIN}the shard is made again", ("face_score", "unseen"))
 INDEX = Kind(
     index_schema,
     ("ordinal", "id", "source", "split", "shard", "members"),

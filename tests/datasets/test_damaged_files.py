@@ -83,7 +83,10 @@ def test_damaged_files_are_sentences(seeds: range, built: Path, tmp_path: Path) 
 def test_columns_that_an_earlier_version_did_not_write_are_null(built: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     shutil.copytree(built, data)
-    for path, lacking in ((data / "index.parquet", ["face_score"]), (data / "plan.parquet", ["phash", "alike"])):
+    for path, lacking in (
+        (data / "index.parquet", ["face_score", "unseen"]),
+        (data / "plan.parquet", ["phash", "alike"]),
+    ):
         pq.write_table(pq.read_table(path).drop_columns(lacking), path)
     assert sketchprep.open_pairs(data)[0].row["face_score"] is None
     assert status.status(data).pairs == len(sketchprep.open_pairs(data))

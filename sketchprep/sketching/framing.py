@@ -130,8 +130,7 @@ def bring_into_frame(
     if masks:
         _demand(selection.check_masks(masks, recipe.select.exclude_masks))
     framed = source_frame is not None and source_frame == recipe.align.template
-    with timer("landmarks"):
-        evidence = _evidence(recipe, source_frame, picture, witness)
+    evidence = _evidence(recipe, source_frame, picture, witness, timer)
     if evidence is not None and recipe.rotate and source_frame is None and evidence.quarter_turns:
         upright = recipe.model_copy(update={"rotate": False})
         turned, turned_masks, turn = _turn(picture, masks, evidence.quarter_turns)
@@ -166,14 +165,19 @@ def bring_into_frame(
 
 
 def _evidence(
-    recipe: Recipe, source_frame: str | None, picture: DecodedPhoto, witness: MediaPipeLandmarker | None
+    recipe: Recipe,
+    source_frame: str | None,
+    picture: DecodedPhoto,
+    witness: MediaPipeLandmarker | None,
+    timer: Timer,
 ) -> FaceEvidence | None:
     """What a photo shows of faces; None where nobody asks, or where its landmarks are known."""
     limit = recipe.select.min_face_score
     if witness is None or limit is None or picture.landmarks is not None:
         return None
     several = recipe.select.one_face and source_frame is None
-    return gather_evidence(witness, picture.photo, limit=limit, several=several, frame=source_frame)
+    with timer("landmarks"):
+        return gather_evidence(witness, picture.photo, limit=limit, several=several, frame=source_frame)
 
 
 def _turn(

@@ -17,7 +17,7 @@ from sketchprep.ops.warp import quad_matrix, transform_points, warp
 from sketchprep.sketching.face_detector import DetectedFace
 from sketchprep.sketching.tflite import TFLiteNetwork
 
-__all__ = ["FACE", "POINTS", "FaceMesh", "Mesh"]
+__all__ = ["FACE", "POINTS", "SURE", "FaceMesh", "Mesh"]
 
 SIDE = 192
 POINTS = 468

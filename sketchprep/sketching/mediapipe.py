@@ -117,11 +117,14 @@ class MediaPipeLandmarker:
 
     def frame_points(self, image: np.ndarray) -> np.ndarray:
         """The 68 landmarks of a photo in the FFHQ/CelebA-HQ frame, without looking for the face."""
+        return landmarks_68(self.frame_mesh(image).points)
+
+    def frame_mesh(self, image: np.ndarray) -> Mesh:
+        """The mesh of the face of a photo in the FFHQ/CelebA-HQ frame, fitted where the face should be."""
         height, width = image.shape[:2]
         left, top, right, bottom = FRAME_BOX
-        return self.points(
-            image, Box(left * width - 0.5, top * height - 0.5, right * width - 0.5, bottom * height - 0.5)
-        )
+        box = Box(left * width - 0.5, top * height - 0.5, right * width - 0.5, bottom * height - 0.5)
+        return self.mesh.fit(_rgb(image), _face(box))
 
 
 def open_mediapipe(*, offline: bool = False) -> MediaPipeLandmarker:

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from portraits import FRONTAL, portrait
 
+import sketchprep
 from sketchprep.core import weights
 from sketchprep.errors import UserError
 from sketchprep.ops.mesh_landmarks import landmarks_68
+from sketchprep.sketching.face_evidence import check_face, check_place, check_upright, gather_evidence
 from sketchprep.sketching.face_mesh import FACE
 from sketchprep.sketching.landmarks import Landmarker
-from sketchprep.sketching.mediapipe import MediaPipeLandmarker
+from sketchprep.sketching.mediapipe import MediaPipeLandmarker, _face, box_of
 
 pytestmark = pytest.mark.integration  # the models come in a wheel of 36 MB
 
@@ -125,3 +127,22 @@ def test_a_file_that_is_no_network(tmp_path, photos: list[np.ndarray]) -> None:
     (tmp_path / "broken.tflite").write_bytes(b"\x1c\x00\x00\x00TFL3" + b"\x00" * 100)
     with pytest.raises(UserError, match="sketchprep fetch mediapipe-face-detector"):
         MediaPipeLandmarker(tmp_path / "broken.tflite", tmp_path / "broken.tflite").faces(photos[0])
+
+
+def test_a_face_in_its_frame_is_known_without_a_search(
+    landmarker: MediaPipeLandmarker, photos: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    framed = [sketchprep.align(photo, size=1024).image for photo in photos]
+    found = [gather_evidence(landmarker, photo, limit=FACE, several=False, frame="ffhq") for photo in framed]
+    turned = np.ascontiguousarray(framed[0][::-1, ::-1])
+    upside_down = gather_evidence(landmarker, turned, limit=FACE, several=False, frame="ffhq")
+    assert check_upright(upside_down) is not None
+    monkeypatch.setattr(landmarker.detector, "scan", lambda *_: pytest.fail("searched"))
+    for photo, searched in zip(framed, found, strict=True):
+        again = gather_evidence(landmarker, photo, limit=FACE, several=False, frame="ffhq")
+        assert check_face(again) is check_upright(again) is check_place(again, "ffhq") is None
+        assert np.array_equal(again.points, searched.points)
+        theirs = landmarks_68(landmarker.mesh.fit(photo, _face(box_of(again.faces[0]))).points)
+        assert np.linalg.norm(again.points - theirs, axis=1).mean() < 0.03 * eye_distance(theirs), (
+            "in the photo's pixels"
+        )

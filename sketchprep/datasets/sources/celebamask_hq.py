@@ -100,7 +100,7 @@ class CelebAMaskHQ(Source):
         Raises
         ------
         SampleError
-            If a mask is there but cannot be read.
+            If a mask is there but cannot be read, or is no square of the others' size, as the photos are squares.
         """
         from sketchprep.io import images
 
@@ -113,6 +113,10 @@ class CelebAMaskHQ(Source):
                 found[label] = images.decode_gray(self.read(path)) > 127
             except SampleError as error:
                 raise SampleError(error.kind, f"mask {label}: {error.message}") from None
+            height, width = found[label].shape
+            expected = len(next(iter(found.values())))
+            if (height, width) != (expected, expected):
+                raise SampleError("mask-size", f"mask {label} has {width}×{height} px, not {expected}×{expected}")
         return found
 
     def _mask_path(self, number: int, label: str) -> str:

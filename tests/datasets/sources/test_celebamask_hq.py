@@ -1,14 +1,17 @@
 """CelebAMask-HQ, whole, partial and damaged."""
 
 import json
+import random
 
 import cv2
 import numpy as np
 import pytest
+from damage import damage_bytes
 
 from sketchprep.datasets.sources import open_source
 from sketchprep.datasets.sources.describe import describe
 from sketchprep.errors import SampleError, UserError
+from sketchprep.ops.labels import CLASSES, label_map
 from sketchprep.sketching.selection import check_annotations, check_masks
 
 NAMES = ["Eyeglasses", "Male", "Wearing_Hat"]
@@ -75,6 +78,42 @@ def test_masks_are_those_that_exist(plant):
     assert set(source.masks(by_id["00012"])) == {"hair"}
     assert source.masks(by_id["00000"]) == {}
     assert check_masks(masks, {"eye_g": 0.05}).message.startswith("eye_g covers 6.2 % of the picture")
+
+
+def test_masks_of_another_size_are_a_row(plant):
+    odd = {"CelebAMask-HQ-mask-anno/0/00001_hair.png": mask(0, 10, size=32)}
+    source = open_source("celebamask-hq", plant(PHOTOS | MASKS | odd))
+    sample = next(sample for sample in source.samples() if sample.id == "00001")
+    with pytest.raises(SampleError, match=r"mask hair has 32×32 px, not 64×64") as caught:
+        source.masks(sample)
+    assert caught.value.kind == "mask-size"
+
+
+@pytest.mark.parametrize("first", [0, pytest.param(1000, marks=pytest.mark.slow)])
+def test_odd_masks_are_a_row_or_a_label_map(plant, first):
+    """Seeded masks of other modes, sizes and formats, cut and flipped: nothing but a row or a map of known classes."""
+    root = plant(PHOTOS | MASKS)
+    source = open_source("celebamask-hq", root)
+    sample = next(sample for sample in source.samples() if sample.id == "00001")
+    path, read = root / "CelebAMask-HQ-mask-anno/0/00001_skin.png", 0
+    for seed in range(first, first + (200 if first == 0 else 4000)):
+        rng = random.Random(seed)
+        side = rng.choice([64, 64, 64, 1, 63, 512])
+        shape = (side, rng.choice([side, side, 2 * side]), *rng.choice([(), (), (3,), (4,)]))
+        pixels = np.random.default_rng(seed).integers(0, 65535, shape)
+        extension = rng.choice([".png", ".png", ".jpg", ".bmp"])
+        dtype = rng.choice([np.uint8, np.uint8, np.uint16]) if extension == ".png" else np.uint8
+        path.write_bytes(cv2.imencode(extension, pixels.astype(dtype))[1].tobytes())
+        if rng.random() < 0.5:
+            damage_bytes(path, rng)
+        try:
+            found = label_map(source.masks(sample))
+        except SampleError:
+            continue
+        read += 1
+        assert found.shape == (64, 64)
+        assert found.max() < len(CLASSES)
+    assert read > 20
 
 
 def test_masks_lie_in_folders_of_2000(plant):

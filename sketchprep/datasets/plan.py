@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from sketchprep.datasets.layout import is_shard_name
 from sketchprep.datasets.schema import FAILURES, PLAN, PLANNED, failure_schema, plan_schema
 from sketchprep.errors import UserError
-from sketchprep.io.tables import RowGroups, TableFile, tables
+from sketchprep.io.table_writers import RowGroups
+from sketchprep.io.tables import TableFile, tables
 from sketchprep.records import Failure, Sample
 
 if TYPE_CHECKING:

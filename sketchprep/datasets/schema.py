@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sketchprep.io.tables import Kind
+from sketchprep.io.table_kinds import Kind
 
 if TYPE_CHECKING:
     import pyarrow as pa

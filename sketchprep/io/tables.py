@@ -1,94 +1,20 @@
-"""Parquet read and written a row group at a time; what is read is checked against the kind it should be of."""
+"""Parquet read a row group at a time, and checked against the kind it should be of."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sketchprep.errors import UserError
 from sketchprep.io.files import atomic
+from sketchprep.io.table_kinds import Kind
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-__all__ = [
-    "Kind",
-    "ParquetStream",
-    "RowGroups",
-    "TableFile",
-    "mapped",
-    "row_at",
-    "rows_of",
-    "spread_rows",
-    "tables",
-]
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of Parquet file.
-
-    Attributes
-    ----------
-    columns : callable
-        Returns the schema.
-    filled : tuple of str
-        Columns without nulls.
-    remedy : str
-        What to do about a damaged one.
-    added : tuple of str
-        Columns that files of earlier versions lack; they are null there.
-    """
-
-    columns: Callable[[], pa.Schema]
-    filled: tuple[str, ...]
-    remedy: str
-    added: tuple[str, ...] = ()
-
-    def checked(self, rows: pa.Table, path: Path, names: Sequence[str] | None = None) -> pa.Table:
-        """Bring rows to the schema, or to some of its columns; UserError where they do not fit."""
-        import pyarrow as pa
-
-        schema = self.columns()
-        with self.damage(path):
-            names = schema.names if names is None else list(names)
-            present = [name for name in names if name in rows.column_names or name not in self.added]
-            rows = _with_columns(rows.select(present), pa.schema([schema.field(name) for name in names]))
-            rows.validate(full=True)  # for instance whether text is UTF-8
-            for name, column in zip(names, rows.columns, strict=True):
-                if (name in self.filled and column.null_count) or _inner_nulls(column):
-                    raise ValueError(f"'{name}' has gaps")
-        return rows
-
-    @contextlib.contextmanager
-    def damage(self, path: Path) -> Iterator[None]:
-        """Turn what reading a damaged file raises into one sentence; errors of the system pass."""
-        import pyarrow as pa
-
-        try:
-            yield
-        except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, ArithmeticError, MemoryError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise
-            reason = str(error).partition("\n")[0].strip("'\"")[:200]
-            raise UserError(f"{path}: is damaged ({reason}); {self.remedy}") from None
-
-
-def _inner_nulls(column: pa.ChunkedArray) -> bool:
-    """Whether a list or struct that is there lacks a value inside."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type):
-        inner = pc.list_flatten(column)
-        return bool(inner.null_count) or _inner_nulls(inner)
-    if pa.types.is_struct(column.type):
-        return any(pc.struct_field(column, at).null_count for at in range(column.type.num_fields))
-    return False
+__all__ = ["TableFile", "mapped", "row_at", "rows_of", "spread_rows", "tables"]
 
 
 class TableFile:
@@ -250,101 +176,3 @@ def spread_rows(path: Path, count: int, kind: Kind | None = None) -> pa.Table:
                 parts.append(file.read(number).take(inside))
             first += size
         return pa.concat_tables(parts)
-
-
-class RowGroups:
-    """Writes tables to a Parquet file in row groups of `rows` and a little more, whatever their own size.
-
-    A group a shard would make a footer that no reader likes to hold, where there are ten thousand shards; one group
-    alone would have to be held whole.
-
-    Parameters
-    ----------
-    path : Path
-        Written directly; give a temporary one.
-    schema : pyarrow.Schema
-        Columns beyond it are left out, those that a table lacks are null.
-    rows : int
-        Least size of every group but the last.
-    """
-
-    def __init__(self, path: Path, schema: pa.Schema, rows: int) -> None:
-        import pyarrow.parquet as pq
-
-        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
-        self._schema, self._rows = schema, rows
-        self._tables: list[pa.Table] = []
-        self._count = 0
-
-    def __enter__(self) -> RowGroups:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._flush()
-        self._writer.close()
-
-    def add(self, table: pa.Table) -> None:
-        """Append rows."""
-        self._tables.append(_with_columns(table, self._schema))
-        self._count += len(table)
-        if self._count >= self._rows:
-            self._flush()
-
-    def _flush(self) -> None:
-        import pyarrow as pa
-
-        if self._tables:
-            self._writer.write_table(pa.concat_tables(self._tables).combine_chunks())
-            self._tables.clear()
-            self._count = 0
-
-
-def _with_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """A table's columns in a schema's order; those that it lacks are null."""
-    import pyarrow as pa
-
-    for column in schema:
-        if column.name not in table.column_names:
-            table = table.append_column(column, pa.nulls(len(table), column.type))
-    return table.select(schema.names).cast(schema)
-
-
-class ParquetStream:
-    """Write rows to a Parquet file in groups, so that memory does not grow with their number.
-
-    Parameters
-    ----------
-    path : Path
-        Written directly; give a temporary one.
-    schema : pyarrow.Schema
-    group : int
-        Rows a group.
-    """
-
-    def __init__(self, path: Path, schema: pa.Schema, group: int = 8192) -> None:
-        import pyarrow.parquet as pq
-
-        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
-        self._schema, self._group = schema, group
-        self._rows: list[dict[str, Any]] = []
-        self.count = 0
-
-    def add(self, **row: Any) -> None:
-        """Append one row."""
-        self._rows.append(row)
-        self.count += 1
-        if len(self._rows) >= self._group:
-            self._flush()
-
-    def close(self) -> None:
-        """Write what is left and finish the file."""
-        if self._rows:
-            self._flush()
-        self._writer.close()
-
-    def _flush(self) -> None:
-        import pyarrow as pa
-
-        self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
-        self._rows.clear()

@@ -11,7 +11,8 @@ from sketchprep.datasets.layout import MERGE_STAGE, Totals
 from sketchprep.datasets.schema import PLAN, SHARD, failure_schema, failures_of, index_schema, pairs_of
 from sketchprep.io import query, shards
 from sketchprep.io.files import atomic
-from sketchprep.io.tables import RowGroups, TableFile, tables
+from sketchprep.io.table_writers import RowGroups
+from sketchprep.io.tables import TableFile, tables
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -13,7 +13,7 @@ from sketchprep.core.workdir import Output, Report, claim_output
 from sketchprep.datasets.schema import failure_schema
 from sketchprep.errors import SampleError, UserError
 from sketchprep.io.files import commit
-from sketchprep.io.tables import ParquetStream
+from sketchprep.io.table_writers import ParquetStream
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,7 +14,8 @@ from sketchprep.datasets.schema import sample_schema
 from sketchprep.datasets.sources.tables import BATCH_ROWS
 from sketchprep.errors import UserError
 from sketchprep.io.query import connect
-from sketchprep.io.tables import RowGroups, rows_of
+from sketchprep.io.table_writers import RowGroups
+from sketchprep.io.tables import rows_of
 from sketchprep.records import Failure
 
 if TYPE_CHECKING:

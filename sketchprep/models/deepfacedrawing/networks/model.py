@@ -117,8 +117,7 @@ def load_face_model(path: str | Path, *, device: str = "cpu") -> FaceModel:
     UserError
         If the file is missing, partial or holds something else.
     """
-    path = in_run(path, FILE)
-    remedy = "name another run, or train one with `sketchprep train deepfacedrawing`"
+    path, remedy = in_run(path, FILE), "name another run, or train one with `sketchprep train deepfacedrawing`"
     described = opened(path, NETWORK, "architecture", Architecture, kind="model of faces", remedy=remedy)
     with described as (file, facts, architecture):
         with torch.device("meta"):

@@ -37,6 +37,7 @@ __all__ = [
     "claim",
     "disk_errors",
     "make",
+    "refuse_longer",
     "resume_or_start",
 ]
 
@@ -150,6 +151,17 @@ def _marker(path: Path) -> dict[str, Any] | None:
         raise UserError(f"--run {path}: cannot be read ({error.strerror}); choose another folder") from None
     except (yaml.YAMLError, KeyError, TypeError, ValueError):
         raise UserError(f"{path / MARKER}: is damaged; choose a new folder with --run") from None
+
+
+def refuse_longer(folder: Path, images: int) -> None:
+    """Raise UserError if a run in a folder, or below it, was started with fewer images: it is not to be lengthened."""
+    for path in sorted(folder.rglob(MARKER)):
+        before = (_marker(path.parent) or {"settings": {}})["settings"].get("options", {}).get("images", images)
+        if before < images:
+            raise UserError(
+                f"{path.parent}: was started with other settings (images: {before} → {images}), and only runs of one "
+                "length compare; use those again, or a new folder with --run"
+            )
 
 
 def make(path: Path) -> None:

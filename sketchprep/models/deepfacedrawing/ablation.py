@@ -20,7 +20,7 @@ from sketchprep.io.contact_sheet import contact_sheet
 from sketchprep.models.deepfacedrawing.ablation_report import BASE, CLEAN, ROUGH, WITH, WITHOUT, AblationReport
 from sketchprep.models.deepfacedrawing.evaluate import ModelFiles, Way, subject_of
 from sketchprep.models.deepfacedrawing.training.settings import Settings as Network
-from sketchprep.training import devices, presets
+from sketchprep.training import devices, presets, run_dir
 from sketchprep.training.options import FREE
 
 if TYPE_CHECKING:
@@ -209,6 +209,8 @@ def _train(settings: Settings, variant: Variant, folder: Path, data: str | Path,
     from sketchprep.models.deepfacedrawing.training.train import train_deepfacedrawing
 
     where = folder / variant.name
+    for stage in STAGES:
+        run_dir.refuse_longer(where / stage, settings.stage(stage, variant)[0].images)
     outcome = train_deepfacedrawing(
         data,
         where,

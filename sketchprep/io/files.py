@@ -37,7 +37,10 @@ __all__ = [
 MAX_BYTES = 512 * 2**20
 
 # What OpenCV, dlib, PyTorch, DuckDB and the dynamic loader say where Python would raise MemoryError.
-_NO_MEMORY = re.compile("allocate memory|insufficient memory|bad.alloc|failed to (map segment|allocate)", re.IGNORECASE)
+_NO_MEMORY = re.compile(
+    "allocate memory|insufficient memory|bad.alloc|failed to (map segment|allocate)|can't start new thread",
+    re.IGNORECASE,
+)
 MAX_NAME = 255  # bytes of a file name on every common file system
 # What a file system says of a name; anything else concerns the folder or the disk.
 _NAME_ERRORS = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EISDIR)

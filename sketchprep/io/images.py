@@ -103,7 +103,7 @@ def decode_drawing(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """
     header, data = _checked(data, max_pixels)
     if header.mode in ("1", "L") and not header.transparent:
-        return decode_gray(data, max_pixels=max_pixels)
+        return _decode_gray(header, data, max_pixels)
     on_white = _decode(header, data, max_pixels)
     if header.format == "JPEG" or (header.format == "PNG" and not header.transparent):
         return on_white
@@ -133,7 +133,11 @@ def decode_gray(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     SampleError
         As `decode`.
     """
-    header, data = _checked(data, max_pixels)
+    return _decode_gray(*_checked(data, max_pixels), max_pixels)
+
+
+def _decode_gray(header: Header, data: bytes, max_pixels: int) -> np.ndarray:
+    """`decode_gray` of what `_checked` returned."""
     plain = header.mode == "L" or not header.icc or is_srgb(header.icc, header.mode)
     if header.format == "JPEG" and header.mode != "CMYK" and plain:
         return _upright(decode_jpeg(data, header, "GRAY")[:, :, 0], header.orientation)
@@ -155,10 +159,10 @@ def decode_small(data: bytes, side: int, *, max_pixels: int = MAX_PIXELS) -> np.
     SampleError
         As `decode`.
     """
-    header, checked = _checked(data, max_pixels)
+    header, data = _checked(data, max_pixels)
     if header.format == "JPEG" and header.mode != "CMYK":
-        return _upright(decode_jpeg(checked, header, "GRAY", side)[:, :, 0], header.orientation)
-    return decode_gray(data, max_pixels=max_pixels)
+        return _upright(decode_jpeg(data, header, "GRAY", side)[:, :, 0], header.orientation)
+    return _decode_gray(header, data, max_pixels)
 
 
 @_memory_is_a_budget()

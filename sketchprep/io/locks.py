@@ -37,8 +37,6 @@ def hold(path: Path, timeout: float = -1) -> AcquireReturnProxy:
 
     try:
         return FileLock(path).acquire(timeout=timeout)
-    except NotImplementedError:  # filelock's word for ENOSYS before version 3.21
-        pass
     except OSError as error:
         if error.errno not in _NO_FLOCK:
             raise

@@ -39,7 +39,6 @@ def pids(out: Path) -> set[int]:
 @pytest.fixture
 def dask_cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
     """A scheduler and two workers of one thread, each a process of its own; no nanny mends what a test breaks."""
-    pytest.importorskip("distributed")
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{held.getsockname()[1]}"
@@ -96,7 +95,6 @@ def test_dask_loses_a_worker_and_the_bytes_are_those_of_a_local_build(
 
 @pytest.mark.integration
 def test_dask_starts_a_cluster_of_its_own_where_no_address_is_given(photos: Path, built: Path, tmp_path: Path) -> None:
-    pytest.importorskip("distributed")
     build(photos, tmp_path / "data", backend="dask")
     assert promised(tmp_path / "data") == promised(built)
     assert os.getpid() not in pids(tmp_path / "data")
@@ -104,7 +102,6 @@ def test_dask_starts_a_cluster_of_its_own_where_no_address_is_given(photos: Path
 
 @pytest.mark.integration
 def test_ray_makes_the_same_bytes(photos: Path, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("ray")
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     build(photos, tmp_path / "data", backend="ray")
@@ -128,7 +125,6 @@ def test_words_that_do_not_go_together_are_refused(options: dict, message: str, 
 
 
 def test_a_scheduler_that_does_not_answer_is_named(photos: Path, tmp_path: Path, monkeypatch) -> None:
-    pytest.importorskip("distributed")
     monkeypatch.setattr("sketchprep.cluster.joblib_backends.CONNECT_SECONDS", 1)
     with pytest.raises(UserError, match=r"scheduler='tcp://127\.0\.0\.1:9': no Dask scheduler answers"):
         build(photos, tmp_path / "data", backend="dask", scheduler="tcp://127.0.0.1:9")

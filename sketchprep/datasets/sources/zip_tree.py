@@ -30,7 +30,8 @@ __all__ = ["ZipTree"]
 # Only these two are decompressed in bounded steps by the standard library.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 METHOD_NAMES = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 99: "AES encryption"}
-# What the standard library raises for damaged headers and data.
+# What the standard library raises for damaged headers and data; NotImplementedError is zipfile's for methods, versions
+# and patch data that it cannot read.
 DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, ValueError, OverflowError)
 DRIVE = re.compile(r"[A-Za-z]:/")
 

@@ -19,8 +19,6 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    pytest.importorskip("s3fs")
-    pytest.importorskip("moto")
     site = Store(tmp_path_factory.mktemp("store"))
     try:
         yield site

@@ -28,7 +28,6 @@ def test_an_array_builds_into_a_store(site, bucket, stored_photos, expected, tmp
 
 
 def test_dask_workers_build_into_a_store(bucket, stored_photos, expected, tmp_path: Path) -> None:
-    pytest.importorskip("distributed")
     out = str(bucket.url / "data")
     sketchprep.build(recipe=QUICK, root=str(stored_photos), out=out, backend="dask", quiet=True)
     assert bucket.promised() == expected

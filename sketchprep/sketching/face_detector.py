@@ -63,6 +63,10 @@ class FaceDetector:
     def __init__(self, path: str | Path) -> None:
         self._net = TFLiteNetwork(path, ("regressors", "classificators"), weight="mediapipe-face-detector")
 
+    def load(self) -> None:
+        """Open the file now rather than on first use."""
+        self._net.load()
+
     def scan(self, image: np.ndarray, share: float = 1.0, known: Sequence[DetectedFace] = ()) -> list[DetectedFace]:
         """Faces in overlapping square parts of a photo that nobody knows yet, the surest first.
 

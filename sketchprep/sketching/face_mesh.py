@@ -69,7 +69,7 @@ class FaceMesh:
 
     def load(self) -> None:
         """Open the file now rather than on first use."""
-        self._net.run(np.zeros((SIDE, SIDE, 3), np.float32))
+        self._net.load()
 
     def fit(self, image: np.ndarray, face: DetectedFace) -> Mesh:
         """The mesh of one face, whichever way up it is.

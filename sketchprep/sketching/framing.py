@@ -96,7 +96,7 @@ def bring_into_frame(
     picture: DecodedPhoto,
     landmarker: Landmarker | MediaPipeLandmarker,
     *,
-    witness: MediaPipeLandmarker | None = None,
+    face_checker: MediaPipeLandmarker | None = None,
     source_frame: str | None = None,
     masks: Mapping[str, np.ndarray] | None = None,
     known_pose: tuple[float, float, float] | None = None,
@@ -110,7 +110,7 @@ def bring_into_frame(
         Its `select`, `align`, `rotate`, `landmarks`, `size`, `upscale` and `labels` count.
     picture : DecodedPhoto
     landmarker : Landmarker or MediaPipeLandmarker
-    witness : MediaPipeLandmarker, optional
+    face_checker : MediaPipeLandmarker, optional
         Gives evidence that there is a face, if the recipe's `select.min_face_score` asks for it.
     source_frame : str, optional
         The frame that the photo is in already, ``"ffhq"`` or ``"apdrawing"``.
@@ -130,12 +130,18 @@ def bring_into_frame(
     if masks:
         _demand(selection.check_masks(masks, recipe.select.exclude_masks))
     framed = source_frame is not None and source_frame == recipe.align.template
-    evidence = _evidence(recipe, source_frame, picture, witness, timer)
+    evidence = _evidence(recipe, source_frame, picture, face_checker, timer)
     if evidence is not None and recipe.rotate and source_frame is None and evidence.quarter_turns:
         upright = recipe.model_copy(update={"rotate": False})
         turned, turned_masks, turn = _turn(picture, masks, evidence.quarter_turns)
         result = bring_into_frame(
-            upright, turned, landmarker, witness=witness, masks=turned_masks, known_pose=known_pose, timer=timer
+            upright,
+            turned,
+            landmarker,
+            face_checker=face_checker,
+            masks=turned_masks,
+            known_pose=known_pose,
+            timer=timer,
         )
         height, width = picture.photo.shape[:2]
         return replace(result, matrix=result.matrix @ turn, width=width, height=height)
@@ -168,16 +174,16 @@ def _evidence(
     recipe: Recipe,
     source_frame: str | None,
     picture: DecodedPhoto,
-    witness: MediaPipeLandmarker | None,
+    face_checker: MediaPipeLandmarker | None,
     timer: Timer,
 ) -> FaceEvidence | None:
     """What a photo shows of faces; None where nobody asks, or where its landmarks are known."""
     limit = recipe.select.min_face_score
-    if witness is None or limit is None or picture.landmarks is not None:
+    if face_checker is None or limit is None or picture.landmarks is not None:
         return None
     several = recipe.select.one_face and source_frame is None
     with timer("landmarks"):
-        return gather_evidence(witness, picture.photo, limit=limit, several=several, frame=source_frame)
+        return gather_evidence(face_checker, picture.photo, limit=limit, several=several, frame=source_frame)
 
 
 def _turn(

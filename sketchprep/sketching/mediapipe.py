@@ -54,7 +54,7 @@ class MediaPipeLandmarker:
 
     def load(self) -> None:
         """Open the files now rather than on first use."""
-        self.meshes(np.zeros((SIDE, SIDE, 3), np.uint8))
+        self.detector.load()
         self.mesh.load()
 
     def meshes(self, image: np.ndarray, *, evidence: float = FACE, least: float = LEAST) -> Meshes:

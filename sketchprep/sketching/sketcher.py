@@ -71,7 +71,7 @@ class Sketcher:
         return self._mediapipe if self.recipe.landmarks == "mediapipe" else open_landmarker(offline=self.offline)
 
     @property
-    def witness(self) -> MediaPipeLandmarker | None:
+    def face_checker(self) -> MediaPipeLandmarker | None:
         """Gives evidence that there is a face; None where the recipe asks for none."""
         return None if self.recipe.select.min_face_score is None else self._mediapipe
 
@@ -97,8 +97,8 @@ class Sketcher:
         """Read all weights now rather than on first use."""
         if landmarks:
             self.landmarker.load()
-            if self.witness is not None:
-                self.witness.load()
+            if self.face_checker is not None:
+                self.face_checker.load()
         _ = self.networks
 
     def landmarks(self, image: np.ndarray) -> np.ndarray | None:

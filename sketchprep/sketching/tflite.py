@@ -33,10 +33,14 @@ class TFLiteNetwork:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_net": None}
 
-    def run(self, image: np.ndarray) -> list[np.ndarray]:
-        """Run on one picture: float32, shape (side, side, 3), RGB, scaled as the network wants it."""
+    def load(self) -> None:
+        """Open the file now rather than on first use."""
         if self._net is None:
             self._net = self._open()
+
+    def run(self, image: np.ndarray) -> list[np.ndarray]:
+        """Run on one picture: float32, shape (side, side, 3), RGB, scaled as the network wants it."""
+        self.load()
         self._net.setInput(np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32))
         return [np.asarray(output) for output in self._net.forward(list(self.outputs))]
 

@@ -233,7 +233,7 @@ def _open(context: WorkerContext, number: int, sample: Sample, row: dict[str, An
             recipe,
             picture,
             context.sketcher.landmarker,
-            witness=context.sketcher.witness,
+            face_checker=context.sketcher.face_checker,
             source_frame=source.frame,
             masks=source.masks(sample) if recipe.labels or recipe.select.exclude_masks else None,
             known_pose=sample.pose,

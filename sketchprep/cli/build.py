@@ -86,13 +86,13 @@ def build(dry_run: bool, max_failures: str | None, roots: tuple[str, ...], **opt
     if result.submitted is not None:
         click.echo(result.submitted.text())
         click.echo(f"  follow it: sketchprep status --watch {result.out}\n  end it:    sketchprep cancel {result.out}")
-        click.echo(result.closing.text())
+        click.echo(result.summary.text())
         return
     found = status.status(result.out)
     click.echo(status.summary(found, kinds=False))
     rate = f", {result.made / result.seconds:.1f} photos/s" if result.made else "; everything was there already"
     click.echo(f"  {result.seconds:.1f} s{rate}\n  look at {result.out / 'preview.jpg'}")
-    click.echo(result.closing.text())
+    click.echo(result.summary.text())
     if result.too_many_failures:
         click.echo(f"{result.failed} photos failed, more than --max-failures {max_failures}", err=True)
         sys.exit(1)

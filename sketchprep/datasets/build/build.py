@@ -15,12 +15,12 @@ from sketchprep.datasets import card, plan, preview, remote, status
 from sketchprep.datasets.build import executors, fingerprint, publish
 from sketchprep.datasets.build.at_url import at_url, kept_scratch
 from sketchprep.datasets.build.claim import claim
-from sketchprep.datasets.build.closing import Closing, closing_of_build
 from sketchprep.datasets.build.merge import merge
 from sketchprep.datasets.build.monitor import Poller
 from sketchprep.datasets.build.plan_changes import failed_ids, forget_failed, update_plan
 from sketchprep.datasets.build.planner import list_sources, plan_samples
 from sketchprep.datasets.build.request import Request, executor_name, failure_limit, prepare, process_count
+from sketchprep.datasets.build.summary import BuildSummary, summarize_build
 from sketchprep.datasets.build.worker import Job, Stopped
 from sketchprep.datasets.layout import UNMERGED, complete_shards
 from sketchprep.datasets.remote import url_of
@@ -60,7 +60,7 @@ class Result:
         Whether `failed` is over the limit that was given.
     submitted : Submission or None
         The jobs that do the work, where it was given to Slurm; the other figures then say what was there before.
-    closing : Closing
+    summary : BuildSummary
         What was left out, and notes on what was taken.
     """
 
@@ -70,7 +70,7 @@ class Result:
     failed: int
     too_many_failures: bool
     submitted: Submission | None = None
-    closing: Closing = field(default_factory=Closing)
+    summary: BuildSummary = field(default_factory=BuildSummary)
 
 
 @at_url
@@ -194,15 +194,15 @@ def build(
             limit_given = None if max_failures is None else most
             submitted = _submit(job, list(sizes), site, jobs, limit_given)
             if submitted is not None:
-                closing = closing_of_build(request.recipe, request.sources, planned, plan.failure_tables(planned))
-                return Result(request.out, time.monotonic() - start, 0, 0, False, submitted, closing)
+                summary = summarize_build(request.recipe, request.sources, planned, plan.failure_tables(planned))
+                return Result(request.out, time.monotonic() - start, 0, 0, False, submitted, summary)
         else:
             name = name or ("inline" if count == 1 else "joblib")
             options = executors.Options(count, backend, scheduler)
             made = run_missing_shards(job, planned, sizes, name, options, most, quiet=quiet)
         failed = _finish(request.out, planned, list(sizes), made)
-        closing = closing_of_build(request.recipe, request.sources, planned, status.read_failures(request.out))
-    return Result(request.out, time.monotonic() - start, made, failed, failed > most, closing=closing)
+        summary = summarize_build(request.recipe, request.sources, planned, status.read_failures(request.out))
+    return Result(request.out, time.monotonic() - start, made, failed, failed > most, summary=summary)
 
 
 def _submit(

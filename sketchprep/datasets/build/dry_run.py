@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sketchprep.datasets.build import fingerprint
-from sketchprep.datasets.build.closing import closing_of_plan
 from sketchprep.datasets.build.planner import list_sources, plan_samples
+from sketchprep.datasets.build.summary import summarize_plan
 from sketchprep.datasets.layout import read_recipe
 from sketchprep.datasets.reports import read_reports
 from sketchprep.errors import UserError
@@ -134,7 +134,7 @@ def dry_run(request: Request, device: str = "auto", times: Path | None = None) -
     listing = list_sources(request.sources, rec.limit)
     with plan_samples(rec, listing, hashing=False) as draft:
         splits, names, size = Counter(draft.split_counts()), draft.shard_names(), draft.bytes
-        closing = closing_of_plan(rec, request.sources, draft.lacking, splits, draft.failures())
+        summary = summarize_plan(rec, request.sources, draft.lacking, splits, draft.failures())
     shards = Counter(name.rsplit("-", 1)[0] for name in names)
     planned = sum(splits.values())
     values = {"recipe": rec.canonical(), "depends_on": fingerprint.resolve(rec, device)}
@@ -148,7 +148,7 @@ def dry_run(request: Request, device: str = "auto", times: Path | None = None) -
         *([f"read      {_short(size / 1e9)} GB of photos"] if size else []),
         f"disk      about {_short(_disk(rec, planned))} GB (an estimate from typical portraits)",
         f"weights   {_assets(rec)}",
-        closing.text(),
+        summary.text(),
     ]
     return "\n".join(lines)
 

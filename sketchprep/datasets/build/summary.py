@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sketchprep.datasets.sources.base import Source
     from sketchprep.sketching.recipe import Recipe
 
-__all__ = ["Closing", "closing_of_build", "closing_of_plan"]
+__all__ = ["BuildSummary", "summarize_build", "summarize_plan"]
 
 PATTERN = set("[]*?")
 LACKING = {
@@ -31,7 +31,7 @@ LACKING = {
 
 
 @dataclass(frozen=True)
-class Closing:
+class BuildSummary:
     """The last lines of a build.
 
     Attributes
@@ -52,7 +52,9 @@ class Closing:
         )
 
 
-def closing_of_build(recipe: Recipe, sources: Sequence[Source], planned: Path, failures: Iterable[pa.Table]) -> Closing:
+def summarize_build(
+    recipe: Recipe, sources: Sequence[Source], planned: Path, failures: Iterable[pa.Table]
+) -> BuildSummary:
     """Sum up a planned build.
 
     Parameters
@@ -70,19 +72,19 @@ def closing_of_build(recipe: Recipe, sources: Sequence[Source], planned: Path, f
         notes.append(
             "Hugging Face datasets takes [, ], * and ? in a folder's name for a pattern: rename it to load it there"
         )
-    return Closing(_left_out(sources, failures), tuple(notes))
+    return BuildSummary(_left_out(sources, failures), tuple(notes))
 
 
-def closing_of_plan(
+def summarize_plan(
     recipe: Recipe,
     sources: Sequence[Source],
     lacking: Mapping[str, int],
     splits: Mapping[str, int],
     failures: Iterable[pa.Table],
-) -> Closing:
+) -> BuildSummary:
     """Sum up a dry run, whose plan is not kept: annotations missing by kind, photos by split, what is not planned."""
     unknown = "the same photo twice, and what the pictures show: judged when the build runs"
-    return Closing(_left_out(sources, failures), (*_notes(recipe, sources, lacking, splits), unknown))
+    return BuildSummary(_left_out(sources, failures), (*_notes(recipe, sources, lacking, splits), unknown))
 
 
 def _left_out(sources: Sequence[Source], failures: Iterable[pa.Table]) -> LeftOut:

@@ -13,8 +13,8 @@ from portraits import PORTRAITS
 
 from sketchprep.datasets import plan, sources
 from sketchprep.datasets.build import planner
-from sketchprep.datasets.build.closing import closing_of_build
 from sketchprep.datasets.build.near_duplicates import MOST_BITS, first_alike
+from sketchprep.datasets.build.summary import summarize_build
 from sketchprep.io import perceptual
 from sketchprep.sketching import recipe
 
@@ -136,7 +136,7 @@ def test_the_corpus_own_split_is_kept_and_a_leak_is_told(tmp_path: Path) -> None
     table = planner.make_plan(rec, planner.list_sources(opened))
     assert splits(table) == {"1.png": "train", "testA/1.png": "test"}
     pq.write_table(table, tmp_path / "plan.parquet")
-    (note,) = closing_of_build(rec, opened, tmp_path / "plan.parquet", []).notes
+    (note,) = summarize_build(rec, opened, tmp_path / "plan.parquet", []).notes
     assert note == "1 near-duplicates repeat a photo of another split ('testA/1.png like 1.png')"
 
 

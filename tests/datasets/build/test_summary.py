@@ -75,9 +75,9 @@ def test_what_sketchprep_wrote_is_no_input(photos: Path) -> None:
     (photos / "sheet.jpg").unlink()
     build(photos, photos / "out", FAST)
     assert len(sketchprep.open_pairs(photos / "out")) == 6
-    for closing in (result.closing, again.closing):
-        assert closing.left_out.reasons["folder that sketchprep wrote"].names == ["out"]
-    assert again.closing.left_out.reasons["own-picture"].names == [
+    for summary in (result.summary, again.summary):
+        assert summary.left_out.reasons["folder that sketchprep wrote"].names == ["out"]
+    assert again.summary.left_out.reasons["own-picture"].names == [
         f"clean/{first.stem}.png",
         f"{first.stem}.png",
         "sheet.jpg",
@@ -94,13 +94,13 @@ def test_rules_whose_table_matches_no_photo_are_refused(photos: Path, tmp_path: 
         build(photos, tmp_path / "out", {**rec, "select": {"require_attributes": ["Male"]}})
     (photos / "t.csv").write_text(f"id,Male\n{first.name},1\nother.jpg,0\n")
     result = build(photos, tmp_path / "out2", {**rec, "select": {"require_attributes": ["Male"]}})
-    assert result.closing.left_out.reasons["attribute rows without a photo"].names == ["other.jpg"]
-    assert result.closing.notes == ("5 photos have no attributes: those rules do not apply to them",)
+    assert result.summary.left_out.reasons["attribute rows without a photo"].names == ["other.jpg"]
+    assert result.summary.notes == ("5 photos have no attributes: those rules do not apply to them",)
 
 
 def test_small_sets_are_told_how_to_keep_a_test_photo(photos: Path, tmp_path: Path) -> None:
     result = build(photos, tmp_path / "out", {**FAST, "split": {"method": "share"}})
-    (note,) = result.closing.notes
+    (note,) = result.summary.notes
     assert note.endswith("--set split.test=1 --set split.of=6")
     with pytest.raises(UserError, match=r"no split 'test', only train; .*keeps one photo in ten"):
         sketchprep.open_pairs(tmp_path / "out", "test")
@@ -116,7 +116,7 @@ def test_followed_links_are_kept_in_the_recipe(photos: Path, tmp_path: Path) -> 
     result = build(tmp_path / "links", tmp_path / "out [2]", FAST, follow_links=True)
     assert [pair.id for pair in sketchprep.open_pairs(tmp_path / "out [2]")] == ["a.jpg"]
     assert "follow_links: true" in (tmp_path / "out [2]/recipe.yaml").read_text()
-    assert "takes [, ], * and ? in a folder's name for a pattern" in result.closing.text()
+    assert "takes [, ], * and ? in a folder's name for a pattern" in result.summary.text()
 
 
 @pytest.mark.parametrize(("side", "pairs"), [(122, 1), (121, 0)])

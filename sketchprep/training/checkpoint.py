@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-__all__ = ["Checkpoint", "fill", "load_latest", "path_of", "prune", "read", "save", "smallest"]
+__all__ = ["Checkpoint", "fill", "load_latest", "path_of", "prune", "read", "read_run_of", "save", "smallest"]
 
 FOLDER, STATE, FORMAT = "checkpoints", "state.json", "sketchprep-checkpoint-1"
 
@@ -209,6 +209,20 @@ def read(path: Path, *, option: str = "") -> Checkpoint:
     if missing:
         raise _partial(path, f"{missing[0]} is missing")
     return opened
+
+
+def read_run_of(task: str, run: Path, command: str) -> Checkpoint:
+    """Open the newest checkpoint of a run of one task, or one of its checkpoints.
+
+    Raises
+    ------
+    UserError
+        As `read`, and for a run of another task, naming the command that makes the right ones.
+    """
+    found = read(run)
+    if found.task != task:
+        raise UserError(f"{run}: is a run of {found.task}; name one of `sketchprep {command}`")
+    return found
 
 
 def _partial(path: Path, reason: str) -> UserError:

@@ -109,5 +109,7 @@ def test_training_and_evaluation_reach_the_familys_own_functions(built: Path, tm
         sketchprep.train(built, tmp_path / "run", model="pix2pix", preset="huge")
     with pytest.raises(sketchprep.UserError, match="nowhere"):
         sketchprep.train(tmp_path / "nowhere", tmp_path / "run", preset="tiny")
+    with pytest.raises(TypeError, match="takes no argument 'max_minute'; it takes max_minutes, seed"):
+        sketchprep.train(built, tmp_path / "run", model="pix2pix", preset="tiny", max_minute=3)
     with pytest.raises(sketchprep.UserError, match=r"^run='.*none' is not there|^run='.*none': is not there"):
         sketchprep.evaluate(built, tmp_path / "none", device="cpu")

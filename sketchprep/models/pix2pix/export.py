@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from sketchprep.core import cards
-from sketchprep.errors import UserError
 from sketchprep.models.pix2pix.model import FILE, NETWORKS, Shape, save_baseline
 from sketchprep.models.pix2pix.settings import SHAPE
 from sketchprep.models.pix2pix.task import BaselineTask
@@ -33,9 +32,7 @@ def export_baseline(run: str | Path, out: str | Path | None = None, *, about: di
     UserError
         If there is no such run, or the file cannot be written.
     """
-    source = checkpoint.read(Path(run))
-    if source.task != BaselineTask.name:
-        raise UserError(f"{run}: holds a run of {source.task}; name one of `sketchprep train baseline`")
+    source = checkpoint.read_run_of(BaselineTask.name, Path(run), "train baseline")
     task, facts = source.settings["task"], {**facts_of(source), **(about or {})}
     shape = Shape(task["network"], **{key: task[key] for key in SHAPE if key in task})
     return write_with_card(

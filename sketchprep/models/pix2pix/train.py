@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from sketchprep.models.pix2pix.settings import plan
 from sketchprep.models.pix2pix.task import BaselineTask
-from sketchprep.training import curves, devices, run_dir
+from sketchprep.training import curves, devices
+from sketchprep.training.budget import Cost
+from sketchprep.training.call import TrainingCall, carry_out, prepare
 from sketchprep.training.export import licences
 from sketchprep.training.logs import STATS
 
 if TYPE_CHECKING:
-    from sketchprep.training.budget import Cost
     from sketchprep.training.loop import Result
 
 __all__ = ["train_baseline"]
@@ -26,12 +28,7 @@ def train_baseline(
     network: str = "unet",
     preset: str = "small",
     overrides: Iterable[str] = (),
-    max_minutes: float | None = None,
-    seed: int | None = None,
-    device: str | None = None,
-    dry_run: bool = False,
-    init_from: str | Path | None = None,
-    quiet: bool = False,
+    **call: Unpack[TrainingCall],
 ) -> Result | Cost:
     """Train a baseline; the same call again resumes.
 
@@ -43,18 +40,8 @@ def train_baseline(
         The run's folder.  Finished or stopped, a run leaves ``baseline.safetensors``, its card and ``curves.png``.
     network, preset, overrides
         See `sketchprep.models.pix2pix.settings.plan`.
-    max_minutes : float, optional
-        Time budget, see `sketchprep.training.options.Options`.
-    seed : int, optional
-        Of weights, order and variations.
-    device : str, optional
-        ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
-    dry_run : bool
-        Only measure a few steps.
-    init_from : path, optional
-        Run or checkpoint with weights to initialise from.
-    quiet : bool
-        No bar and no lines.
+    **call
+        See `sketchprep.training.call.TrainingCall`.
 
     Returns
     -------
@@ -66,19 +53,12 @@ def train_baseline(
     UserError
         For any mistake in the arguments or the dataset, and as `sketchprep.training.loop.fit`.
     """
-    devices.patient_threads()
-    options, settings = plan(network, preset, overrides, max_minutes=max_minutes, seed=seed, device=device)
-    options = devices.resolve(options)
-    run_dir.check_init_from(Path(run), Path(init_from) if init_from else None)
+    options, settings = prepare(partial(plan, network, preset, overrides), run, call)
     faces, others = settings.faces(data, seed=options.seed), settings.held_out(data)
     task = BaselineTask(network, settings, faces, held_out=others, seed=options.seed)
-    if dry_run:
-        from sketchprep.training import budget
-
-        return budget.dry_run(task, options)
-    from sketchprep.training.loop import fit
-
-    result = fit(task, run, options, init_from=init_from, quiet=quiet)
+    result = carry_out(task, run, options, call)
+    if isinstance(result, Cost):
+        return result
     if devices.first_process():
         from sketchprep.models.pix2pix.export import export_baseline
 

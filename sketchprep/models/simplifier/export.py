@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from sketchprep.core import cards
-from sketchprep.errors import UserError
 from sketchprep.training import checkpoint
 from sketchprep.training.export import facts_of, write_with_card
 
@@ -38,9 +37,7 @@ def export_weights(run: str | Path, out: str | Path | None = None) -> Path:
     """
     from sketchprep.nn.simplifier import Simplifier, save_simplifier
 
-    source = checkpoint.read(Path(run))
-    if source.task != "simplifier":
-        raise UserError(f"{run}: is a run of {source.task}; name one of the simplifier")
+    source = checkpoint.read_run_of("simplifier", Path(run), "train simplifier")
     net = Simplifier(source.settings["task"]["width"], source.settings["task"].get("context", 0))
     checkpoint.fill(net, source.tensors("net.ema"), f"{source.path}/net.ema")
     facts = {"licence": LICENCE, **facts_of(source)}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from sketchprep.core import runtime
 from sketchprep.errors import UserError
@@ -12,11 +13,11 @@ from sketchprep.models.simplifier.data.prepare import mix_of, prepared
 from sketchprep.models.simplifier.data.sampler import pair_sheet
 from sketchprep.models.simplifier.settings import Settings
 from sketchprep.models.simplifier.task import SimplifierTask
-from sketchprep.training import devices, presets
-from sketchprep.training.run_dir import check_init_from
+from sketchprep.training import presets
+from sketchprep.training.budget import Cost
+from sketchprep.training.call import TrainingCall, carry_out, prepare
 
 if TYPE_CHECKING:
-    from sketchprep.training.budget import Cost
     from sketchprep.training.loop import Result
     from sketchprep.training.options import Options
 
@@ -32,12 +33,7 @@ def train_simplifier(
     photos: str | Path | None = None,
     cache: str | Path | None = None,
     overrides: Iterable[str] = (),
-    max_minutes: float | None = None,
-    seed: int | None = None,
-    device: str | None = None,
-    dry_run: bool = False,
-    init_from: str | Path | None = None,
-    quiet: bool = False,
+    **call: Unpack[TrainingCall],
 ) -> Result | Cost:
     """Train the simplifier; the same call again resumes.
 
@@ -54,18 +50,8 @@ def train_simplifier(
         Where portraits with their lines are kept; default a folder for these photos in the cache of the package.
     overrides : iterable of str
         ``key=value`` changes to the preset, for instance ``"mix=no-teacher"``.
-    max_minutes : float, optional
-        Time budget, see `sketchprep.training.options.Options`.
-    seed : int, optional
-        Of weights and pairs.
-    device : str, optional
-        ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
-    dry_run : bool
-        Only measure a few steps.
-    init_from : path, optional
-        Run or checkpoint with weights to initialise from.
-    quiet : bool
-        No bar.
+    **call
+        See `sketchprep.training.call.TrainingCall`.
 
     Returns
     -------
@@ -77,21 +63,14 @@ def train_simplifier(
     UserError
         For any mistake in the arguments, and as `sketchprep.training.loop.fit`.
     """
-    options, settings = presets.load(
-        "simplifier", preset, Settings, overrides, max_minutes=max_minutes, seed=seed, device=device
-    )
-    devices.patient_threads()
-    check_init_from(Path(run), Path(init_from) if init_from else None)  # the teacher's lines may take minutes
-    task = _task(options, settings, photos, cache, quiet=quiet)
-    if dry_run:
-        from sketchprep.training import budget
-
-        return budget.dry_run(task, options)
-    from sketchprep.models.simplifier.export import export_weights
-    from sketchprep.training.loop import fit
-
-    result = fit(task, run, options, init_from=init_from, quiet=quiet)
+    options, settings = prepare(partial(presets.load, "simplifier", preset, Settings, overrides), run, call)
+    task = _task(options, settings, photos, cache, quiet=call.get("quiet", False))  # the lines may take minutes
+    result = carry_out(task, run, options, call)
+    if isinstance(result, Cost):
+        return result
     if not result.stopped_by:
+        from sketchprep.models.simplifier.export import export_weights
+
         export_weights(result.run)
     return result
 

@@ -51,9 +51,7 @@ def export_face_model(run: str | Path, out: str | Path | None = None, *, about: 
     from sketchprep.models.deepfacedrawing.training.settings import ARCHITECTURE, Settings
 
     run = Path(run)
-    found = checkpoint.read(run / STAGE)
-    if found.task != STAGE:
-        raise UserError(f"{run}: holds a run of {found.task}; name one of DeepFaceDrawing")
+    found = checkpoint.read_run_of(STAGE, run / STAGE, "train deepfacedrawing")
     task = found.settings["task"]
     tensors = {f"generator.{key}": value for key, value in found.tensors("generator.ema").items()}
     encoders, notes, digest = _read(run / ENCODERS)

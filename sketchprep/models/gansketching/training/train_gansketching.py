@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from sketchprep.errors import UserError
 from sketchprep.models.gansketching.drawer import open_drawer
@@ -17,11 +18,12 @@ from sketchprep.models.gansketching.training.sketch_task import SketchTask
 from sketchprep.models.gansketching.training.sketches import Sketches
 from sketchprep.nn.checkpoint_file import in_run
 from sketchprep.training import checkpoint, curves, devices, presets, run_dir
+from sketchprep.training.budget import Cost
+from sketchprep.training.call import TrainingCall, carry_out, prepare
 from sketchprep.training.export import facts_of
 from sketchprep.training.logs import STATS
 
 if TYPE_CHECKING:
-    from sketchprep.training.budget import Cost
     from sketchprep.training.checkpoint import Checkpoint
     from sketchprep.training.loop import Result
 
@@ -38,12 +40,7 @@ def train_gansketching(
     photos: str | Path | None = None,
     preset: str = "default",
     overrides: Iterable[str] = (),
-    max_minutes: float | None = None,
-    seed: int | None = None,
-    device: str | None = None,
-    dry_run: bool = False,
-    init_from: str | Path | None = None,
-    quiet: bool = False,
+    **call: Unpack[TrainingCall],
 ) -> Result | Cost:
     """Train a copy of a generator on sketches; the same call again resumes.
 
@@ -60,8 +57,8 @@ def train_gansketching(
         What the base was trained on, or like it: a dataset, folder or zip; needed unless ``image=0``.
     preset, overrides
         Of ``pipelines/gansketching.yaml``, and ``key=value`` changes to it.
-    max_minutes, seed, device, dry_run, init_from, quiet
-        See `sketchprep.models.gansketching.training.train_stylegan2.train_stylegan2`.
+    **call
+        See `sketchprep.training.call.TrainingCall`.
 
     Returns
     -------
@@ -73,14 +70,9 @@ def train_gansketching(
     UserError
         For any mistake in the arguments, the sketches or the photos, and as `sketchprep.training.loop.fit`.
     """
-    options, settings = presets.load(
-        PRESETS, preset, SketchSettings, overrides, max_minutes=max_minutes, seed=seed, device=device
-    )
+    options, settings = prepare(partial(presets.load, PRESETS, preset, SketchSettings, overrides), run, call)
     if settings.image and photos is None:
         raise UserError("--photos: name what the base was trained on, or train without with --set image=0")
-    devices.patient_threads()
-    options = devices.resolve(options)
-    run_dir.check_init_from(Path(run), Path(init_from) if init_from else None)
     generator, critic, mean = load_stylegan2(base)
     if critic is None:
         raise UserError(
@@ -100,15 +92,11 @@ def train_gansketching(
         mean=mean,
         about={"base": _checksum(base)},
     )
-    if dry_run:
-        from sketchprep.training import budget
-
-        return budget.dry_run(task, options)
-    if devices.first_process() and not quiet:
+    if devices.first_process() and not (call.get("quiet") or call.get("dry_run")):
         _report(drawings)
-    from sketchprep.training.loop import fit
-
-    result = fit(task, run, options, init_from=init_from, quiet=quiet)
+    result = carry_out(task, run, options, call)
+    if isinstance(result, Cost):
+        return result
     if devices.first_process():
         export_gansketching(result.run, generator, about={"preset": preset})
         curves.write(result.run, {SketchTask.name: result.run / STATS})
@@ -155,9 +143,7 @@ def export_gansketching(run: str | Path, base: Generator, *, about: dict[str, An
         If there is no such run, or the files cannot be written.
     """
     run = Path(run)
-    newest = checkpoint.read(run)
-    if newest.task != SketchTask.name:
-        raise UserError(f"{run}: holds a run of {newest.task}; name one of `sketchprep train gansketching`")
+    newest = checkpoint.read_run_of(SketchTask.name, run, "train gansketching")
     path = _export(newest, run, base, about)
     best = checkpoint.smallest(run, "sketch_distance")
     if best is not None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-from sketchprep.errors import UserError
+from sketchprep.core import weights
 from sketchprep.models.gansketching.training.photos import Photos
 from sketchprep.models.gansketching.training.settings import StyleGAN2Settings
 from sketchprep.models.gansketching.training.stylegan2_task import StyleGAN2Task
 from sketchprep.training import checkpoint, curves, devices, presets, run_dir
+from sketchprep.training.budget import Cost
+from sketchprep.training.call import TrainingCall, carry_out, prepare
 from sketchprep.training.logs import STATS
 
 if TYPE_CHECKING:
-    from sketchprep.training.budget import Cost
     from sketchprep.training.loop import Result
 
 __all__ = ["export_stylegan2", "train_stylegan2"]
@@ -28,12 +30,7 @@ def train_stylegan2(
     *,
     preset: str = "tiny",
     overrides: Iterable[str] = (),
-    max_minutes: float | None = None,
-    seed: int | None = None,
-    device: str | None = None,
-    dry_run: bool = False,
-    init_from: str | Path | None = None,
-    quiet: bool = False,
+    **call: Unpack[TrainingCall],
 ) -> Result | Cost:
     """Train a StyleGAN2; the same call again resumes.
 
@@ -45,18 +42,8 @@ def train_stylegan2(
         The run's folder.  Finished or stopped, a run leaves ``stylegan2.safetensors`` and ``curves.png``.
     preset, overrides
         Of ``pipelines/stylegan2.yaml``, and ``key=value`` changes to it.
-    max_minutes : float, optional
-        Time budget, see `sketchprep.training.options.Options`.
-    seed : int, optional
-        Of weights, order and variations.
-    device : str, optional
-        ``"auto"``, ``"cpu"`` or ``"cuda:N"``.
-    dry_run : bool
-        Only measure a few steps.
-    init_from : path, optional
-        Run or checkpoint with weights to initialise from.
-    quiet : bool
-        No bar and no lines.
+    **call
+        See `sketchprep.training.call.TrainingCall`.
 
     Returns
     -------
@@ -68,22 +55,13 @@ def train_stylegan2(
     UserError
         For any mistake in the arguments or the photos, and as `sketchprep.training.loop.fit`.
     """
-    options, settings = presets.load(
-        PRESETS, preset, StyleGAN2Settings, overrides, max_minutes=max_minutes, seed=seed, device=device
-    )
-    devices.patient_threads()
-    options = devices.resolve(options)
-    run_dir.check_init_from(Path(run), Path(init_from) if init_from else None)
+    options, settings = prepare(partial(presets.load, PRESETS, preset, StyleGAN2Settings, overrides), run, call)
+    weights.path("hed")  # for the score: better missed now than at the first checkpoint
     s = settings
     photos = Photos(data, size=s.size, split=s.split, limit=s.limit, flip=s.flip, seed=options.seed)
-    task = StyleGAN2Task(settings, photos)
-    if dry_run:
-        from sketchprep.training import budget
-
-        return budget.dry_run(task, options)
-    from sketchprep.training.loop import fit
-
-    result = fit(task, run, options, init_from=init_from, quiet=quiet)
+    result = carry_out(StyleGAN2Task(settings, photos), run, options, call)
+    if isinstance(result, Cost):
+        return result
     if devices.first_process():
         export_stylegan2(result.run, about={"preset": preset})
         curves.write(result.run, {StyleGAN2Task.name: result.run / STATS})
@@ -102,9 +80,7 @@ def export_stylegan2(run: str | Path, *, about: dict[str, Any] | None = None) ->
     from sketchprep.models.gansketching.stylegan2 import Discriminator, Generator
     from sketchprep.training.export import facts_of
 
-    source = checkpoint.read(Path(run))
-    if source.task != StyleGAN2Task.name:
-        raise UserError(f"{run}: holds a run of {source.task}; name one of `sketchprep train stylegan2`")
+    source = checkpoint.read_run_of(StyleGAN2Task.name, Path(run), "train stylegan2")
     fields = {
         key: source.settings["task"][key] for key in StyleGAN2Settings.model_fields if key in source.settings["task"]
     }

@@ -48,6 +48,17 @@ class LeftOut:
             insort(entry.names, name)
             del entry.names[NAMES:]
 
+    def take_back(self, reason: str, name: str) -> None:
+        """Count one thing less that was added by name."""
+        entry = self.reasons.get(reason)
+        if entry is None:
+            return
+        entry.count -= 1
+        if name in entry.names:
+            entry.names.remove(name)
+        if not entry.count:
+            del self.reasons[reason]
+
     def add_failures(self, failures: Iterable[Failure]) -> None:
         """Count rows that say why a photo is not in the dataset, by their kind."""
         for failure in failures:

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sketchprep.datasets.left_out import LeftOut
 from sketchprep.datasets.sources.base import Scan, Source
@@ -43,6 +43,8 @@ class PhotoFolder(Source):
     licence = "unknown: that of the photos in the folder"
     about = "any photos, in any number of sub-folders"
     obtain = "give a folder (or a zip) of your own photos with --root"
+    companions: ClassVar[tuple[str, ...]] = ()
+    """Files beside the photos that belong to them and are not counted as left out."""
 
     def __init__(self, root: Path, attributes: str | None = None, follow_links: bool = False) -> None:
         super().__init__(root, follow_links)
@@ -127,6 +129,9 @@ class PhotoFolder(Source):
             samples = [sample for batch in self.batches() for sample in samples_of(batch)]
             return Scan(samples, self.refused(), notes={"listed twice": self._list.repeated})
         listing = self.tree.files()
+        for path in (self.attributes, *self.companions):
+            if path is not None and self.tree.kind(path) == "file":
+                listing.use(path)
         scan = self._start(listing)
         table = self._read_table()
         for entry in listing.files:

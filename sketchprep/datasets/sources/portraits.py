@@ -16,6 +16,7 @@ class Portraits(PhotoFolder):
     name = "portraits"
     licence = "CC0-1.0"
     about = "24 bundled synthetic portraits of 1024 px, not aligned; some turned, far away, or with hat or glasses"
+    companions = ("README.md", "LICENSE")
     obtain = "the portraits travel with the package: leave --root away"
 
     def __init__(self, root: Path) -> None:

@@ -100,15 +100,22 @@ class Listing:
 
     def ignore(self, path: str, reason: str = "") -> None:
         """Count a file that is no picture, by default under its extension."""
-        suffix = PurePosixPath(path).suffix.lower()
-        by_name = "no extension" if not suffix else suffix if _EXTENSION.fullmatch(suffix) else "odd extension"
-        self.ignored.add(reason or by_name, printable(path))
+        self.ignored.add(reason or _kind_of(path), printable(path))
+
+    def use(self, path: str) -> None:
+        """Take back that a file is ignored: it is no picture, but the source reads it."""
+        self.ignored.take_back(_kind_of(path), printable(path))
 
     def sort(self) -> Listing:
         """Order by path, so that the order on disk has no influence; return itself."""
         self.files.sort(key=lambda entry: entry.path)
         self.refused.sort(key=lambda refusal: (refusal.path, refusal.kind))
         return self
+
+
+def _kind_of(path: str) -> str:
+    suffix = PurePosixPath(path).suffix.lower()
+    return "no extension" if not suffix else suffix if _EXTENSION.fullmatch(suffix) else "odd extension"
 
 
 class Tree(ABC):

@@ -13,6 +13,8 @@ from small_builds import build
 
 import sketchprep
 from sketchprep.cli.main import main
+from sketchprep.core.resources import resource
+from sketchprep.datasets.sources import open_source
 from sketchprep.errors import UserError
 
 FAST = {**QUICK, "stages": {"canny": {}}, "sketch": "canny", "store": [], "split": {"method": "none"}}
@@ -127,3 +129,18 @@ def test_a_photo_that_is_a_little_too_small_is_taken(photos: Path, tmp_path: Pat
     rec = {**FAST, "align": {"template": "none"}, "select": {"one_face": False}}
     build(tmp_path / "small", tmp_path / "out", rec)
     assert len(sketchprep.open_pairs(tmp_path / "out")) == pairs
+
+
+def test_files_that_belong_to_the_photos_are_not_left_out(photos: Path, tmp_path: Path) -> None:
+    (photos / "table.csv").write_text(
+        "id,Male\n" + "".join(f"{path.name},1\n" for path in sorted(photos.glob("*.jpg")))
+    )
+    (photos / "other.csv").write_text("x")
+    options = {"name": "folder", "options": {"attributes": "table.csv"}}
+    result = sketchprep.build(
+        recipe={**FAST, "sources": [options]}, root=photos, out=tmp_path / "out", jobs=1, quiet=True
+    )
+    assert result.summary.left_out.reasons[".csv"].names == ["other.csv"]
+    assert result.summary.left_out.reasons[".csv"].count == 1
+    portraits = open_source("portraits", resource("data/portraits"))
+    assert portraits.left_out().text() == ""

@@ -86,14 +86,15 @@ def test_folders_that_a_command_wrote_are_passed_over(plant, tmp_path):
 
 
 def test_what_was_left_out_is_counted_by_reason_with_the_first_names(plant):
-    root = plant({"a.jpg": JPEG, "t.csv": "id,Hat\na.jpg,1\nz.jpg,1\n", **{f"{n}.txt": b"x" for n in range(5)}})
+    table = {"t.csv": "id,Hat\na.jpg,1\nz.jpg,1\n", "u.csv": "x"}  # the first is used, and so not left out
+    root = plant({"a.jpg": JPEG, **table, **{f"{n}.txt": b"x" for n in range(5)}})
     (root / "gone.jpg").symlink_to("nothing")
     block = open_source("folder", root, attributes="t.csv").left_out().text()
     assert block.splitlines() == [
         "left out",
         "  broken-link                          1  'gone.jpg': the link points to nothing",
         "  .txt                                 5  '0.txt', '1.txt', '2.txt', …",
-        "  .csv                                 1  't.csv'",
+        "  .csv                                 1  'u.csv'",
         "  attribute rows without a photo       1  'z.jpg'",
     ]
 

@@ -97,7 +97,8 @@ def open_entries(path: Path) -> dict[str, Any]:
     UserError
         If it cannot be read without running what lies in it.
     """
-    start = path.open("rb").read(4)
+    with path.open("rb") as file:
+        start = file.read(4)
     if path.suffix == ".safetensors":
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -108,6 +109,8 @@ def open_entries(path: Path) -> dict[str, Any]:
             raise UserError(f"{path}: is no safetensors file ({error})") from error
     if start[:1] == b"\x80" and path.suffix == ".pkl":
         return _nvidia_entries(path)
+    if start[:1] != b"\x80" and start != b"PK\x03\x04":
+        raise UserError(f"{path}: is no checkpoint of PyTorch, no pickle and no safetensors file")
     try:
         with warnings.catch_warnings():  # torch's advice to its own developers
             warnings.simplefilter("ignore")

@@ -57,6 +57,8 @@ class Photos:
     ) -> None:
         self.size, self.flip, self.seed = size, flip, seed
         self._given = tuple(zip(_ARGUMENTS, (str(data), size, split, limit, flip, seed), strict=True))
+        if not Path(data).exists():
+            raise UserError(f"--data {data}: is not there; name a built dataset, or a folder or zip with pictures")
         dataset = (Path(data) / "recipe.yaml").is_file()
         self._photos: _Dataset | _Folder = _Dataset(data, size, split, limit) if dataset else _Folder(data, limit)
         if len(self) < LEAST:
@@ -119,7 +121,7 @@ class _Dataset:
 
         pairs = open_pairs(data, None if split == "all" else split)
         if pairs.size < size:
-            raise UserError(f"--data {data}: its pictures have {pairs.size} px, fewer than size={size}; take fewer")
+            raise UserError(f"--data {data}: its pictures have {pairs.size} px, fewer than size={size}; take a smaller one")
         self._pairs = pairs[:limit]
 
     def __len__(self) -> int:

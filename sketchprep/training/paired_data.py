@@ -13,6 +13,7 @@ import numpy as np
 
 from sketchprep.errors import SampleError, UserError
 from sketchprep.training.augment import Augment, vary
+from sketchprep.training.visits import Visits
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -89,7 +90,7 @@ class PairedFaces:
         self._stages = (self.sketch, "photo") if photos else (self.sketch,)
         pairs.table = _narrowed(pairs, self._stages, limit)
         self._pairs = pairs
-        self._orders: dict[int, np.ndarray] = {}
+        self._visits = Visits(len(self), seed)
         self.fixed(1)  # a folder whose first pair cannot be read is better refused now
 
     def __len__(self) -> int:
@@ -145,17 +146,9 @@ class PairedFaces:
             "augment": self.augment.model_dump(mode="json"),
         }
 
-    def _order(self, epoch: int) -> np.ndarray:
-        if epoch not in self._orders:
-            while len(self._orders) >= 2:  # a batch may lie across two epochs
-                del self._orders[next(iter(self._orders))]
-            self._orders[epoch] = np.random.default_rng([self.seed, 0, epoch]).permutation(len(self))
-        return self._orders[epoch]
-
     def _varied(self, visit: int) -> dict[str, Any]:
-        epoch, at = divmod(visit, len(self))
-        pictures, landmarks = self._decoded(int(self._order(epoch)[at]))
-        rng = np.random.default_rng([self.seed, 1, visit])
+        pictures, landmarks = self._decoded(self._visits.sample(visit))
+        rng = self._visits.random(visit)
         flip = rng.random() < self.augment.flip
         pictures["sketch"] = vary(pictures["sketch"][0], rng, self.augment, landmarks=landmarks)[None]
         if flip:

@@ -160,7 +160,10 @@ def load_stylegan2(path: str | Path, *, device: str = "cpu") -> tuple[Generator,
     UserError
         If the file is missing, of another kind, or does not fit its own description.
     """
-    path, remedy = in_run(path, FILE), "name a run of `sketchprep train stylegan2` or `sketchprep import-weights stylegan2`"
+    path, remedy = (
+        in_run(path, FILE),
+        "name a run of `sketchprep train stylegan2` or `sketchprep import-weights stylegan2`",
+    )
     with opened(path, NETWORK, "architecture", Architecture, kind="StyleGAN2", remedy=remedy) as (file, _, net):
         networks = nn.ModuleDict({"generator": Generator(net)})
         networks.register_buffer("w_mean", torch.zeros(1, net.style_dim))

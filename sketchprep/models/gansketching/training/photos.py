@@ -13,6 +13,7 @@ import numpy as np
 
 from sketchprep.errors import SampleError, UserError
 from sketchprep.ops.resize import resize
+from sketchprep.training.visits import Visits
 
 __all__ = ["Photos"]
 
@@ -63,7 +64,7 @@ class Photos:
         self._photos: _Dataset | _Folder = _Dataset(data, size, split, limit) if dataset else _Folder(data, limit)
         if len(self) < LEAST:
             raise UserError(f"--data {data}: has {len(self)} photos to train on; {LEAST} are needed at the very least")
-        self._orders: dict[int, np.ndarray] = {}
+        self._visits = Visits(len(self), seed)
         self.fixed(1)  # what cannot be read is better refused now
 
     def __len__(self) -> int:
@@ -91,13 +92,8 @@ class Photos:
         return {"photos": len(self), "content": self._photos.content(), "size": self.size, "flip": self.flip}
 
     def _varied(self, visit: int) -> np.ndarray:
-        epoch, at = divmod(visit, len(self))
-        if epoch not in self._orders:
-            while len(self._orders) >= 2:  # a batch may lie across two epochs
-                del self._orders[next(iter(self._orders))]
-            self._orders[epoch] = np.random.default_rng([self.seed, 0, epoch]).permutation(len(self))
-        planes = self._planes(int(self._orders[epoch][at]))
-        mirrored = self.flip and np.random.default_rng([self.seed, 1, visit]).random() < 0.5
+        planes = self._planes(self._visits.sample(visit))
+        mirrored = self.flip and self._visits.random(visit).random() < 0.5
         return planes[..., ::-1] if mirrored else planes
 
     def _planes(self, number: int) -> np.ndarray:
@@ -121,7 +117,9 @@ class _Dataset:
 
         pairs = open_pairs(data, None if split == "all" else split)
         if pairs.size < size:
-            raise UserError(f"--data {data}: its pictures have {pairs.size} px, fewer than size={size}; take a smaller one")
+            raise UserError(
+                f"--data {data}: its pictures have {pairs.size} px, fewer than size={size}; take a smaller one"
+            )
         self._pairs = pairs[:limit]
 
     def __len__(self) -> int:

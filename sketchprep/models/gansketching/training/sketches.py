@@ -15,6 +15,7 @@ from sketchprep.errors import SampleError, UserError
 from sketchprep.io import files, images
 from sketchprep.ops.resize import resize
 from sketchprep.sketching.drawing import normalize_drawing, require_ink
+from sketchprep.training.visits import Visits
 
 __all__ = ["Sketches"]
 
@@ -67,6 +68,7 @@ class Sketches:
             reasons = "".join(f"; {name}: {reason}" for name, reason in self.refused[:3])
             raise UserError(f"--sketches {where}: holds no sketch{reasons}; name a folder of drawings, or one drawing")
         self.originals = [resize(page, (size, size)) for page in pages]
+        self._visits = Visits(len(pages), seed)
         self._planes = np.stack([resize(page, (size, size)) for page in (_cleaned(pages) if clean else pages)])
 
     def __len__(self) -> int:
@@ -74,11 +76,7 @@ class Sketches:
 
     def batch(self, visits: Sequence[int]) -> np.ndarray:
         """Sketches of these visits: uint8, shape (B, 1, S, S); each epoch has every sketch once."""
-        return np.stack([self._planes[self._number(visit)][None] for visit in visits])
-
-    def _number(self, visit: int) -> int:
-        epoch, at = divmod(visit, len(self))
-        return int(np.random.default_rng([self.seed, 0, epoch]).permutation(len(self))[at])
+        return np.stack([self._planes[self._visits.sample(visit)][None] for visit in visits])
 
     def fixed(self, count: int) -> np.ndarray:
         """The first sketches, or as many as there are: uint8, shape (count, 1, S, S)."""
